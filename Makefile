@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+# make help lists the targets. SANITIZER=address,undefined or thread builds into a folder of
+# its own; V=1 shows the commands; WERROR=1 turns warnings into errors, as CI does.
+
+CC ?= cc
+PKG_CONFIG ?= pkg-config
+HTTP_PORT ?= 8080
+PACKAGES := libmicrohttpd libcjson zlib
+
+B := build$(if $(SANITIZER),/$(subst $(comma),-,$(SANITIZER)))
+comma := ,
+O := $(B)/obj
+
+# Order of operations is part of the results, so the compiler may not fuse or reorder them.
+CFLAGS ?= -O2 -g
+C_FLAGS := -std=c11 -D_GNU_SOURCE -Isrc -Iinclude -fPIE -fvisibility=hidden -ffp-contract=off \
+    -fno-math-errno -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla $(if $(WERROR),-Werror) \
+    $(CFLAGS) $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+LINK_FLAGS := -pie $(LDFLAGS)
+ifdef SANITIZER
+C_FLAGS += -fsanitize=$(SANITIZER) -fno-sanitize-recover=all -fno-omit-frame-pointer
+LINK_FLAGS += -fsanitize=$(SANITIZER)
+else
+C_FLAGS += -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
+LINK_FLAGS += -Wl,-z,relro,-z,now,--as-needed
+endif
+LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm -lpthread
+
+SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
+OBJECTS := $(SOURCES:src/%.c=$(O)/%.o)
+# What an ad server links: everything but the server.
+LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/text.o $(O)/number.o $(O)/frame.o $(O)/kernels/% \
+    $(O)/model/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
+
+UNIT_SOURCES := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
+UNIT_HELPERS := $(sort $(shell find tests/unit -name '*.c' ! -name 'test_*.c' 2>/dev/null))
+UNIT_TESTS := $(UNIT_SOURCES:tests/%.c=$(B)/tests/%)
+C_FILES := $(sort $(shell find src include tests -name '*.[ch]'))
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
+
+.PHONY: all help deps deps-test run test test-unit load bench lint format clean install FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(B)/bin/dcnv2-server $(B)/lib/libdcnv2.a ## build the server and the library (the default)
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+
+run: deps ## install what is missing, build, serve the demo model, show two requests (HTTP_PORT=8080)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)HTTP_PORT=$(HTTP_PORT) deploy/local/run.sh $(B)/bin/dcnv2-server
+
+test: deps-test ## install what is missing and run every test
+	$(Q)python3 tests/run.py
+
+test-unit: $(UNIT_TESTS) ## build and run the unit tests alone (SANITIZER= as you like)
+	$(Q)python3 tests/run.py --programs $(UNIT_TESTS)
+
+load: deps-test all ## load the local server with hey for 30 s, 30 connections (LOAD_SECONDS=30)
+	$(Q)LOAD_SECONDS=$${LOAD_SECONDS:-30} deploy/local/load.sh $(B)/bin/dcnv2-server
+
+bench: all ## print start time, memory and rates on this machine
+	$(Q)python3 tests/bench/bench.py $(B)/bin/dcnv2-server
+
+lint: ## check format, layering, warnings as errors
+	$(Q)clang-format --dry-run -Werror $(C_FILES)
+	$(Q)tests/lint.sh
+	$(Q)$(MAKE) --no-print-directory WERROR=1 B=build/lint all
+
+format: ## format the C files
+	$(Q)clang-format -i $(C_FILES)
+
+deps: ## install the packages that building needs (Debian, Ubuntu)
+	$(Q)deploy/local/install.sh build
+
+deps-test: ## install the packages that testing needs
+	$(Q)deploy/local/install.sh build test
+
+install: all ## install below PREFIX (/usr/local), with DESTDIR
+	install -D -m 755 $(B)/bin/dcnv2-server $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/dcnv2-server
+	install -D -m 644 $(B)/lib/libdcnv2.a $(DESTDIR)$(or $(PREFIX),/usr/local)/lib/libdcnv2.a
+	install -D -m 644 include/dcnv2.h $(DESTDIR)$(or $(PREFIX),/usr/local)/include/dcnv2.h
+
+clean: ## remove build/
+	rm -rf build
+
+# Objects depend on a file that changes with the flags: objects of different flags never mix.
+$(O)/flags: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)printf '%s\n' '$(CC) $(C_FLAGS) $(LINK_FLAGS)' | cmp -s - $@ || printf '%s\n' '$(CC) $(C_FLAGS) $(LINK_FLAGS)' > $@
+
+$(O)/kernels/avx2.o: INSTRUCTION_SET := $(if $(filter x86_64,$(shell uname -m)),-mavx2 -mfma)
+
+$(O)/%.o: src/%.c $(O)/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) $(INSTRUCTION_SET) -MMD -MP -c $< -o $@
+
+$(B)/bin/dcnv2-server: $(OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LINK_FLAGS) $^ $(LIBS) -o $@
+
+# One object in which only the public names are visible.
+$(B)/lib/libdcnv2.a: $(LIBRARY_OBJECTS)
+	$(call say,AR,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -r -nostdlib $^ -o $(O)/libdcnv2.o
+	$(Q)objcopy --localize-hidden $(O)/libdcnv2.o
+	$(Q)rm -f $@ && $(AR) rcs $@ $(O)/libdcnv2.o
+
+$(B)/tests/%: tests/%.c $(UNIT_HELPERS) $(filter-out $(O)/main.o,$(OBJECTS))
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -MF $@.d $(LINK_FLAGS) $< $(UNIT_HELPERS) \
+	    $(filter-out $(O)/main.o,$(OBJECTS)) $(LIBS) -o $@
+
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d)

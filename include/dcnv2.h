@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dcnv2.h: the library boundary of libdcnv2, a DCNv2 click-through-rate model in C.
+ *
+ * Owns: reading PyTorch and scikit-learn's model files, encoding raw values to
+ * embedding rows, and the forward pass.
+ * Leaves out: HTTP, JSON, logging, threads. An ad server links this and nothing else.
+ *
+ * Model: R. Wang et al., "DCN V2: Improved Deep & Cross Network", arXiv:2008.13535,
+ * parallel structure, with the cross layer that the model file holds.
+ */
+#ifndef DCNV2_H
+#define DCNV2_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DCNV2_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define DCNV2_API __attribute__((visibility("default")))
+#else
+#define DCNV2_API
+#endif
+
+/* Outcome of every call that can fail: DCNV2_OK or one of the negative codes. */
+enum dcnv2_status {
+    DCNV2_OK = 0,
+    DCNV2_ERROR_IO = -1,      /* a file cannot be opened or read */
+    DCNV2_ERROR_FORMAT = -2,  /* a file's bytes are not what its format allows */
+    DCNV2_ERROR_MODEL = -3,   /* well-formed files that do not describe one model */
+    DCNV2_ERROR_MEMORY = -4,  /* an allocation failed */
+    DCNV2_ERROR_ARGUMENT = -5 /* the caller's arguments are out of range */
+};
+
+/* Written on failure only. `message` is one line, "FILE: REASON", NUL-terminated, no newline. */
+struct dcnv2_error {
+    enum dcnv2_status status;
+    char message[512];
+};
+
+/* A list of column names, in the order in which the model was trained. */
+struct dcnv2_columns {
+    const char *const *names; /* NUL-terminated UTF-8; borrowed for the length of the call */
+    size_t n;                 /* 0: take the names and their order from the encoder file */
+};
+
+/* Where a model comes from. All strings are borrowed for the length of the call. */
+struct dcnv2_source {
+    const char *model_path; /* model_weights.pth: a PyTorch state dict */
+    const char
+        *encoder_path; /* preprocess_metadata.pkl: (StandardScaler, {column: LabelEncoder}) */
+    struct dcnv2_columns dense_columns;  /* in the scaler's order */
+    struct dcnv2_columns sparse_columns; /* column i feeds embeddings.{i}.weight */
+};
+
+/* Weights, scaler and vocabularies. Immutable once loaded: any number of threads may share it. */
+typedef struct dcnv2_model dcnv2_model;
+
+/* The scratch memory of a forward pass. One thread at a time. */
+typedef struct dcnv2_workspace dcnv2_workspace;
+
+/*
+ * Reads both files whole into private memory, checks them against each other and
+ * packs the weights. Nothing in the files is executed. The files may be replaced
+ * or removed afterwards.
+ * DCNV2_OK: *ret_model is the caller's, to be freed with dcnv2_model_free().
+ * Otherwise *ret_model is untouched and *error says which file, what and where.
+ */
+DCNV2_API int dcnv2_model_load(const struct dcnv2_source *source, dcnv2_model **ret_model,
+                               struct dcnv2_error *error);
+
+/* Accepts NULL. No thread may be using the model. */
+DCNV2_API void dcnv2_model_free(dcnv2_model *model);
+
+DCNV2_API size_t dcnv2_model_n_dense(const dcnv2_model *model);
+DCNV2_API size_t dcnv2_model_n_sparse(const dcnv2_model *model);
+
+/* Column names, NUL-terminated, valid as long as the model. `i` below the count above. */
+DCNV2_API const char *dcnv2_model_dense_name(const dcnv2_model *model, size_t i);
+DCNV2_API const char *dcnv2_model_sparse_name(const dcnv2_model *model, size_t i);
+
+/* Number of known values of sparse column `i`. It is also the embedding row of every other value.
+ */
+DCNV2_API uint32_t dcnv2_model_vocabulary_size(const dcnv2_model *model, size_t i);
+
+/*
+ * The embedding row of a category value: its position among the column's classes,
+ * or dcnv2_model_vocabulary_size() when it is unknown (out-of-vocabulary).
+ * `text`: `length` bytes of UTF-8, not NUL-terminated, the value as Python's str() writes it.
+ */
+DCNV2_API uint32_t dcnv2_model_sparse_index(const dcnv2_model *model, size_t i, const char *text,
+                                            size_t length);
+
+/* StandardScaler.transform of one value of dense column `i`: (value - mean) / scale in double. */
+DCNV2_API float dcnv2_model_dense_value(const dcnv2_model *model, size_t i, double value);
+
+/*
+ * DCNV2_OK: *ret_workspace serves any number of rows a call on `model` (rows are
+ * taken in blocks) and is the caller's, to be freed with dcnv2_workspace_free().
+ */
+DCNV2_API int dcnv2_workspace_create(const dcnv2_model *model, dcnv2_workspace **ret_workspace,
+                                     struct dcnv2_error *error);
+DCNV2_API void dcnv2_workspace_free(dcnv2_workspace *workspace);
+
+/*
+ * Click probabilities of `n_rows` rows.
+ *   dense:   [n_dense, n_rows], column after column, scaled
+ *   indices: [n_sparse, n_rows], column after column, embedding rows
+ *   scores:  [n_rows], each in [0, 1]
+ * A row's score has the same bits alone, in any batch and at any position in it.
+ * DCNV2_ERROR_ARGUMENT: an index lies outside its table; `scores` is then undefined.
+ * Never allocates. One thread a workspace; the model may be shared.
+ */
+DCNV2_API int dcnv2_predict(const dcnv2_model *model, dcnv2_workspace *workspace, size_t n_rows,
+                            const float *dense, const uint32_t *indices, float *scores,
+                            struct dcnv2_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

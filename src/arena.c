@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "arena.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = 16, FIRST_BLOCK_BYTES = 64 * 1024, LARGEST_STEP_BYTES = 8 * 1024 * 1024 };
+
+struct arena_block {
+    struct arena_block *next;
+    size_t size; /* bytes behind this head */
+    _Alignas(ALIGNMENT) char bytes[];
+};
+
+void arena_init(struct arena *arena, size_t limit_bytes) {
+    *arena = (struct arena){.limit_bytes = limit_bytes};
+}
+
+/* Appends a block that holds at least `size` bytes and makes it the current one. */
+static int add_block(struct arena *arena, size_t size) {
+    size_t step = arena->last ? arena->last->size * 2 : FIRST_BLOCK_BYTES;
+    if (step > LARGEST_STEP_BYTES)
+        step = LARGEST_STEP_BYTES;
+    if (step < size)
+        step = size;
+    struct arena_block *block = malloc(sizeof *block + step);
+    if (block == NULL)
+        return -1;
+    block->next = NULL;
+    block->size = step;
+    if (arena->last)
+        arena->last->next = block;
+    else
+        arena->first = block;
+    arena->last = block;
+    arena->at = block->bytes;
+    arena->end = block->bytes + step;
+    return 0;
+}
+
+void *arena_alloc(struct arena *arena, size_t size) {
+    if (size > arena->limit_bytes - arena->used_bytes)
+        return NULL;
+    size_t padded = (size + (ALIGNMENT - 1)) & ~(size_t)(ALIGNMENT - 1);
+    if (padded < size)
+        return NULL;
+    if (padded > (size_t)(arena->end - arena->at) || arena->at == NULL) {
+        if (add_block(arena, padded) != 0)
+            return NULL;
+    }
+    void *result = arena->at;
+    arena->at += padded;
+    arena->used_bytes += padded;
+    if (arena->used_bytes > arena->limit_bytes)
+        arena->used_bytes = arena->limit_bytes;
+    return result;
+}
+
+void *arena_calloc(struct arena *arena, size_t count, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return NULL;
+    void *result = arena_alloc(arena, bytes);
+    if (result)
+        memset(result, 0, bytes);
+    return result;
+}
+
+char *arena_copy_text(struct arena *arena, const char *text, size_t length) {
+    if (length == SIZE_MAX)
+        return NULL;
+    char *copy = arena_alloc(arena, length + 1);
+    if (copy == NULL)
+        return NULL;
+    if (length)
+        memcpy(copy, text, length);
+    copy[length] = '\0';
+    return copy;
+}
+
+static void free_blocks(struct arena_block *block) {
+    while (block) {
+        struct arena_block *next = block->next;
+        free(block);
+        block = next;
+    }
+}
+
+void arena_reset(struct arena *arena, size_t keep_bytes) {
+    struct arena_block *first = arena->first;
+    size_t used = arena->used_bytes;
+    if (first == NULL)
+        return;
+    if (first->next || first->size > keep_bytes) {
+        free_blocks(first);
+        arena->first = arena->last = NULL;
+        arena->at = arena->end = NULL;
+        /* One block for what this use needed in several, so that the next one like it fits. */
+        if (used <= keep_bytes && add_block(arena, used) != 0)
+            used = 0;
+    } else {
+        arena->at = first->bytes;
+    }
+    arena->used_bytes = 0;
+}
+
+void arena_free(struct arena *arena) {
+    free_blocks(arena->first);
+    arena_init(arena, arena->limit_bytes);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * arena.h: memory that is released all at once.
+ *
+ * A request, or the reading of a file, allocates from one arena and gives it all
+ * back at one point. A reset arena keeps its first block, so a warm one allocates
+ * nothing from the heap. One thread at a time.
+ */
+#ifndef DCNV2_ARENA_H
+#define DCNV2_ARENA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena_block;
+
+struct arena {
+    struct arena_block *first; /* kept over arena_reset() */
+    struct arena_block *last;
+    char *at;  /* the next free byte of `last` */
+    char *end; /* one past its last byte */
+    size_t used_bytes;
+    size_t limit_bytes; /* arena_alloc() fails beyond */
+};
+
+/* No allocation happens before the first arena_alloc(). */
+void arena_init(struct arena *arena, size_t limit_bytes);
+
+/* Aligned to 16 bytes, not cleared. NULL: out of memory, or over the limit. */
+void *arena_alloc(struct arena *arena, size_t size);
+
+/* `count` times `size` bytes, cleared; NULL also when the product overflows. */
+void *arena_calloc(struct arena *arena, size_t count, size_t size);
+
+/* A NUL-terminated copy of `length` bytes. */
+char *arena_copy_text(struct arena *arena, const char *text, size_t length);
+
+/* Everything allocated becomes invalid; up to `keep_bytes` stay for the next use. */
+void arena_reset(struct arena *arena, size_t keep_bytes);
+
+/* Gives all memory back. The arena may be used again. */
+void arena_free(struct arena *arena);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.h: settings from the command line and the environment.
+ *
+ * Names are KServe's. A flag beats its environment variable, which beats the default.
+ */
+#ifndef DCNV2_CONFIG_H
+#define DCNV2_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "arena.h"
+#include "log.h"
+
+struct config {
+    uint16_t http_port;
+    const char *model_name;
+    const char *model_path;
+    const char *encoder_path;
+    const char **dense_columns; /* [n_dense_columns]; none: from the encoder file */
+    size_t n_dense_columns;
+    const char **sparse_columns; /* [n_sparse_columns] */
+    size_t n_sparse_columns;
+    unsigned n_workers; /* 0: as many as the container has CPUs */
+    size_t max_body_bytes;
+    uint32_t max_rows;
+    unsigned max_connections;
+    unsigned header_timeout_s, body_timeout_s, idle_timeout_s;
+    unsigned grace_period_s, drain_wait_s;
+    bool enable_model_repository;
+    bool access_log;
+    enum log_level log_level;
+    enum log_format log_format;
+    const char *ignored_flag; /* one of KServe's that was given and does nothing here, or NULL */
+};
+
+enum config_result { CONFIG_RUN, CONFIG_SHOW_HELP, CONFIG_SHOW_VERSION, CONFIG_WRONG };
+
+/*
+ * Strings point into argv, the environment or `arena`.
+ * CONFIG_WRONG: `message` is one line that names the flag or variable.
+ */
+enum config_result config_read(struct config *config, struct arena *arena, int argc, char **argv,
+                               char *message, size_t message_size);
+
+void config_print_help(FILE *out);
+
+#endif

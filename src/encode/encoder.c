@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "encode/encoder.h"
+
+#include <math.h>
+
+#include "encode/cell_text.h"
+#include "number.h"
+
+static uint32_t kinds_of_rows(const struct column *column, uint32_t first, uint32_t end) {
+    uint32_t kinds = 0;
+    for (uint32_t row = first; row < end; row++)
+        kinds |= 1u << column->cells[row].kind;
+    return kinds;
+}
+
+static uint32_t segment_end(const struct frame *frame, uint32_t segment) {
+    return segment + 1 < frame->n_segments ? frame->segment_starts[segment + 1] : frame->n_rows;
+}
+
+static void encode_rows(const struct vocabulary *vocabulary, const struct column *column,
+                        uint32_t first, uint32_t end, enum column_type type, uint32_t *ret_indices,
+                        uint32_t *unknown) {
+    char scratch[NUMBER_REPR_MAX];
+    for (uint32_t row = first; row < end; row++) {
+        const struct cell *cell = &column->cells[row];
+        const struct text text = cell_text(cell, type, scratch);
+        ret_indices[row] = vocabulary_find(vocabulary, text.at, text.length);
+        *unknown += ret_indices[row] == vocabulary->n;
+    }
+}
+
+/* -1: out of memory. */
+static int encode_sparse(const struct vocabulary *vocabulary, const struct frame *frame,
+                         const struct column *column, uint32_t *ret_indices, uint32_t *unknown) {
+    enum column_type type = column_type_of(column->kinds);
+    uint32_t *kinds = NULL; /* of each segment */
+    const bool one_kind = (column->kinds & (column->kinds - 1)) == 0;
+    if (!one_kind && frame->n_segments > 1) {
+        kinds = arena_calloc(frame->arena, frame->n_segments, sizeof *kinds);
+        if (kinds == NULL)
+            return -1;
+        for (uint32_t s = 0; s < frame->n_segments; s++)
+            kinds[s] = kinds_of_rows(column, frame->segment_starts[s], segment_end(frame, s));
+        type = column_type_join(kinds, frame->n_segments);
+    }
+    if (type != COLUMN_BY_SEGMENT) {
+        encode_rows(vocabulary, column, 0, frame->n_rows, type, ret_indices, unknown);
+        return 0;
+    }
+    for (uint32_t s = 0; s < frame->n_segments; s++)
+        encode_rows(vocabulary, column, frame->segment_starts[s], segment_end(frame, s),
+                    column_type_of(kinds[s]), ret_indices, unknown);
+    return 0;
+}
+
+float encoder_scale(const struct encoder *encoder, uint32_t dense_column, double value) {
+    return (float)((value - encoder->mean[dense_column]) / encoder->scale[dense_column]);
+}
+
+/* false: not a number. A missing value is 0, and so is NaN, which is pandas' missing value. */
+static bool dense_number(const struct cell *cell, double *ret_value) {
+    switch ((enum cell_kind)cell->kind) {
+    case CELL_MISSING:
+        *ret_value = 0;
+        return true;
+    case CELL_BOOL:
+        *ret_value = cell->boolean;
+        return true;
+    case CELL_INTEGER:
+        *ret_value = number_parse(cell->text, cell->length);
+        return true;
+    case CELL_FLOAT:
+        *ret_value = isnan(cell->number) ? 0 : cell->number;
+        return true;
+    case CELL_TEXT:
+        return number_parse_python(cell->text, cell->length, ret_value) && isfinite(*ret_value);
+    }
+    return false;
+}
+
+/* Long enough to know a value again, short enough for a message. */
+static int shown_length(const struct cell *cell) {
+    const size_t length = cell->length < 40 ? cell->length : 40;
+    return (int)text_utf8_valid_length(cell->text, length);
+}
+
+static int encode_dense(const struct encoder *encoder, uint32_t dense_column,
+                        const struct frame *frame, float *ret_values, struct request_error *error) {
+    const uint32_t c = encoder->schema.n_sparse + dense_column;
+    const struct text name = encoder->schema.names[c];
+    const struct cell *cells = frame->columns[c].cells;
+    for (uint32_t row = 0; row < frame->n_rows; row++) {
+        double value;
+        if (!dense_number(&cells[row], &value))
+            return request_error_set(
+                error, 400, "Column \"%.*s\", row %u: \"%.*s\" is not a number.", TEXT_SHOWN(name),
+                row + 1, shown_length(&cells[row]), cells[row].text);
+        ret_values[row] = encoder_scale(encoder, dense_column, value);
+        if (!isfinite(ret_values[row]))
+            return request_error_set(error, 400,
+                                     "Column \"%.*s\", row %u: %g is out of range for the model.",
+                                     TEXT_SHOWN(name), row + 1, value);
+    }
+    return 0;
+}
+
+int encoder_encode(const struct encoder *encoder, const struct frame *frame, float *ret_dense,
+                   uint32_t *ret_indices, uint32_t *unknown, struct request_error *error) {
+    const size_t n_rows = frame->n_rows;
+    for (uint32_t c = 0; c < encoder->schema.n_dense; c++)
+        if (encode_dense(encoder, c, frame, ret_dense + c * n_rows, error) != 0)
+            return -1;
+    for (uint32_t c = 0; c < encoder->schema.n_sparse; c++)
+        if (encode_sparse(&encoder->vocabularies[c], frame, &frame->columns[c],
+                          ret_indices + c * n_rows, &unknown[c]) != 0)
+            return request_error_out_of_memory(error);
+    return 0;
+}

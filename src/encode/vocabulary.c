@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "encode/vocabulary.h"
+
+#include <stdlib.h>
+
+/*
+ * A text of up to 11 bytes is its own slot: bytes 0..7 in `low`, 8..10 and the length
+ * in `high`. A longer one has its place in long_texts in `low` and part of its hash in `high`.
+ */
+struct vocabulary_slot {
+    uint64_t low;
+    uint32_t high;
+    uint32_t index;
+};
+
+enum {
+    SHORT_MAX = 11,
+    TAG_LONG = 0xFF, /* top byte of `high` */
+    TAG_EMPTY = 0xFE,
+    TAG_SHIFT = 24
+};
+
+_Static_assert(sizeof(struct vocabulary_slot) == 16, "four slots a cache line");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "slots and model files are little-endian");
+
+struct key {
+    uint64_t low;
+    uint32_t high;
+    uint64_t hash;
+};
+
+/* Up to 8 bytes as a word, without reading beyond them. */
+static uint64_t load_short(const char *at, size_t length) {
+    if (length >= 8) {
+        uint64_t word;
+        memcpy(&word, at, 8);
+        return word;
+    }
+    if (length >= 4) {
+        uint32_t first, last; /* they overlap where length < 8 */
+        memcpy(&first, at, 4);
+        memcpy(&last, at + length - 4, 4);
+        return first | (uint64_t)last << (8 * (length - 4));
+    }
+    uint64_t word = 0;
+    for (size_t i = 0; i < length; i++)
+        word |= (uint64_t)(unsigned char)at[i] << (8 * i);
+    return word;
+}
+
+static struct key short_key(const char *text, size_t length) {
+    struct key key;
+    key.low = load_short(text, length);
+    const uint64_t rest = length > 8 ? load_short(text + 8, length - 8) : 0;
+    key.high = (uint32_t)rest | (uint32_t)length << TAG_SHIFT;
+    key.hash = hash_mix(key.low, key.high);
+    return key;
+}
+
+static struct key long_key(const char *text, size_t length) {
+    struct key key;
+    key.low = 0;
+    key.hash = text_hash(text, length);
+    key.high = (uint32_t)(key.hash >> 40) | (uint32_t)TAG_LONG << TAG_SHIFT;
+    return key;
+}
+
+static bool long_text_is(const char *stored, const char *text, size_t length) {
+    uint64_t stored_length;
+    memcpy(&stored_length, stored, sizeof stored_length);
+    return stored_length == length && memcmp(stored + sizeof stored_length, text, length) == 0;
+}
+
+int vocabulary_init(struct vocabulary *vocabulary, const struct text *classes, uint32_t n) {
+    uint64_t n_slots = 4;
+    while (n_slots < (uint64_t)n + n / 2) /* at most two thirds full */
+        n_slots *= 2;
+    size_t long_bytes = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (classes[i].length > SHORT_MAX)
+            long_bytes += sizeof(uint64_t) + classes[i].length;
+    *vocabulary = (struct vocabulary){.n = n, .slot_mask = (uint32_t)(n_slots - 1)};
+    vocabulary->slots = malloc(n_slots * sizeof *vocabulary->slots);
+    vocabulary->long_texts = malloc(long_bytes + 1);
+    if (vocabulary->slots == NULL || vocabulary->long_texts == NULL || n_slots > UINT32_MAX) {
+        vocabulary_free(vocabulary);
+        return -1;
+    }
+    for (uint64_t i = 0; i < n_slots; i++)
+        vocabulary->slots[i] = (struct vocabulary_slot){0, (uint32_t)TAG_EMPTY << TAG_SHIFT, n};
+
+    size_t long_at = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct text text = classes[i];
+        struct key key;
+        if (text.length <= SHORT_MAX) {
+            key = short_key(text.at, text.length);
+        } else {
+            key = long_key(text.at, text.length);
+            key.low = long_at;
+            const uint64_t length = text.length;
+            memcpy(vocabulary->long_texts + long_at, &length, sizeof length);
+            memcpy(vocabulary->long_texts + long_at + sizeof length, text.at, text.length);
+            long_at += sizeof length + text.length;
+        }
+        uint32_t slot = (uint32_t)key.hash & vocabulary->slot_mask;
+        while (vocabulary->slots[slot].high >> TAG_SHIFT != TAG_EMPTY)
+            slot = (slot + 1) & vocabulary->slot_mask;
+        vocabulary->slots[slot] = (struct vocabulary_slot){key.low, key.high, i};
+    }
+    return 0;
+}
+
+void vocabulary_free(struct vocabulary *vocabulary) {
+    free(vocabulary->slots);
+    free(vocabulary->long_texts);
+    *vocabulary = (struct vocabulary){0};
+}
+
+uint32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, size_t length) {
+    const struct vocabulary_slot *slots = vocabulary->slots;
+    if (length <= SHORT_MAX) {
+        const struct key key = short_key(text, length);
+        for (uint32_t i = (uint32_t)key.hash;; i++) {
+            const struct vocabulary_slot *slot = &slots[i & vocabulary->slot_mask];
+            if (slot->low == key.low && slot->high == key.high)
+                return slot->index;
+            if (slot->high >> TAG_SHIFT == TAG_EMPTY)
+                return vocabulary->n;
+        }
+    }
+    const struct key key = long_key(text, length);
+    for (uint32_t i = (uint32_t)key.hash;; i++) {
+        const struct vocabulary_slot *slot = &slots[i & vocabulary->slot_mask];
+        if (slot->high == key.high &&
+            long_text_is(vocabulary->long_texts + slot->low, text, length))
+            return slot->index;
+        if (slot->high >> TAG_SHIFT == TAG_EMPTY)
+            return vocabulary->n;
+    }
+}

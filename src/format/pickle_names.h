@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pickle_names.h: the names that a pickle may hold, and what each may be used for. */
+#ifndef DCNV2_FORMAT_PICKLE_NAMES_H
+#define DCNV2_FORMAT_PICKLE_NAMES_H
+
+#include "format/pickle.h"
+
+enum pickle_use {
+    PICKLE_USE_VALUE = 1 << 0,  /* stands for itself, as an argument */
+    PICKLE_USE_REDUCE = 1 << 1, /* a function applied to arguments */
+    PICKLE_USE_NEWOBJ = 1 << 2, /* a class of which an object is made */
+    PICKLE_USE_BUILD = 1 << 3   /* its records take a state */
+};
+
+struct pickle_name_entry {
+    const char *module;
+    const char *name;
+    enum pickle_name value;
+    unsigned uses; /* enum pickle_use, or-ed */
+};
+
+/* NULL: not allowed. */
+const struct pickle_name_entry *pickle_name_find(struct text module, struct text name);
+
+/* The entry that messages show for a name. */
+const struct pickle_name_entry *pickle_name_entry(enum pickle_name name);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * frame.h: named columns of cells, N rows: where protocol/ and encode/ meet.
+ *
+ * A protocol fills a frame from a request body; encode/ turns it into numbers and
+ * embedding rows. Cells point into the body or into the frame's arena and live as
+ * long as both. One thread at a time.
+ */
+#ifndef DCNV2_FRAME_H
+#define DCNV2_FRAME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "text.h"
+
+/* Why a request cannot be answered. `message` names the column, the row or the byte; UTF-8. */
+struct request_error {
+    int http_status; /* 400, 413, .. */
+    char message[384];
+};
+
+/* Fills *error, cutting the message at a code point; returns -1. */
+int request_error_set(struct request_error *error, int http_status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* 413: the arena is full or the machine is. */
+int request_error_out_of_memory(struct request_error *error);
+
+/* Column names that a model uses: the sparse ones in model order, then the dense ones. */
+struct schema {
+    const struct text *names; /* [n_sparse + n_dense] */
+    uint32_t n_sparse;
+    uint32_t n_dense;
+    const uint32_t *slots; /* hash table of column numbers, [slot_mask + 1] */
+    uint32_t slot_mask;
+};
+
+enum { SCHEMA_NOT_FOUND = UINT32_MAX };
+
+/* `slots` and the copied names come from `arena`. -1: a name stands twice (its number in
+ * *ret_twice) or, with *ret_twice SCHEMA_NOT_FOUND, out of memory. */
+int schema_init(struct schema *schema, struct arena *arena, const struct text *names,
+                uint32_t n_sparse, uint32_t n_dense, uint32_t *ret_twice);
+
+/* The column of that name, or SCHEMA_NOT_FOUND. `hint`: the column that it probably is. */
+uint32_t schema_find(const struct schema *schema, struct text name, uint32_t hint);
+
+enum cell_kind {
+    CELL_MISSING = 0, /* JSON null */
+    CELL_BOOL,
+    CELL_INTEGER, /* decimal digits as Python's str(int) writes them */
+    CELL_FLOAT,   /* a double; FP16 and FP32 tensors are widened, as KServe does */
+    CELL_TEXT
+};
+
+struct cell {
+    union {
+        const char *text; /* CELL_INTEGER, CELL_TEXT */
+        double number;    /* CELL_FLOAT */
+        bool boolean;     /* CELL_BOOL */
+    };
+    uint32_t length; /* of text, in bytes */
+    uint32_t kind;   /* enum cell_kind */
+};
+
+struct column {
+    struct cell *cells; /* [n] */
+    uint32_t n;
+    uint32_t capacity;
+    uint32_t kinds; /* bit k set: a cell of kind k was appended */
+};
+
+/*
+ * `segments`: pandas infers a column's type for each v1 instance (each becomes a
+ * DataFrame) before it joins them, so where an instance starts matters to the text
+ * of a value: [1, null] is "1.0", "nan"; [1] and [null] are "1", "None".
+ */
+struct frame {
+    const struct schema *schema;
+    struct arena *arena;
+    struct column *columns; /* [n_sparse + n_dense] */
+    uint32_t n_rows;
+    uint32_t max_rows;
+    uint32_t *segment_starts; /* first row of each, [n_segments] */
+    uint32_t n_segments;
+    uint32_t segment_capacity;
+};
+
+/* -1: out of memory. */
+int frame_init(struct frame *frame, const struct schema *schema, struct arena *arena,
+               uint32_t max_rows);
+
+/* Back to no rows, keeping the memory. */
+void frame_clear(struct frame *frame);
+
+/* One more cell at the end of column `c`. -1 with *error: over max_rows, or out of memory. */
+int frame_append(struct frame *frame, uint32_t c, struct cell cell, struct request_error *error);
+
+/* Cuts column `c` to its first `n` cells. */
+void frame_truncate(struct frame *frame, uint32_t c, uint32_t n);
+
+/* Rows frame->n_rows .. n_rows - 1 become a segment. -1: out of memory. */
+int frame_end_segment(struct frame *frame, uint32_t n_rows, struct request_error *error);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/body.h"
+
+#include <stdlib.h>
+#include <zlib.h>
+
+enum {
+    FIRST_BYTES = 4096,
+    GZIP_WINDOW_BITS = 15 + 16, /* zlib: gzip and nothing else */
+    DEFLATE_LEVEL = 1,          /* scores hardly compress further, and a core has better to do */
+    DEFLATE_MEM_LEVEL = 8
+};
+
+/* Takes `n` bytes of the budget, or says that there are not so many. */
+static bool budget_take(struct body_budget *budget, size_t n)
+{
+    const size_t before = atomic_fetch_add_explicit(&budget->used_bytes, n, memory_order_relaxed);
+    if (before + n <= budget->total_max_bytes)
+        return true;
+    atomic_fetch_sub_explicit(&budget->used_bytes, n, memory_order_relaxed);
+    return false;
+}
+
+static void budget_give(struct body_budget *budget, size_t n)
+{
+    atomic_fetch_sub_explicit(&budget->used_bytes, n, memory_order_relaxed);
+}
+
+static bool reserve(struct body *body, struct body_budget *budget, size_t length)
+{
+    if (length <= body->capacity)
+        return true;
+    size_t capacity = body->capacity ? 2 * body->capacity : FIRST_BYTES;
+    while (capacity < length)
+        capacity *= 2;
+    if (capacity > budget->body_max_bytes)
+        capacity = budget->body_max_bytes;
+    const size_t more = capacity - body->capacity;
+    if (!budget_take(budget, more))
+        return false;
+    char *grown = realloc(body->at, capacity);
+    if (grown == NULL) {
+        budget_give(budget, more);
+        return false;
+    }
+    body->at = grown;
+    body->capacity = capacity;
+    return true;
+}
+
+void body_append(struct body *body, struct body_budget *budget, const char *data, size_t n)
+{
+    body->n_received += n;
+    if (body->state != BODY_WHOLE)
+        return;
+    if (body->n_received > budget->body_max_bytes)
+        body->state = BODY_TOO_LARGE;
+    else if (!body->discard && !reserve(body, budget, body->length + n))
+        body->state = BODY_OVER_BUDGET;
+    if (body->state != BODY_WHOLE || body->discard)
+        return;
+    memcpy(body->at + body->length, data, n);
+    body->length += n;
+}
+
+void body_reset(struct body *body, struct body_budget *budget, size_t keep_bytes)
+{
+    struct body kept = {.at = body->at, .capacity = body->capacity};
+    if (body->capacity > keep_bytes) {
+        free(body->at);
+        budget_give(budget, body->capacity);
+        kept = (struct body){0};
+    }
+    *body = kept;
+}
+
+int body_error(enum body_state state, const struct body_budget *budget, struct request_error *error)
+{
+    if (state == BODY_TOO_LARGE)
+        return request_error_set(error, 413, "Request body is larger than %zu bytes.",
+                                 budget->body_max_bytes);
+    return request_error_set(error, 503, "Too many request bodies at once; try again.");
+}
+
+/* ---- gzip ---- */
+
+struct inflater {
+    z_stream stream;
+};
+
+struct deflater {
+    z_stream stream;
+};
+
+struct inflater *inflater_create(void)
+{
+    struct inflater *inflater = calloc(1, sizeof *inflater);
+    if (inflater && inflateInit2(&inflater->stream, GZIP_WINDOW_BITS) != Z_OK) {
+        free(inflater);
+        inflater = NULL;
+    }
+    return inflater;
+}
+
+void inflater_free(struct inflater *inflater)
+{
+    if (inflater)
+        inflateEnd(&inflater->stream);
+    free(inflater);
+}
+
+/* Appends what the stream has ready. */
+static void take_output(struct body *out, struct body_budget *budget, const char *chunk, size_t n)
+{
+    if (n)
+        body_append(out, budget, chunk, n);
+}
+
+int body_inflate(struct body *body, struct body *scratch, struct body_budget *budget,
+                 struct inflater *inflater, struct request_error *error)
+{
+    z_stream *stream = &inflater->stream;
+    char chunk[16 * 1024];
+    inflateReset(stream);
+    stream->next_in = (Bytef *)body->at;
+    stream->avail_in = (uInt)body->length;
+    int status = Z_OK;
+    while (scratch->state == BODY_WHOLE) {
+        stream->next_out = (Bytef *)chunk;
+        stream->avail_out = sizeof chunk;
+        status = inflate(stream, Z_NO_FLUSH);
+        take_output(scratch, budget, chunk, sizeof chunk - stream->avail_out);
+        if (status == Z_STREAM_END) {
+            if (stream->avail_in == 0)
+                break;
+            inflateReset(stream); /* another member */
+        } else if (status != Z_OK) {
+            break;
+        }
+    }
+    if (scratch->state != BODY_WHOLE)
+        return body_error(scratch->state, budget, error);
+    if (status != Z_STREAM_END)
+        return request_error_set(error, 400, "The request body is not a valid gzip body.");
+    const struct body packed = *body;
+    *body = *scratch;
+    *scratch = packed;
+    return 0;
+}
+
+struct deflater *deflater_create(void)
+{
+    struct deflater *deflater = calloc(1, sizeof *deflater);
+    if (deflater && deflateInit2(&deflater->stream, DEFLATE_LEVEL, Z_DEFLATED, GZIP_WINDOW_BITS,
+                                 DEFLATE_MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) {
+        free(deflater);
+        deflater = NULL;
+    }
+    return deflater;
+}
+
+void deflater_free(struct deflater *deflater)
+{
+    if (deflater)
+        deflateEnd(&deflater->stream);
+    free(deflater);
+}
+
+struct text deflater_run(struct deflater *deflater, struct arena *arena, struct text text)
+{
+    z_stream *stream = &deflater->stream;
+    const struct text none = {NULL, 0};
+    if (text.length > UINT32_MAX / 2)
+        return none;
+    const size_t most = deflateBound(stream, (uLong)text.length);
+    char *out = arena_alloc(arena, most);
+    if (out == NULL || deflateReset(stream) != Z_OK)
+        return none;
+    stream->next_in = (Bytef *)text.at;
+    stream->avail_in = (uInt)text.length;
+    stream->next_out = (Bytef *)out;
+    stream->avail_out = (uInt)most;
+    if (deflate(stream, Z_FINISH) != Z_STREAM_END)
+        return none;
+    return (struct text){out, most - stream->avail_out};
+}

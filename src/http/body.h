@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * body.h: the bytes of a request body: collected, bounded, inflated.
+ *
+ * A body grows with what arrives, never by a promised length. All bodies together have a
+ * budget. One thread at a time; the budget is shared by all.
+ */
+#ifndef DCNV2_HTTP_BODY_H
+#define DCNV2_HTTP_BODY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "frame.h"
+
+struct body_budget {
+    size_t body_max_bytes; /* of one body, also once inflated */
+    size_t total_max_bytes;
+    _Atomic size_t used_bytes;
+};
+
+enum body_state { BODY_WHOLE, BODY_TOO_LARGE, BODY_OVER_BUDGET };
+
+struct body {
+    char *at;
+    size_t length;
+    size_t capacity;
+    size_t n_received; /* bytes that arrived, kept or not */
+    enum body_state state;
+    bool discard; /* nobody will read it */
+};
+
+/* Keeps `n` more bytes, or notes in `state` why not. */
+void body_append(struct body *body, struct body_budget *budget, const char *data, size_t n);
+
+/* Empties it and gives back what is more than `keep_bytes`. */
+void body_reset(struct body *body, struct body_budget *budget, size_t keep_bytes);
+
+/*
+ * Replaces a gzip body (RFC 1952, one member or more) by what it holds. `scratch` swaps its
+ * memory with the body's. -1: 400 it is not one, 413 it is too large, 503 no room.
+ */
+struct inflater;
+struct inflater *inflater_create(void);
+void inflater_free(struct inflater *inflater);
+int body_inflate(struct body *body, struct body *scratch, struct body_budget *budget,
+                 struct inflater *inflater, struct request_error *error);
+
+/* Sets the error for a body that is not whole; -1. */
+int body_error(enum body_state state, const struct body_budget *budget,
+               struct request_error *error);
+
+/* `text` as gzip in `arena`; at == NULL: no memory. */
+struct deflater;
+struct deflater *deflater_create(void);
+void deflater_free(struct deflater *deflater);
+struct text deflater_run(struct deflater *deflater, struct arena *arena, struct text text);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * connections.h: the open connections and their deadlines.
+ *
+ * libmicrohttpd's timeout starts again with every byte, so a client that sends one now and
+ * then could hold a connection for ever. This table gives each phase of a request a
+ * deadline of its own; connections_reap() cuts those that are over it.
+ */
+#ifndef DCNV2_HTTP_CONNECTIONS_H
+#define DCNV2_HTTP_CONNECTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum connection_phase {
+    CONNECTION_IDLE,   /* between requests, or in a header that is not whole */
+    CONNECTION_BODY,   /* a request's header has come */
+    CONNECTION_WRITING /* its reply is under way */
+};
+
+struct connection;
+struct connections;
+
+/* NULL: out of memory. */
+struct connections *connections_create(unsigned header_timeout_s, unsigned body_timeout_s);
+void connections_free(struct connections *connections);
+
+/* `fd` stays the caller's; it must be open until connections_remove(). NULL: out of memory. */
+struct connection *connections_add(struct connections *connections, int fd);
+void connections_remove(struct connections *connections, struct connection *connection);
+
+/* By the thread that serves the connection; no lock. */
+void connection_enter(struct connection *connection, enum connection_phase phase);
+
+/* Shuts down what is over its deadline. Call it about once a second, from one thread. */
+void connections_reap(struct connections *connections);
+
+/*
+ * Connections that are in a request, or got bytes in the last `quiet_ms`: those that a server
+ * about to stop must still wait for. Same thread as connections_reap().
+ */
+size_t connections_busy(struct connections *connections, unsigned quiet_ms);
+
+#endif

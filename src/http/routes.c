@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/routes.h"
+
+#include <strings.h>
+
+enum { MAX_SEGMENTS = 7 };
+
+/* "{m}" stands for a model's name, "{*}" for anything; a segment may end in a literal ":verb". */
+static const struct {
+    const char *path;
+    bool post; /* POST, else GET and HEAD */
+    enum route route;
+} table[] = {
+    {"/", false, ROUTE_ROOT},
+    {"/metrics", false, ROUTE_METRICS},
+    {"/v1/models", false, ROUTE_V1_MODELS},
+    {"/v1/models/{m}", false, ROUTE_V1_MODEL},
+    {"/v1/models/{m}:predict", true, ROUTE_V1_PREDICT},
+    {"/v1/models/{m}:explain", true, ROUTE_V1_EXPLAIN},
+    {"/v2", false, ROUTE_V2_SERVER},
+    {"/v2/health/live", false, ROUTE_V2_LIVE},
+    {"/v2/health/ready", false, ROUTE_V2_READY},
+    {"/v2/models", false, ROUTE_V2_MODELS},
+    {"/v2/models/{m}", false, ROUTE_V2_MODEL},
+    {"/v2/models/{m}/ready", false, ROUTE_V2_MODEL_READY},
+    {"/v2/models/{m}/infer", true, ROUTE_V2_INFER},
+    {"/v2/models/{m}/versions/{*}", false, ROUTE_V2_VERSION},
+    {"/v2/models/{m}/versions/{*}/ready", false, ROUTE_V2_VERSION},
+    {"/v2/models/{m}/versions/{*}/infer", true, ROUTE_V2_VERSION},
+    {"/v2/repository/models/{m}/load", true, ROUTE_V2_LOAD},
+    {"/v2/repository/models/{m}/unload", true, ROUTE_V2_UNLOAD},
+};
+
+const char *const route_names[N_ROUTES] = {
+    [ROUTE_NONE] = "none",
+    [ROUTE_ROOT] = "root",
+    [ROUTE_METRICS] = "metrics",
+    [ROUTE_V1_MODELS] = "v1_models",
+    [ROUTE_V1_MODEL] = "v1_model",
+    [ROUTE_V1_PREDICT] = "v1_predict",
+    [ROUTE_V1_EXPLAIN] = "v1_explain",
+    [ROUTE_V2_SERVER] = "v2_server",
+    [ROUTE_V2_LIVE] = "v2_live",
+    [ROUTE_V2_READY] = "v2_ready",
+    [ROUTE_V2_MODELS] = "v2_models",
+    [ROUTE_V2_MODEL] = "v2_model",
+    [ROUTE_V2_MODEL_READY] = "v2_model_ready",
+    [ROUTE_V2_INFER] = "v2_infer",
+    [ROUTE_V2_VERSION] = "v2_version",
+    [ROUTE_V2_LOAD] = "v2_load",
+    [ROUTE_V2_UNLOAD] = "v2_unload",
+};
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+        return (c | 0x20) - 'a' + 10;
+    return -1;
+}
+
+/* Decodes %XX. false: a bad escape, a NUL, bytes that are not UTF-8, or no memory. */
+static bool decode(struct arena *arena, struct text raw, struct text *ret_text)
+{
+    *ret_text = raw;
+    if (raw.length == 0)
+        return true;
+    if (memchr(raw.at, '%', raw.length)) {
+        char *out = arena_alloc(arena, raw.length);
+        if (out == NULL)
+            return false;
+        size_t n = 0;
+        for (size_t i = 0; i < raw.length; i++) {
+            if (raw.at[i] != '%') {
+                out[n++] = raw.at[i];
+                continue;
+            }
+            const bool whole = raw.length - i > 2;
+            const int high = whole ? hex_digit(raw.at[i + 1]) : -1;
+            const int low = whole ? hex_digit(raw.at[i + 2]) : -1;
+            if (high < 0 || low < 0 || (high | low) == 0)
+                return false;
+            out[n++] = (char)(high << 4 | low);
+            i += 2;
+        }
+        *ret_text = (struct text){out, n};
+    }
+    return text_utf8_valid_length(ret_text->at, ret_text->length) == ret_text->length;
+}
+
+/* The path's segments, decoded; their number, or 0 where it cannot be one of ours. */
+static size_t split(struct arena *arena, const char *path, struct text segments[MAX_SEGMENTS])
+{
+    if (strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0) {
+        const char *authority = strstr(path, "//") + 2; /* absolute form, RFC 9112 3.2.2 */
+        path = strchr(authority, '/');
+        if (path == NULL)
+            path = "/";
+    }
+    if (*path != '/')
+        return 0;
+    const char *end = path + strcspn(path, "?#");
+    size_t n = 0;
+    while (path < end) {
+        const char *start = path + 1;
+        const char *slash = memchr(start, '/', (size_t)(end - start));
+        path = slash ? slash : end;
+        if (n == MAX_SEGMENTS ||
+            !decode(arena, (struct text){start, (size_t)(path - start)}, &segments[n++]))
+            return 0;
+    }
+    return n;
+}
+
+/* A segment against its pattern: a literal, or "{..}" and a literal end. */
+static bool segment_matches(struct text pattern, struct text segment, struct text *ret_model)
+{
+    if (pattern.length == 0 || pattern.at[0] != '{')
+        return text_equal(pattern, segment);
+    const char *close = memchr(pattern.at, '}', pattern.length);
+    const struct text end = {close + 1, (size_t)(pattern.at + pattern.length - close - 1)};
+    if (segment.length <= end.length ||
+        !text_equal((struct text){segment.at + segment.length - end.length, end.length}, end))
+        return false;
+    if (pattern.at[1] == 'm')
+        *ret_model = (struct text){segment.at, segment.length - end.length};
+    return true;
+}
+
+static bool path_matches(const char *pattern, const struct text *segments, size_t n,
+                         struct text *ret_model)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (*pattern != '/')
+            return false;
+        const size_t length = strcspn(++pattern, "/");
+        if (!segment_matches((struct text){pattern, length}, segments[i], ret_model))
+            return false;
+        pattern += length;
+    }
+    return *pattern == '\0';
+}
+
+struct route_match route_find(struct arena *arena, const char *method, const char *path)
+{
+    struct text segments[MAX_SEGMENTS];
+    const size_t n = split(arena, path, segments);
+    const bool post = strcmp(method, "POST") == 0;
+    const bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    bool get_exists = false, post_exists = false;
+    for (size_t i = 0; n > 0 && i < sizeof table / sizeof table[0]; i++) {
+        struct route_match match = {.route = table[i].route};
+        if (!path_matches(table[i].path, segments, n, &match.model))
+            continue;
+        if (table[i].post ? post : get)
+            return match;
+        if (table[i].post)
+            post_exists = true;
+        else
+            get_exists = true;
+    }
+    return (struct route_match){.route = ROUTE_NONE,
+                                .allow = get_exists && post_exists ? "GET, HEAD, POST"
+                                         : get_exists              ? "GET, HEAD"
+                                         : post_exists             ? "POST"
+                                                                   : NULL};
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* routes.h: the table of paths, and how a request's path finds its row. */
+#ifndef DCNV2_HTTP_ROUTES_H
+#define DCNV2_HTTP_ROUTES_H
+
+#include "arena.h"
+#include "text.h"
+
+enum route {
+    ROUTE_NONE, /* 404, 405 */
+    ROUTE_ROOT,
+    ROUTE_METRICS,
+    ROUTE_V1_MODELS,
+    ROUTE_V1_MODEL,
+    ROUTE_V1_PREDICT,
+    ROUTE_V1_EXPLAIN,
+    ROUTE_V2_SERVER,
+    ROUTE_V2_LIVE,
+    ROUTE_V2_READY,
+    ROUTE_V2_MODELS,
+    ROUTE_V2_MODEL,
+    ROUTE_V2_MODEL_READY,
+    ROUTE_V2_INFER,
+    ROUTE_V2_VERSION,
+    ROUTE_V2_LOAD,
+    ROUTE_V2_UNLOAD,
+    N_ROUTES
+};
+
+/* Names for the metrics' route label, [N_ROUTES]. */
+extern const char *const route_names[N_ROUTES];
+
+struct route_match {
+    enum route route;
+    struct text model;    /* decoded, where the path has a model */
+    const char *allow;    /* other than NULL: the path exists, but not for this method; for 405 */
+};
+
+/*
+ * `method` and `path` as they came: "POST", "/v1/models/dcnv2%3Apredict". A query or an absolute
+ * form's scheme and host are passed over. Decoded text is in `arena`. No memory: ROUTE_NONE.
+ */
+struct route_match route_find(struct arena *arena, const char *method, const char *path);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "protocol/json_writer.h"
+
+enum { MESSAGE_MAX = 1024, LINE_MAX_BYTES = 6 * MESSAGE_MAX + 128, BUFFER_BYTES = 256 * 1024 };
+
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
+
+/* Two buffers: one is filled under the mutex while the writer writes the other without it. */
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    pthread_t thread;
+    bool started, stopping, finished;
+    enum log_level level;
+    enum log_format format;
+    char *filling, *writing; /* [BUFFER_BYTES] each */
+    size_t n_filled;
+    uint64_t n_dropped;
+} state = {.mutex = PTHREAD_MUTEX_INITIALIZER, .level = LOG_LEVEL_INFO};
+
+bool log_level_parse(const char *text, enum log_level *ret_level)
+{
+    for (int i = 0; i < (int)(sizeof level_names / sizeof level_names[0]); i++) {
+        if (strcasecmp(text, level_names[i]) == 0) {
+            *ret_level = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool log_format_parse(const char *text, enum log_format *ret_format)
+{
+    const bool json = strcasecmp(text, "json") == 0;
+    if (!json && strcasecmp(text, "text") != 0)
+        return false;
+    *ret_format = json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT;
+    return true;
+}
+
+/* A line that cannot be written is lost: nobody is there to be told. */
+static void write_all(const char *at, size_t left)
+{
+    while (left > 0) {
+        const ssize_t n = write(STDERR_FILENO, at, left);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        at += n;
+        left -= (size_t)n;
+    }
+}
+
+static void *run_writer(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&state.mutex);
+    for (;;) {
+        while (state.n_filled == 0 && !state.stopping)
+            pthread_cond_wait(&state.changed, &state.mutex);
+        if (state.n_filled == 0)
+            break;
+        char *full = state.filling;
+        const size_t n = state.n_filled;
+        state.filling = state.writing;
+        state.writing = full;
+        state.n_filled = 0;
+        pthread_mutex_unlock(&state.mutex);
+        write_all(full, n);
+        pthread_mutex_lock(&state.mutex);
+    }
+    state.finished = true;
+    pthread_cond_broadcast(&state.changed);
+    pthread_mutex_unlock(&state.mutex);
+    return NULL;
+}
+
+int log_start(enum log_level level, enum log_format format)
+{
+    state.level = level;
+    state.format = format;
+    state.filling = malloc(BUFFER_BYTES);
+    state.writing = malloc(BUFFER_BYTES);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&state.changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    if (!state.filling || !state.writing ||
+        pthread_create(&state.thread, NULL, run_writer, NULL) != 0) {
+        free(state.filling);
+        free(state.writing);
+        return -1;
+    }
+    state.started = true;
+    return 0;
+}
+
+void log_stop(void)
+{
+    if (!state.started)
+        return;
+    struct timespec deadline;
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += 1;
+    pthread_mutex_lock(&state.mutex);
+    state.stopping = true;
+    pthread_cond_broadcast(&state.changed);
+    int status = 0;
+    while (!state.finished && status == 0)
+        status = pthread_cond_timedwait(&state.changed, &state.mutex, &deadline);
+    const bool finished = state.finished;
+    pthread_mutex_unlock(&state.mutex);
+    if (!finished)
+        return; /* it hangs in write(); the process is about to end */
+    pthread_join(state.thread, NULL);
+    free(state.filling);
+    free(state.writing);
+    state.started = false;
+}
+
+static size_t format_line(enum log_level level, const char *message, char *line)
+{
+    struct timespec now;
+    struct tm utc;
+    char stamp[40], escaped[6 * MESSAGE_MAX + 2];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    const size_t n = strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(stamp + n, sizeof stamp - n, ".%03ldZ", now.tv_nsec / 1000000);
+    const size_t length = (size_t)(write_json_string(escaped, text_of(message)) - escaped);
+    if (state.format == LOG_FORMAT_JSON)
+        return (size_t)snprintf(line, LINE_MAX_BYTES,
+                                "{\"time\":\"%s\",\"level\":\"%s\",\"message\":%.*s}\n", stamp,
+                                level_names[level], (int)length, escaped);
+    /* Text: escapes only where they are needed to keep the event on its line. */
+    bool plain = true;
+    for (const char *at = message; *at; at++)
+        plain = plain && (unsigned char)*at >= 0x20 && *at != 0x7F;
+    return (size_t)snprintf(line, LINE_MAX_BYTES, "%s %-7s %.*s\n", stamp, level_names[level],
+                            plain ? (int)strlen(message) : (int)length, plain ? message : escaped);
+}
+
+void log_event(enum log_level level, const char *format, ...)
+{
+    if (level < state.level)
+        return;
+    char message[MESSAGE_MAX], line[LINE_MAX_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    message[text_utf8_valid_length(message, strlen(message))] = '\0';
+    const size_t n = format_line(level, message, line);
+    if (!state.started) {
+        write_all(line, n);
+        return;
+    }
+    pthread_mutex_lock(&state.mutex);
+    if (n > BUFFER_BYTES - state.n_filled) {
+        state.n_dropped++;
+    } else {
+        memcpy(state.filling + state.n_filled, line, n);
+        state.n_filled += n;
+        pthread_cond_signal(&state.changed);
+    }
+    pthread_mutex_unlock(&state.mutex);
+}
+
+uint64_t log_dropped(void)
+{
+    pthread_mutex_lock(&state.mutex);
+    const uint64_t n = state.n_dropped;
+    pthread_mutex_unlock(&state.mutex);
+    return n;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * log.h: one line an event on stderr, as text or JSON.
+ *
+ * Lines go through a buffer to a thread of their own: whoever logs never waits for
+ * whoever reads. When the buffer is full lines are dropped and counted. Thread-safe.
+ */
+#ifndef DCNV2_LOG_H
+#define DCNV2_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+bool log_level_parse(const char *text, enum log_level *ret_level);
+bool log_format_parse(const char *text, enum log_format *ret_format);
+
+/* Starts the writer. -1: no thread could be started. */
+int log_start(enum log_level level, enum log_format format);
+
+/* Writes what is left, for a second at most, and ends the writer. */
+void log_stop(void);
+
+/* The message is UTF-8; control characters in it are escaped, a long one is cut. */
+void log_event(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Lines that were dropped so far. */
+uint64_t log_dropped(void);
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* main.c: the order of start and stop, and signals. No logic. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "config.h"
+#include "cpus.h"
+#include "http/routes.h"
+#include "http/server.h"
+#include "log.h"
+#include "metrics.h"
+#include "registry.h"
+
+enum { EXIT_WRONG_USAGE = 2 };
+
+/* All that main owns. */
+struct program {
+    struct config config;
+    struct arena arena;
+    struct dcnv2_source source;
+    struct registry *registry;
+    struct metrics *metrics;
+    struct server *server;
+    unsigned n_workers;
+    sigset_t signals;
+};
+
+/* The signals that end the server wait for the main thread; those of terminals and pipes are ignored. */
+static void set_up_signals(struct program *program)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN);
+    sigemptyset(&program->signals);
+    sigaddset(&program->signals, SIGTERM);
+    sigaddset(&program->signals, SIGINT);
+    sigaddset(&program->signals, SIGQUIT);
+    pthread_sigmask(SIG_BLOCK, &program->signals, NULL);
+}
+
+/* From now on a reload must find the columns that the first model had. */
+static void pin_columns(struct program *program, const struct schema *schema)
+{
+    const uint32_t n = schema->n_sparse + schema->n_dense;
+    const char **names = arena_calloc(&program->arena, n + 1, sizeof *names);
+    for (uint32_t i = 0; names && i < n; i++)
+        names[i] = arena_copy_text(&program->arena, schema->names[i].at, schema->names[i].length);
+    if (names == NULL)
+        return;
+    program->source.sparse_columns = (struct dcnv2_columns){names, schema->n_sparse};
+    program->source.dense_columns =
+        (struct dcnv2_columns){names + schema->n_sparse, schema->n_dense};
+}
+
+static int load_model(struct program *program)
+{
+    const struct config *config = &program->config;
+    program->source = (struct dcnv2_source){
+        .model_path = config->model_path,
+        .encoder_path = config->encoder_path,
+        .dense_columns = {config->dense_columns, config->n_dense_columns},
+        .sparse_columns = {config->sparse_columns, config->n_sparse_columns}};
+    program->registry = registry_create(&program->source, program->n_workers);
+    if (program->registry == NULL) {
+        fputs("dcnv2-server: out of memory\n", stderr);
+        return -1;
+    }
+    struct dcnv2_error error;
+    if (registry_load(program->registry, &error) != DCNV2_OK) {
+        fprintf(stderr, "%s\n", error.message);
+        return -1;
+    }
+    return 0;
+}
+
+/* The text of the columns' names in the metrics outlives any model. */
+static struct text *column_texts(struct program *program)
+{
+    const struct dcnv2_columns *columns = &program->source.sparse_columns;
+    struct text *texts = arena_calloc(&program->arena, columns->n + 1, sizeof *texts);
+    for (size_t i = 0; texts && i < columns->n; i++)
+        texts[i] = text_of(columns->names[i]);
+    return texts;
+}
+
+static int start_server(struct program *program)
+{
+    char message[256];
+    pin_columns(program, &registry_acquire(program->registry, 0)->encoder.schema);
+    registry_release(program->registry, 0);
+    struct text *columns = column_texts(program);
+    program->metrics = metrics_create(program->n_workers, program->config.model_name, route_names,
+                                      N_ROUTES, columns,
+                                      (uint32_t)program->source.sparse_columns.n);
+    if (columns == NULL || program->metrics == NULL) {
+        fputs("dcnv2-server: out of memory\n", stderr);
+        return -1;
+    }
+    program->server = server_start(&program->config, program->n_workers, program->registry,
+                                   program->metrics, message, sizeof message);
+    if (program->server == NULL) {
+        fprintf(stderr, "dcnv2-server: %s\n", message);
+        return -1;
+    }
+    return 0;
+}
+
+/* Ticks until a signal asks to stop. */
+static void serve(struct program *program)
+{
+    const struct timespec second = {1, 0};
+    while (sigtimedwait(&program->signals, NULL, &second) < 0)
+        server_tick(program->server);
+}
+
+static void end_at_once(int signal_number)
+{
+    (void)signal_number;
+    _exit(EXIT_SUCCESS);
+}
+
+/* A second signal ends the process wherever it is. */
+static void arm_second_signal(struct program *program)
+{
+    signal(SIGTERM, end_at_once);
+    signal(SIGINT, end_at_once);
+    signal(SIGQUIT, end_at_once);
+    pthread_sigmask(SIG_UNBLOCK, &program->signals, NULL);
+}
+
+static int run(struct program *program, uint64_t start_ns)
+{
+    const struct config *config = &program->config;
+    set_up_signals(program);
+    program->n_workers = config->n_workers ? config->n_workers : cpus_available();
+    if (load_model(program) != 0)
+        return EXIT_FAILURE;
+    if (log_start(config->log_level, config->log_format) != 0) {
+        fputs("dcnv2-server: cannot start a thread\n", stderr);
+        return EXIT_FAILURE;
+    }
+    if (start_server(program) != 0)
+        return EXIT_FAILURE;
+    if (config->ignored_flag)
+        log_event(LOG_LEVEL_WARNING, "%s and the like have no effect here", config->ignored_flag);
+    log_event(LOG_LEVEL_INFO,
+              "listening on port %u, model %s, %u worker%s, ready after %.1f ms",
+              config->http_port, config->model_name, program->n_workers,
+              program->n_workers == 1 ? "" : "s", (double)(clock_ns() - start_ns) / 1e6);
+    serve(program);
+    log_event(LOG_LEVEL_INFO, "stopping: requests under way are answered first");
+    arm_second_signal(program);
+    const size_t n_cut = server_drain(program->server);
+    if (n_cut)
+        log_event(LOG_LEVEL_WARNING, "grace period over: %zu request%s cut", n_cut,
+                  n_cut == 1 ? "" : "s");
+    log_event(LOG_LEVEL_INFO, "stopped");
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    const uint64_t start_ns = clock_ns();
+    char message[256];
+    struct program program = {0};
+    arena_init(&program.arena, SIZE_MAX);
+    int status = EXIT_WRONG_USAGE;
+    switch (config_read(&program.config, &program.arena, argc, argv, message, sizeof message)) {
+    case CONFIG_SHOW_HELP:
+        config_print_help(stdout);
+        status = EXIT_SUCCESS;
+        break;
+    case CONFIG_SHOW_VERSION:
+        puts("dcnv2-server " DCNV2_VERSION);
+        status = EXIT_SUCCESS;
+        break;
+    case CONFIG_WRONG:
+        fprintf(stderr, "dcnv2-server: %s\n", message);
+        break;
+    case CONFIG_RUN:
+        status = run(&program, start_ns);
+        break;
+    }
+    server_stop(program.server);
+    log_stop();
+    metrics_free(program.metrics);
+    registry_free(program.registry);
+    arena_free(&program.arena);
+    return status;
+}

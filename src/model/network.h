@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * network.h: a DCNv2 network: weights checked by name and shape, packed once, and the
+ * forward pass over them.
+ *
+ *   x0 = [dense, embedding_1, .., embedding_n]
+ *   c  = x0, then for each cross layer
+ *          CROSS_LAYER_NORM  c = LayerNorm(W c + b) + c   the published TaobaoAd network
+ *          CROSS_FULL        c = x0 * (W c + b) + c       arXiv:2008.13535, equation 1
+ *   d  = the deep network of x0: linear layers, a ReLU after each
+ *   score = sigmoid(w . [c, d] + b)
+ *
+ * Immutable once loaded: shared by threads.
+ */
+#ifndef DCNV2_MODEL_NETWORK_H
+#define DCNV2_MODEL_NETWORK_H
+
+#include <stdint.h>
+
+#include "arena.h"
+#include "format/torch_file.h"
+#include "kernels/kernels.h"
+
+enum cross_kind { CROSS_LAYER_NORM, CROSS_FULL };
+
+struct embedding {
+    const float *rows; /* [n_rows, width] */
+    uint32_t n_rows;
+    uint32_t width;
+};
+
+struct cross_layer {
+    enum cross_kind kind;
+    struct linear linear;
+    const float *gamma, *beta; /* [width], of CROSS_LAYER_NORM */
+};
+
+struct network {
+    size_t n_dense;
+    size_t n_embeddings;
+    struct embedding *embeddings;
+    size_t width; /* of x0 and c */
+    size_t n_cross;
+    struct cross_layer *cross;
+    size_t n_deep;
+    struct linear *deep;
+    size_t deep_width; /* of d: 0 where the output does not look at it */
+    size_t deep_widest;
+    const float *output_cross; /* [width] */
+    const float *output_deep;  /* [deep_width] */
+    float output_bias;
+    float *weights; /* all of the above in one aligned block */
+};
+
+/* What the encoder needs of the network. */
+struct network_inputs {
+    size_t n_dense;
+    size_t n_sparse;
+    const struct text *sparse_names;  /* [n_sparse], for messages */
+    const uint32_t *vocabulary_sizes; /* [n_sparse]: table i needs one row more */
+};
+
+/*
+ * Names are PyTorch's: embeddings.{i}.weight, cross_layers.{l}.{0,1}.{weight,bias} or
+ * cross_layers.{l}.{weight,bias}, dnn.{0,2,..}.{weight,bias}, output.{weight,bias}.
+ * -1: *error names the tensor that is missing, unknown, misshapen (both shapes) or not finite.
+ * The descriptions are in `arena`, which lives as long as the network.
+ */
+int network_load(struct network *network, struct arena *arena, const struct torch_file *file,
+                 const struct network_inputs *inputs, struct format_error *error);
+
+/* Frees the weights. */
+void network_free(struct network *network);
+
+enum { NETWORK_BLOCK_ROWS = 48 }; /* rows that go through the layers together, in cache */
+
+/* Floats of scratch memory that network_score() needs. */
+size_t network_scratch_floats(const struct network *network);
+
+/*
+ * dense: [n_dense, n_rows], indices: [n_embeddings, n_rows], scores: [n_rows];
+ * scratch: aligned to KERNEL_ALIGNMENT. Returns the number of rows scored: fewer than
+ * n_rows when the row after them has an index outside its table or a score that is not a number.
+ */
+size_t network_score(const struct network *network, const struct kernels *kernels, float *scratch,
+                     size_t n_rows, const float *dense, const uint32_t *indices, float *scores);
+
+#endif

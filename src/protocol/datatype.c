@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocol/datatype.h"
+
+#include <inttypes.h>
+
+#include "half.h"
+#include "protocol/json_writer.h"
+
+enum { INTEGER_TEXT_MAX = 20 }; /* "-9223372036854775808" */
+
+static const struct {
+    const char *name;
+    unsigned size; /* bytes an element; 0: it says itself */
+} datatypes[] = {[DATATYPE_BOOL] = {"BOOL", 1},     [DATATYPE_INT8] = {"INT8", 1},
+                 [DATATYPE_INT16] = {"INT16", 2},   [DATATYPE_INT32] = {"INT32", 4},
+                 [DATATYPE_INT64] = {"INT64", 8},   [DATATYPE_UINT8] = {"UINT8", 1},
+                 [DATATYPE_UINT16] = {"UINT16", 2}, [DATATYPE_UINT32] = {"UINT32", 4},
+                 [DATATYPE_UINT64] = {"UINT64", 8}, [DATATYPE_FP16] = {"FP16", 2},
+                 [DATATYPE_FP32] = {"FP32", 4},     [DATATYPE_FP64] = {"FP64", 8},
+                 [DATATYPE_BYTES] = {"BYTES", 0}};
+
+enum datatype datatype_find(struct text name) {
+    for (int i = 0; i < DATATYPE_UNKNOWN; i++)
+        if (text_is(name, datatypes[i].name))
+            return (enum datatype)i;
+    return DATATYPE_UNKNOWN;
+}
+
+static char *write_signed(char *at, int64_t value) {
+    if (value >= 0)
+        return write_unsigned(at, (uint64_t)value);
+    *at++ = '-';
+    return write_unsigned(at, 0 - (uint64_t)value);
+}
+
+/* One element at `at`, unaligned. `digits`: INTEGER_TEXT_MAX bytes that outlive the cell. */
+static struct cell number_cell(enum datatype datatype, const char *at, char *digits) {
+    uint64_t bits = 0;
+    memcpy(&bits, at, datatypes[datatype].size);
+    const unsigned unused = 64 - 8 * datatypes[datatype].size;
+    struct cell cell = {.kind = CELL_INTEGER, .text = digits};
+    float single;
+    double number;
+    switch (datatype) {
+    case DATATYPE_BOOL:
+        return (struct cell){.boolean = bits != 0, .kind = CELL_BOOL};
+    case DATATYPE_FP16:
+        return (struct cell){.number = (double)half_to_float((uint16_t)bits), .kind = CELL_FLOAT};
+    case DATATYPE_FP32:
+        memcpy(&single, at, sizeof single);
+        return (struct cell){.number = (double)single, .kind = CELL_FLOAT};
+    case DATATYPE_FP64:
+        memcpy(&number, at, sizeof number);
+        return (struct cell){.number = number, .kind = CELL_FLOAT};
+    case DATATYPE_INT8:
+    case DATATYPE_INT16:
+    case DATATYPE_INT32:
+    case DATATYPE_INT64:
+        cell.length =
+            (uint32_t)(write_signed(digits, (int64_t)(bits << unused) >> unused) - digits);
+        return cell;
+    default:
+        cell.length = (uint32_t)(write_unsigned(digits, bits) - digits);
+        return cell;
+    }
+}
+
+static int read_numbers(enum datatype datatype, struct text data, uint64_t n, struct frame *frame,
+                        uint32_t c, struct request_error *error) {
+    const unsigned size = datatypes[datatype].size;
+    const struct text name = frame->schema->names[c];
+    if (n > UINT32_MAX || data.length != n * size)
+        return request_error_set(
+            error, 400, "Input \"%.*s\": %zu bytes of binary data for %" PRIu64 " values of %s.",
+            TEXT_SHOWN(name), data.length, n, datatypes[datatype].name);
+    if (n > frame->max_rows)
+        n = (uint64_t)frame->max_rows + 1; /* frame_append() refuses the last one */
+    const bool is_integer = datatype >= DATATYPE_INT8 && datatype <= DATATYPE_UINT64;
+    char *digits = is_integer ? arena_alloc(frame->arena, n * INTEGER_TEXT_MAX) : NULL;
+    if (is_integer && digits == NULL)
+        return request_error_out_of_memory(error);
+    for (uint64_t i = 0; i < n; i++) {
+        const struct cell cell = number_cell(datatype, data.at + i * size,
+                                             digits ? digits + i * INTEGER_TEXT_MAX : NULL);
+        if (frame_append(frame, c, cell, error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int read_bytes(struct text data, uint64_t n, struct frame *frame, uint32_t c,
+                      struct request_error *error) {
+    const struct text name = frame->schema->names[c];
+    const char *at = data.at, *end = data.at + data.length;
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t length;
+        if ((size_t)(end - at) < sizeof length)
+            return request_error_set(error, 400,
+                                     "Input \"%.*s\": binary data ends before value %" PRIu64
+                                     " of %" PRIu64 ".",
+                                     TEXT_SHOWN(name), i + 1, n);
+        memcpy(&length, at, sizeof length);
+        at += sizeof length;
+        if ((size_t)(end - at) < length)
+            return request_error_set(error, 400,
+                                     "Input \"%.*s\": value %" PRIu64
+                                     " is %u bytes long; %zu bytes of binary data are left.",
+                                     TEXT_SHOWN(name), i + 1, length, (size_t)(end - at));
+        if (text_utf8_valid_length(at, length) != length)
+            return request_error_set(error, 400, "Input \"%.*s\": value %" PRIu64 " is not UTF-8.",
+                                     TEXT_SHOWN(name), i + 1);
+        const struct cell cell = {.text = at, .length = length, .kind = CELL_TEXT};
+        if (frame_append(frame, c, cell, error) != 0)
+            return -1;
+        at += length;
+    }
+    if (at != end)
+        return request_error_set(
+            error, 400,
+            "Input \"%.*s\": %zu bytes of binary data are left over after %" PRIu64 " values.",
+            TEXT_SHOWN(name), (size_t)(end - at), n);
+    return 0;
+}
+
+int datatype_read_binary(enum datatype datatype, struct text data, uint64_t n, struct frame *frame,
+                         uint32_t c, struct request_error *error) {
+    if (datatype == DATATYPE_BYTES)
+        return read_bytes(data, n, frame, c, error);
+    return read_numbers(datatype, data, n, frame, c, error);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* datatype.h: the tensor datatypes of the Open Inference Protocol and their bytes as cells. */
+#ifndef DCNV2_PROTOCOL_DATATYPE_H
+#define DCNV2_PROTOCOL_DATATYPE_H
+
+#include "frame.h"
+
+enum datatype {
+    DATATYPE_BOOL,
+    DATATYPE_INT8,
+    DATATYPE_INT16,
+    DATATYPE_INT32,
+    DATATYPE_INT64,
+    DATATYPE_UINT8,
+    DATATYPE_UINT16,
+    DATATYPE_UINT32,
+    DATATYPE_UINT64,
+    DATATYPE_FP16,
+    DATATYPE_FP32,
+    DATATYPE_FP64,
+    DATATYPE_BYTES,
+    DATATYPE_UNKNOWN
+};
+
+/* Exact names only, as the protocol writes them: "INT64", not "int64". */
+enum datatype datatype_find(struct text name);
+
+/*
+ * Appends `n` elements of a binary tensor to column `c`: little-endian numbers, or for
+ * BYTES each element behind its length (uint32). `data` must hold exactly these. Cells
+ * point into `data` or the frame's arena. -1: *error names the column.
+ */
+int datatype_read_binary(enum datatype datatype, struct text data, uint64_t n, struct frame *frame,
+                         uint32_t c, struct request_error *error);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocol/request_json.h"
+
+const char *request_json_kind_name(enum json_kind kind) {
+    static const char *const names[] = {
+        [JSON_INVALID] = "not JSON", [JSON_OBJECT] = "an object", [JSON_ARRAY] = "a list",
+        [JSON_STRING] = "a string",  [JSON_NUMBER] = "a number",  [JSON_TRUE] = "true",
+        [JSON_FALSE] = "false",      [JSON_NULL] = "null"};
+    return names[kind];
+}
+
+int request_json_syntax_error(const struct json_reader *json, struct request_error *error) {
+    char description[160];
+    json_describe_error(json, description, sizeof description);
+    return request_error_set(error, 400, "Unrecognized request format: %s", description);
+}
+
+int request_json_enter_object(struct json_reader *json, struct request_error *error) {
+    const enum json_kind kind = json_peek(json);
+    if (kind == JSON_OBJECT)
+        return json_enter(json) ? 0 : -1;
+    if (kind == JSON_INVALID || !json_skip(json) || !json_end(json))
+        return request_json_syntax_error(json, error);
+    return request_error_set(error, 400, "Expected the request body to be an object; it is %s.",
+                             request_json_kind_name(kind));
+}
+
+int request_json_cell(struct json_reader *json, struct frame *frame, uint32_t c, uint32_t row,
+                      struct request_error *error) {
+    struct cell cell;
+    const enum json_kind kind = json_peek(json);
+    if (json_cell(json, kind, &cell))
+        return frame_append(frame, c, cell, error);
+    if (json->reason)
+        return -1;
+    return request_error_set(error, 400, "Column \"%.*s\", row %u: %s where a value is expected.",
+                             TEXT_SHOWN(frame->schema->names[c]), row,
+                             request_json_kind_name(kind));
+}
+
+int request_json_require_rows(const struct frame *frame, struct request_error *error) {
+    if (frame->n_rows == 0)
+        return request_error_set(error, 400, "The request has no rows.");
+    return 0;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocol/v1.h"
+
+#include "number.h"
+#include "protocol/json.h"
+#include "protocol/request_json.h"
+
+/* How a column of the instance being read was given. */
+enum given { GIVEN_NOT, GIVEN_LIST, GIVEN_SCALAR };
+
+struct v1_reader {
+    struct json_reader *json;
+    struct frame *frame;
+    struct request_error *error;
+    uint8_t *given; /* enum given, [n_columns] */
+    uint32_t n_instances;
+};
+
+static uint32_t n_columns(const struct frame *frame) {
+    return frame->schema->n_sparse + frame->schema->n_dense;
+}
+
+static int read_cell(struct v1_reader *v1, uint32_t c) {
+    const struct column *column = &v1->frame->columns[c];
+    return request_json_cell(v1->json, v1->frame, c, column->n + 1, v1->error);
+}
+
+static int read_column(struct v1_reader *v1, uint32_t c) {
+    frame_truncate(v1->frame, c, v1->frame->n_rows); /* of equal keys the last one counts */
+    if (json_peek(v1->json) != JSON_ARRAY) {
+        v1->given[c] = GIVEN_SCALAR;
+        return read_cell(v1, c);
+    }
+    v1->given[c] = GIVEN_LIST;
+    if (!json_enter(v1->json))
+        return -1;
+    bool first = true;
+    while (json_next_element(v1->json, &first))
+        if (read_cell(v1, c) != 0)
+            return -1;
+    return v1->json->reason ? -1 : 0;
+}
+
+/* Every column present and of one length; scalars are repeated to it. */
+static int finish_instance(struct v1_reader *v1) {
+    struct frame *frame = v1->frame;
+    const struct text *names = frame->schema->names;
+    const uint32_t base = frame->n_rows;
+    uint32_t longest = SCHEMA_NOT_FOUND; /* the first column that is a list */
+    for (uint32_t c = 0; c < n_columns(frame); c++) {
+        if (v1->given[c] == GIVEN_NOT)
+            return request_error_set(v1->error, 400, "Instance %u: column \"%.*s\" is missing.",
+                                     v1->n_instances, TEXT_SHOWN(names[c]));
+        if (v1->given[c] == GIVEN_SCALAR)
+            continue;
+        if (longest == SCHEMA_NOT_FOUND)
+            longest = c;
+        else if (frame->columns[c].n != frame->columns[longest].n)
+            return request_error_set(
+                v1->error, 400,
+                "Instance %u: column \"%.*s\" has %u values, column \"%.*s\" has %u.",
+                v1->n_instances, TEXT_SHOWN(names[c]), frame->columns[c].n - base,
+                TEXT_SHOWN(names[longest]), frame->columns[longest].n - base);
+    }
+    const uint32_t n_rows = longest == SCHEMA_NOT_FOUND ? base + 1 : frame->columns[longest].n;
+    for (uint32_t c = 0; c < n_columns(frame); c++) {
+        if (v1->given[c] == GIVEN_LIST)
+            continue;
+        const struct cell cell = frame->columns[c].cells[base];
+        frame_truncate(frame, c, n_rows);
+        while (frame->columns[c].n < n_rows)
+            if (frame_append(frame, c, cell, v1->error) != 0)
+                return -1;
+    }
+    return frame_end_segment(frame, n_rows, v1->error);
+}
+
+static int read_instance(struct v1_reader *v1) {
+    v1->n_instances++;
+    memset(v1->given, GIVEN_NOT, n_columns(v1->frame));
+    if (!json_enter(v1->json))
+        return -1;
+    bool first = true;
+    struct text name;
+    uint32_t c = 0;
+    while (json_next_key(v1->json, &first, &name)) {
+        const uint32_t found = schema_find(v1->frame->schema, name, c);
+        if (found == SCHEMA_NOT_FOUND) {
+            json_skip(v1->json);
+            continue;
+        }
+        if (read_column(v1, found) != 0)
+            return -1;
+        c = found + 1;
+    }
+    return v1->json->reason ? -1 : finish_instance(v1);
+}
+
+/* An array of instances; one of them may itself be an array of instances. */
+static int read_instances(struct v1_reader *v1, const char *key, bool nested) {
+    if (json_peek(v1->json) != JSON_ARRAY)
+        return request_error_set(v1->error, 400, "Expected \"%s\" to be a list", key);
+    if (!json_enter(v1->json))
+        return -1;
+    bool first = true;
+    while (json_next_element(v1->json, &first)) {
+        const enum json_kind kind = json_peek(v1->json);
+        int status;
+        if (kind == JSON_OBJECT)
+            status = read_instance(v1);
+        else if (kind == JSON_ARRAY && !nested)
+            status = read_instances(v1, key, true);
+        else
+            status = request_error_set(v1->error, 400,
+                                       "Instance %u is %s; expected an object of columns.",
+                                       v1->n_instances + 1, request_json_kind_name(kind));
+        if (status != 0)
+            return -1;
+    }
+    return v1->json->reason ? -1 : 0;
+}
+
+int v1_parse(struct frame *frame, struct text body, struct request_error *error) {
+    struct json_reader json;
+    json_init(&json, body.at, body.length, frame->arena);
+    struct v1_reader v1 = {.json = &json, .frame = frame};
+    v1.given = arena_alloc(frame->arena, n_columns(frame));
+    if (v1.given == NULL)
+        return request_error_out_of_memory(error);
+    if (request_json_enter_object(&json, error) != 0)
+        return -1;
+
+    /* "inputs" beats "instances", and the last of equal keys counts: what is wrong with
+     * the others' meaning does not matter, so it is kept until the end is seen. */
+    enum { NEITHER, INSTANCES, INPUTS } found = NEITHER;
+    struct request_error wrong;
+    int status = 0;
+    bool first = true;
+    struct text key;
+    v1.error = &wrong;
+    while (json_next_key(&json, &first, &key)) {
+        const int which = text_is(key, "inputs")      ? INPUTS
+                          : text_is(key, "instances") ? INSTANCES
+                                                      : NEITHER;
+        if (which == NEITHER || which < (int)found) {
+            json_skip(&json);
+            continue;
+        }
+        found = which == INPUTS ? INPUTS : INSTANCES;
+        frame_clear(frame);
+        v1.n_instances = 0;
+        const struct json_reader before = json;
+        status = read_instances(&v1, which == INPUTS ? "inputs" : "instances", false);
+        if (status != 0 && json.reason == NULL) {
+            json = before;
+            json_skip(&json);
+        }
+    }
+    if (!json_end(&json))
+        return request_json_syntax_error(&json, error);
+    if (found == NEITHER)
+        return request_error_set(error, 400,
+                                 "Expected \"inputs\" or \"instances\" in the request body.");
+    if (status != 0) {
+        *error = wrong;
+        return -1;
+    }
+    return request_json_require_rows(frame, error);
+}
+
+struct text v1_render(struct arena *arena, const float *scores, uint32_t n_rows) {
+    static const char head[] = "{\"predictions\":[";
+    char *body = arena_alloc(arena, sizeof head + n_rows * (size_t)(NUMBER_FLOAT_MAX + 3) + 2);
+    if (body == NULL)
+        return (struct text){NULL, 0};
+    char *at = body;
+    memcpy(at, head, sizeof head - 1);
+    at += sizeof head - 1;
+    for (uint32_t i = 0; i < n_rows; i++) {
+        if (i > 0)
+            *at++ = ',';
+        *at++ = '[';
+        at += number_print_float(scores[i], at);
+        *at++ = ']';
+    }
+    *at++ = ']';
+    *at++ = '}';
+    return (struct text){body, (size_t)(at - body)};
+}

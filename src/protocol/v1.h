@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * v1.h: KServe's v1 protocol ("TensorFlow V1 HTTP API"), request body to frame and
+ * scores to reply.
+ *
+ * {"inputs": [instance, ..]} or {"instances": [..]}; "inputs" wins. An instance is an
+ * object of columns; a column is a list (a value a row) or a scalar (repeated for every
+ * row of its instance). An instance may also be a list of such objects. Of equal keys
+ * the last counts. Columns that the model does not use are checked as JSON and ignored.
+ */
+#ifndef DCNV2_PROTOCOL_V1_H
+#define DCNV2_PROTOCOL_V1_H
+
+#include "frame.h"
+
+/* 0: *frame holds one row or more, every column full. -1: *error is set. */
+int v1_parse(struct frame *frame, struct text body, struct request_error *error);
+
+/* {"predictions":[[p],..]}. The reply is in `arena`; at == NULL: out of memory. */
+struct text v1_render(struct arena *arena, const float *scores, uint32_t n_rows);
+
+#endif

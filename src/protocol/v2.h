@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * v2.h: the Open Inference Protocol (v2), request body to frame and scores to reply,
+ * with the binary tensor data extension both ways.
+ *
+ * A tensor is a column: {"name", "shape", "datatype", "data"}, or instead of data
+ * {"parameters": {"binary_data_size": N}} and N bytes behind the JSON, in the order of
+ * the tensors. A value in JSON is taken as written whatever the datatype says, as
+ * KServe's client names a column's type by its first value.
+ */
+#ifndef DCNV2_PROTOCOL_V2_H
+#define DCNV2_PROTOCOL_V2_H
+
+#include "frame.h"
+
+#define V2_OUTPUT_NAME "output-0"
+
+struct v2_options {
+    struct text id; /* at == NULL: none was sent, or null */
+    bool binary_output;
+};
+
+/*
+ * `json_length`: length of the JSON part, body.length when there is no binary part.
+ * `model_name` stands in messages only. 0: *frame holds one row or more, every column full.
+ */
+int v2_parse(struct frame *frame, struct text body, size_t json_length, const char *model_name,
+             struct v2_options *ret_options, struct request_error *error);
+
+struct v2_reply {
+    struct text body;   /* in the arena; at == NULL: out of memory */
+    size_t json_length; /* body.length unless the output is binary */
+};
+
+/* `random`: 16 random bytes for the id (RFC 4122 version 4) where the request had none. */
+struct v2_reply v2_render(struct arena *arena, const char *model_name,
+                          const struct v2_options *options, const unsigned char random[16],
+                          const float *scores, uint32_t n_rows);
+
+#endif

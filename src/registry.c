@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "registry.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CACHE_LINE = 64 };
+
+/* What one worker is using; alone on its cache line. */
+struct slot {
+    _Alignas(CACHE_LINE) _Atomic(dcnv2_model *) held;
+};
+
+struct registry {
+    const struct dcnv2_source *source;
+    _Atomic(dcnv2_model *) current;
+    pthread_mutex_t swap; /* one load or unload at a time */
+    unsigned n_workers;
+    struct slot *slots; /* [n_workers] */
+};
+
+struct registry *registry_create(const struct dcnv2_source *source, unsigned n_workers)
+{
+    struct registry *registry = calloc(1, sizeof *registry);
+    if (registry == NULL)
+        return NULL;
+    registry->source = source;
+    registry->n_workers = n_workers;
+    registry->slots = aligned_alloc(CACHE_LINE, n_workers * sizeof *registry->slots);
+    if (registry->slots == NULL) {
+        free(registry);
+        return NULL;
+    }
+    for (unsigned i = 0; i < n_workers; i++)
+        atomic_init(&registry->slots[i].held, NULL);
+    pthread_mutex_init(&registry->swap, NULL);
+    return registry;
+}
+
+void registry_free(struct registry *registry)
+{
+    if (registry == NULL)
+        return;
+    dcnv2_model_free(atomic_load(&registry->current));
+    pthread_mutex_destroy(&registry->swap);
+    free(registry->slots);
+    free(registry);
+}
+
+/* Puts `model` in place and frees the one before it once no worker uses it. Under the mutex. */
+static bool replace(struct registry *registry, dcnv2_model *model)
+{
+    dcnv2_model *old = atomic_exchange(&registry->current, model);
+    for (unsigned i = 0; old && i < registry->n_workers; i++)
+        while (atomic_load(&registry->slots[i].held) == old)
+            sched_yield(); /* a request's computation, never a client's pace */
+    dcnv2_model_free(old);
+    return old != NULL;
+}
+
+/* Scores a row of unknown values: every weight's page and every kernel is then warm. */
+static int warm_up(const dcnv2_model *model, struct dcnv2_error *error)
+{
+    const size_t n_dense = dcnv2_model_n_dense(model), n_sparse = dcnv2_model_n_sparse(model);
+    float *dense = calloc(n_dense + 1, sizeof *dense);
+    uint32_t *indices = calloc(n_sparse + 1, sizeof *indices);
+    dcnv2_workspace *workspace = NULL;
+    float score;
+    int status = error->status = DCNV2_ERROR_MEMORY;
+    snprintf(error->message, sizeof error->message, "out of memory");
+    if (dense && indices && dcnv2_workspace_create(model, &workspace, error) == DCNV2_OK) {
+        for (size_t i = 0; i < n_sparse; i++)
+            indices[i] = dcnv2_model_vocabulary_size(model, i);
+        status = dcnv2_predict(model, workspace, 1, dense, indices, &score, error);
+    }
+    dcnv2_workspace_free(workspace);
+    free(dense);
+    free(indices);
+    return status;
+}
+
+int registry_load(struct registry *registry, struct dcnv2_error *error)
+{
+    dcnv2_model *model = NULL;
+    pthread_mutex_lock(&registry->swap);
+    int status = dcnv2_model_load(registry->source, &model, error);
+    if (status == DCNV2_OK)
+        status = warm_up(model, error);
+    if (status == DCNV2_OK)
+        replace(registry, model);
+    else
+        dcnv2_model_free(model);
+    pthread_mutex_unlock(&registry->swap);
+    return status;
+}
+
+bool registry_unload(struct registry *registry)
+{
+    pthread_mutex_lock(&registry->swap);
+    const bool found = replace(registry, NULL);
+    pthread_mutex_unlock(&registry->swap);
+    return found;
+}
+
+const dcnv2_model *registry_acquire(struct registry *registry, unsigned worker)
+{
+    _Atomic(dcnv2_model *) *held = &registry->slots[worker].held;
+    dcnv2_model *model = atomic_load(&registry->current);
+    for (;;) {
+        atomic_store(held, model);
+        /* If it is still the current one it was so while it was announced: the swapper sees it. */
+        dcnv2_model *again = atomic_load(&registry->current);
+        if (again == model)
+            return model;
+        model = again;
+    }
+}
+
+void registry_release(struct registry *registry, unsigned worker)
+{
+    atomic_store_explicit(&registry->slots[worker].held, NULL, memory_order_release);
+}
+
+bool registry_has_model(const struct registry *registry)
+{
+    return atomic_load(&registry->current) != NULL;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "text.h"
+
+int text_compare(struct text a, struct text b) {
+    size_t common = a.length < b.length ? a.length : b.length;
+    int order = common ? memcmp(a.at, b.at, common) : 0;
+    if (order)
+        return order;
+    return (a.length > b.length) - (a.length < b.length);
+}
+
+uint64_t text_hash(const char *at, size_t length) {
+    uint64_t hash = length;
+    for (; length >= 8; at += 8, length -= 8) {
+        uint64_t word;
+        memcpy(&word, at, 8);
+        hash = hash_mix(hash, word);
+    }
+    uint64_t tail = 0;
+    if (length)
+        memcpy(&tail, at, length);
+    return hash_mix(hash, tail);
+}
+
+/* Length of the well-formed sequence at `at` that starts with a byte >= 0x80, or 0. */
+static size_t utf8_sequence_length(const unsigned char *at, size_t left) {
+    unsigned char first = at[0];
+    unsigned char low = 0x80, high = 0xBF; /* range of the second byte */
+    size_t length;
+    if (first >= 0xC2 && first <= 0xDF) {
+        length = 2;
+    } else if (first >= 0xE0 && first <= 0xEF) {
+        length = 3;
+        if (first == 0xE0)
+            low = 0xA0; /* no overlong forms */
+        else if (first == 0xED)
+            high = 0x9F; /* no surrogates */
+    } else if (first >= 0xF0 && first <= 0xF4) {
+        length = 4;
+        if (first == 0xF0)
+            low = 0x90;
+        else if (first == 0xF4)
+            high = 0x8F; /* nothing above U+10FFFF */
+    } else {
+        return 0;
+    }
+    if (length > left || at[1] < low || at[1] > high)
+        return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((at[i] & 0xC0) != 0x80)
+            return 0;
+    return length;
+}
+
+size_t text_utf8_valid_length(const char *text, size_t length) {
+    const unsigned char *at = (const unsigned char *)text;
+    size_t i = 0;
+    while (i < length) {
+        if (length - i >= 8) {
+            uint64_t word;
+            memcpy(&word, at + i, 8);
+            if ((word & 0x8080808080808080u) == 0) {
+                i += 8;
+                continue;
+            }
+        }
+        if (at[i] < 0x80) {
+            i++;
+            continue;
+        }
+        size_t sequence = utf8_sequence_length(at + i, length - i);
+        if (sequence == 0)
+            return i;
+        i += sequence;
+    }
+    return length;
+}
+
+char *text_put_utf8(char *out, uint32_t c) {
+    if (c < 0x80) {
+        *out++ = (char)c;
+        return out;
+    }
+    const int more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+    *out++ = (char)((0xF00u >> more) | c >> (6 * more));
+    for (int i = more - 1; i >= 0; i--)
+        *out++ = (char)(0x80 | (c >> (6 * i) & 0x3F));
+    return out;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * text.h: a run of bytes that somebody else owns, usually UTF-8, never NUL-terminated,
+ * and what the whole program asks of such runs.
+ */
+#ifndef DCNV2_TEXT_H
+#define DCNV2_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct text {
+    const char *at;
+    size_t length;
+};
+
+static inline struct text text_of(const char *nul_terminated) {
+    return (struct text){nul_terminated, strlen(nul_terminated)};
+}
+
+static inline bool text_equal(struct text a, struct text b) {
+    return a.length == b.length && (a.length == 0 || memcmp(a.at, b.at, a.length) == 0);
+}
+
+static inline bool text_is(struct text a, const char *nul_terminated) {
+    return text_equal(a, text_of(nul_terminated));
+}
+
+/* The two arguments of "%.*s" in a message; a long text is cut. */
+#define TEXT_SHOWN(text) text_shown_length(text), (text).at
+
+static inline int text_shown_length(struct text text) {
+    const size_t most = 64;
+    return (int)(text.length < most ? text.length : most);
+}
+
+/* Two words to one, every bit of either in every bit of the result: the halves of a 128-bit
+ * product. */
+static inline uint64_t hash_mix(uint64_t a, uint64_t b) {
+    unsigned __int128 product =
+        (unsigned __int128)(a ^ 0x9E3779B97F4A7C15u) * (b ^ 0xD6E8FEB86659FD93u);
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+uint64_t text_hash(const char *at, size_t length);
+
+/* Byte order, which for UTF-8 is code point order: Python's order of str. <0, 0, >0. */
+int text_compare(struct text a, struct text b);
+
+/* A code point as UTF-8, 1 to 4 bytes; returns the byte behind them. */
+char *text_put_utf8(char *out, uint32_t code_point);
+
+/* Offset of the first byte that is not part of well-formed UTF-8 (Unicode 15, table 3-7), or
+ * `length`. */
+size_t text_utf8_valid_length(const char *at, size_t length);
+
+#endif

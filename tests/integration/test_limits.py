@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that are slow, many or large, and what the server spends on them."""
+import json
+import pathlib
+import socket
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import harness
+from harness import LONG, Load, Problems, Server, check, wait_until, whole
+from samples import (COLUMNS, GOOD_BODY, MANY, MANY_SCORES, ONE, TWO_SCORES, V1, V2, bits, check_good,
+                     check_scores, post_v1, repeat, scores_of, v1_body, v2_binary, v2_document)
+from wire import Connection, ask, chunked_request, request_bytes
+
+MIB = 1 << 20
+
+
+def drip(connection, data, seconds, pause=0.2):
+    """Sends a byte now and then. The seconds until the server ended the connection, or None."""
+    started = time.monotonic()
+    end = started + harness.limit(seconds)
+    connection.sock.settimeout(pause * harness.SLOWDOWN)
+    for i in range(len(data)):
+        if time.monotonic() > end:
+            return None
+        try:
+            connection.send(data[i:i + 1])
+            if not connection.sock.recv(65536):
+                return time.monotonic() - started
+        except TimeoutError:
+            continue
+        except OSError:
+            return time.monotonic() - started
+    return None
+
+
+# ---------------------------------------------------------------- slow clients
+
+def test_a_header_or_body_that_drips_is_cut_at_its_deadline():
+    # Each byte resets an inactivity timer; only a total deadline ends this.
+    with Server("--header_timeout", whole(1), "--body_timeout", whole(2), "--idle_timeout",
+                whole(60)) as server:
+        problems, results = Problems(), {}
+        head = request_bytes("GET", "/", headers=[("X", "y" * 200)])
+        body = request_bytes("POST", V1, GOOD_BODY)
+        chunked = chunked_request(V1, [bytes([byte]) for byte in GOOD_BODY])
+        cases = {"header": (head, 0, 1), "request line": (b"GET /" + b"a" * 200, 0, 1),
+                 "silence after a part": (head[:20], 19, 1),
+                 "body": (body, len(body) - 300, 2), "chunked body": (chunked, 400, 2)}
+
+        def run(name, data, at_once):
+            with Connection(server) as connection:
+                connection.send(data[:at_once])
+                if name.startswith("silence"):
+                    started = time.monotonic()
+                    closed = connection.is_closed_within(6)
+                    results[name] = time.monotonic() - started if closed else None
+                else:
+                    results[name] = drip(connection, data[at_once:], 6)
+
+        threads = [threading.Thread(target=run, args=(name, data, at_once))
+                   for name, (data, at_once, _) in cases.items()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(harness.limit(20))
+        for name, (_, _, deadline) in cases.items():
+            took = results.get(name)
+            allowed = float(whole(deadline))
+            problems.check(took is not None and 0.7 * allowed <= took <= allowed + harness.limit(2.5),
+                           f"{name}: closed after {took} s, its deadline is {allowed} s")
+        check_good(server)
+        problems.report()
+
+
+def test_an_idle_connection_is_closed_after_the_idle_timeout_and_not_before():
+    with Server("--idle_timeout", whole(2)) as server:
+        with Connection(server) as idle, Connection(server) as silent:
+            check(idle.request("GET", "/").status == 200, "GET /")
+            time.sleep(harness.limit(1))
+            check(idle.request("GET", "/").status == 200, "closed while in use")
+            started = time.monotonic()
+            check(idle.is_closed_within(5), "an idle connection stays open")
+            took = time.monotonic() - started
+            check(took >= 0.7 * float(whole(2)), f"closed after {took:.1f} s")
+            check(silent.is_closed_within(12), "a connection that never asked stays open")
+
+
+def test_a_proxy_may_keep_a_connection_idle_for_its_own_time():
+    seconds = 100 if LONG else 3
+    with Server() as server:
+        with Connection(server) as connection:
+            check(connection.request("GET", "/").status == 200, "GET /")
+            time.sleep(seconds)
+            check_scores(scores_of(connection.request("POST", V1, GOOD_BODY)), TWO_SCORES)
+
+
+def test_a_client_that_does_not_read_holds_up_nobody():
+    body = v1_body(repeat(MANY, 30_000))
+    with Server("--body_timeout", whole(2)) as server:
+        slow = []
+        for _ in range(10):
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.settimeout(harness.limit(20))
+            sock.connect(("127.0.0.1", server.port))
+            sock.sendall(request_bytes("POST", V1, body))
+            slow.append(sock)
+        for _ in range(20):
+            started = time.monotonic()
+            check_good(server)
+            check(time.monotonic() - started < harness.limit(3), "another client waited")
+        if LONG:
+            time.sleep(harness.limit(90))
+            n = server.n_open_files()
+            check(n < 40, f"{n} open files after the write deadline")
+        for sock in slow:
+            sock.close()
+        check_good(server)
+
+
+# ---------------------------------------------------------------- many clients
+
+def test_connections_over_the_limit_wait_and_are_served_later():
+    with Server("--max_connections", "8") as server:
+        waiting = [Connection(server, 20) for _ in range(40)]
+        for connection in waiting:
+            connection.send(request_bytes("GET", "/", headers=[("Connection", "close")]))
+        for connection in waiting:
+            check(connection.response().status == 200, "GET /")
+            connection.close()
+        started = time.monotonic()
+        check_good(server)
+        check(time.monotonic() - started < harness.limit(1), "the next client waited")
+
+
+def test_idle_connections_at_the_limit_give_way_in_the_end():
+    with Server("--max_connections", "8", "--header_timeout", whole(1), "--idle_timeout",
+                whole(1)) as server:
+        idle = [Connection(server) for _ in range(30)]
+        started = time.monotonic()
+        with Connection(server, 20) as connection:
+            check_scores(scores_of(connection.request("POST", V1, GOOD_BODY)), TWO_SCORES)
+        check(time.monotonic() - started < harness.limit(15), "the next client waited")
+        for connection in idle:
+            connection.close()
+        check_good(server)
+
+
+def test_a_flood_of_idle_connections_ends_without_a_trace():
+    n = 5000 if LONG else 900
+    with Server() as server:
+        check_good(server)
+        files = server.n_open_files()
+        for _ in range(2):
+            flood = []
+            try:
+                for _ in range(n):
+                    flood.append(Connection(server))
+            except OSError:
+                pass  # this process has no more descriptors, or the backlog is full
+            check(len(flood) > 300, f"only {len(flood)} connections")
+            for connection in flood:
+                connection.close()
+            started = time.monotonic()
+            check_good(server)
+            check(time.monotonic() - started < harness.limit(2), "the next client waited")
+        check(wait_until(lambda: server.n_open_files() <= files, 5), f"{server.n_open_files()} files")
+
+
+def test_the_bodies_in_flight_have_a_budget():
+    size, n_clients = 16 * MIB, 24
+    with Server() as server:
+        check_good(server)
+        before = server.rss_bytes()
+        refused, errors, highest = [], [], [before]
+        release, lock = threading.Event(), threading.Lock()
+
+        def upload():
+            with Connection(server, 30) as connection:
+                connection.send(request_bytes("POST", V1, headers=[("Content-Length", size)]))
+                connection.sock.settimeout(harness.limit(30))
+                try:
+                    connection.send(b" " * (size - 1))
+                except OSError:
+                    pass  # refused while sending; the answer may still be there
+                connection.sock.settimeout(harness.limit(3))
+                try:
+                    answer = connection.response()
+                    with lock:
+                        refused.append((answer.status, answer.header("retry-after"), answer.body))
+                except harness.Failure:
+                    pass  # accepted: it waits for its last byte
+                except OSError:
+                    with lock:
+                        errors.append("reset")
+                release.wait(harness.limit(20))
+
+        threads = [threading.Thread(target=upload) for _ in range(n_clients)]
+        for thread in threads:
+            thread.start()
+        for _ in range(20):
+            time.sleep(harness.limit(0.1))
+            highest.append(server.rss_bytes())
+            check(ask(server, "GET", "/v2/health/live").status == 200, "liveness in the flood")
+        wait_until(lambda: len(refused) + len(errors) > 0, 5)
+        release.set()
+        for thread in threads:
+            thread.join(harness.limit(60))
+        check(refused, f"{n_clients} bodies of 16 MiB at once and none refused ({len(errors)} resets)")
+        check(all(status == 503 and retry == "1" and b'"error"' in body
+                  for status, retry, body in refused), f"{refused[:2]}")
+        grown = max(highest) - before
+        check(harness.is_sanitized() or grown < 300 * MIB, f"{grown // MIB} MiB more resident")
+        check(wait_until(lambda: ask(server, "POST", V1, GOOD_BODY).status == 200, 5),
+              "503 after the flood")
+        check_good(server)
+
+
+# ---------------------------------------------------------------- large requests
+
+def compact(n_rows):
+    """The smallest v1 body of so many rows."""
+    cells = ",".join(["1"] * n_rows)
+    return ('{"inputs":[{' + ",".join(f'"{name}":[{cells}]' for name in COLUMNS) + "}]}").encode()
+
+
+def test_rows_up_to_the_limit_are_served_and_one_more_is_413():
+    with Server("--max_rows", "10") as server:
+        def rows(n):
+            columns = repeat(MANY, n)
+            scalars = [{name: values[i] for name, values in columns.items()} for i in range(n)]
+            yield "v1", V1, v1_body(columns), []
+            yield "v1 rows", V1, v1_body(*scalars), []
+            yield "v1 nested", V1, v1_body(scalars), []
+            yield "v2", V2, json.dumps(v2_document(columns)).encode(), []
+            body, headers = v2_binary(columns)
+            yield "v2 binary", V2, body, headers
+
+        for name, path, body, headers in rows(10):
+            check_scores(scores_of(ask(server, "POST", path, body, headers)), MANY_SCORES[:10])
+        for name, path, body, headers in rows(11):
+            answer = ask(server, "POST", path, body, headers)
+            check(answer.status == 413, f"{name}: status {answer.status}")
+            check("10" in answer.error(), f"{name}: {answer.error()}")
+        check_good(server)
+
+
+def test_ten_thousand_rows_are_served_and_more_than_a_hundred_thousand_are_not():
+    with Server() as server:
+        answer = ask(server, "POST", V1, v1_body(repeat(MANY, 10_000)))
+        check_scores(scores_of(answer), MANY_SCORES * 50)
+        body, headers = v2_binary(repeat(MANY, 10_000))
+        answer = ask(server, "POST", V2, body, headers)
+        check_scores(scores_of(answer), MANY_SCORES * 50)
+        answer = ask(server, "POST", V1, compact(100_000), timeout=30)
+        check(len(set(scores_of(answer))) == 1 and len(scores_of(answer)) == 100_000, "100,000 rows")
+        answer = ask(server, "POST", V1, compact(100_001), timeout=30)
+        check(answer.status == 413, f"100,001 rows: status {answer.status}")
+        answer.error()
+        check_good(server)
+
+
+def test_probes_are_answered_within_a_second_during_big_batches():
+    seconds = 10 if LONG else 3
+    body = v1_body(repeat(MANY, 10_000))
+    with Server() as server:
+        def client(_):
+            connection = Connection(server, 60)
+
+            def step():
+                check(len(connection.request("POST", V1, body).body) > 10_000, "a short answer")
+            return step
+
+        load = Load(4, client)
+        slowest, end = 0.0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            for path in ("/v2/health/live", "/v2/health/ready", "/v1/models/dcnv2"):
+                started = time.monotonic()
+                check(ask(server, "GET", path, timeout=30).status == 200, path)
+                slowest = max(slowest, time.monotonic() - started)
+            time.sleep(0.02)
+        load.stop(60)
+        check(slowest < harness.limit(1), f"a probe took {slowest:.2f} s")
+
+
+# ---------------------------------------------------------------- no growth
+
+def test_memory_and_descriptors_stay_flat_over_many_requests():
+    n = 100_000 if LONG else 4000
+    bodies = [(V1, GOOD_BODY), (V2, json.dumps(v2_document(ONE)).encode()), (V1, b"{"), (V1, v1_body(MANY)),
+              (V1, v1_body({**ONE, "price": ["x"]})), ("/v1/models/nope:predict", GOOD_BODY),
+              (V2, v1_body(ONE))]
+    with Server() as server:
+        with Connection(server) as connection:
+            def send(n_requests):
+                for i in range(n_requests):
+                    path, body = bodies[i % len(bodies)]
+                    answer = connection.request("POST", path, body)
+                    check(answer.status in (200, 400, 404), f"status {answer.status}")
+
+            send(1000)
+            rss, files = server.rss_bytes(), server.n_open_files()
+            send(n)
+            grown = server.rss_bytes() - rss
+            check(harness.is_sanitized() or grown < 1 * MIB, f"{grown >> 10} KiB more resident")
+            check(server.n_open_files() == files, f"{server.n_open_files()} files, {files} before")
+
+
+def test_memory_and_descriptors_stay_flat_over_many_connections():
+    n = 100_000 if LONG else 2000
+    with Server() as server:
+        def cycle(n_connections):
+            for i in range(n_connections):
+                with Connection(server) as connection:
+                    if i % 4 == 0:
+                        check(connection.request("GET", "/").status == 200, "GET /")
+                    elif i % 4 == 1:
+                        connection.send(b"GET / HT")
+
+        cycle(500)
+        check_good(server)
+        rss, files = server.rss_bytes(), server.n_open_files()
+        cycle(n)
+        check_good(server)
+        grown = server.rss_bytes() - rss
+        check(harness.is_sanitized() or grown < 2 * MIB, f"{grown >> 10} KiB more resident")
+        check(wait_until(lambda: server.n_open_files() <= files, 5),
+              f"{server.n_open_files()} files, {files} before")
+
+
+def test_a_large_request_is_given_back():
+    with Server() as server:
+        for _ in range(50):
+            check_good(server)
+        rss = server.rss_bytes()
+        for _ in range(3):
+            check(len(scores_of(post_v1(server, repeat(MANY, 20_000)))) == 20_000, "rows")
+        for _ in range(50):
+            check_good(server)
+        grown = server.rss_bytes() - rss
+        check(harness.is_sanitized() or grown < 64 * MIB, f"{grown // MIB} MiB more resident")
+
+
+def test_probe_storms_leave_no_trace():
+    with Server() as server:
+        def client(_):
+            connection = Connection(server)
+
+            def step():
+                for path in ("/", "/v2/health/live", "/v2/health/ready"):
+                    check(connection.request("GET", path).status == 200, path)
+            return step
+
+        Load(1, client).stop()
+        rss = server.rss_bytes()
+        load = Load(4, client)
+        time.sleep(1)
+        load.stop()
+        grown = server.rss_bytes() - rss
+        check(harness.is_sanitized() or grown < 2 * MIB, f"{grown >> 10} KiB more resident")
+
+
+def test_any_client_gets_the_same_bits_while_others_misbehave():
+    with Server("--header_timeout", whole(1), "--body_timeout", whole(1)) as server:
+        expected = bits(scores_of(post_v1(server, MANY)))
+
+        def good(_):
+            connection = Connection(server, 20)
+            body = v1_body(MANY)
+
+            def step():
+                check(bits(scores_of(connection.request("POST", V1, body))) == expected, "bits")
+            return step
+
+        def bad(number):
+            tricks = [request_bytes("POST", V1, GOOD_BODY)[:-9], b"\x16\x03\x01\0\0", b"GET / HTTP/1.1\r\n",
+                      chunked_request(V1, [GOOD_BODY])[:-3], request_bytes("GET", "/", host=None)]
+
+            def step():
+                with Connection(server) as connection:
+                    connection.send(tricks[number % len(tricks)])
+                    if number % 2:
+                        connection.reset()
+            return step
+
+        loads = [Load(3, good), Load(5, bad)]
+        time.sleep(1.5)
+        for load in loads:
+            load.stop()
+
+
+if __name__ == "__main__":
+    harness.main(globals())

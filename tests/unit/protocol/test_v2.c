@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* v2 requests in JSON. Binary tensors: test_v2_binary.c; replies: test_v2_render.c. */
+#include "protocol/v2.h"
+
+#include "fixture.h"
+#include "test.h"
+
+/* Columns: userid and brand are categories, price is dense. */
+#define COLUMNS "userid,brand,price"
+
+enum { USERID, BRAND, PRICE, MAX_ROWS = 1000 };
+
+static struct fixture f;
+static struct v2_options options;
+
+static int parse_bytes(const char *bytes, size_t length) {
+    static struct text body;
+    fixture_drop(body);
+    body = fixture_copy(bytes, length);
+    fixture_reset(&f);
+    options = (struct v2_options){{NULL, 0}, false};
+    const int status = v2_parse(&f.frame, body, length, "dcnv2", &options, &f.error);
+    if (status == 0) {
+        CHECK(f.frame.n_rows > 0);
+        for (int c = 0; c < 3; c++)
+            CHECK(f.frame.columns[c].n == f.frame.n_rows);
+        CHECK(f.frame.n_segments == 1 && f.frame.segment_starts[0] == 0);
+    } else {
+        CHECK(status == -1);
+        CHECK_MSG(error_is_for_clients(&f.error), "\"%s\"", f.error.message);
+    }
+    return status;
+}
+
+static const struct cell *cell(uint32_t column, uint32_t row) {
+    return &f.frame.columns[column].cells[row];
+}
+
+static bool accepts(const char *body, uint32_t n_rows) {
+    const bool accepted = parse_bytes(body, strlen(body)) == 0;
+    CHECK_MSG(accepted, "%s: %s", body, f.error.message);
+    if (accepted)
+        CHECK_MSG(f.frame.n_rows == n_rows, "%s: %u rows", body, f.frame.n_rows);
+    return accepted && f.frame.n_rows == n_rows;
+}
+
+/* A 400 whose message has each of up to two words. */
+static void refuses(const char *body, const char *a, const char *b) {
+    CHECK_MSG(parse_bytes(body, strlen(body)) == -1, "%s is accepted", body);
+    CHECK_MSG(f.error.http_status == 400, "%s: %d", body, f.error.http_status);
+    CHECK_MSG(a == NULL || strstr(f.error.message, a), "%s: \"%s\" has no \"%s\"", body,
+              f.error.message, a);
+    CHECK_MSG(b == NULL || strstr(f.error.message, b), "%s: \"%s\" has no \"%s\"", body,
+              f.error.message, b);
+}
+
+/* A request whose last tensor is `price`; the other two have two rows. */
+static const char *with_price(const char *price) {
+    static char body[4096];
+    snprintf(body, sizeof body,
+             "{\"inputs\": [{\"name\": \"userid\", \"shape\": [2], \"datatype\": \"BYTES\", "
+             "\"data\": [\"7\", \"8\"]}, {\"name\": \"brand\", \"shape\": [2], \"datatype\": "
+             "\"INT64\", \"data\": [1, 2]}, %s]}",
+             price);
+    return body;
+}
+
+#define TENSOR(name, shape, datatype, data)                                                        \
+    "{\"name\": \"" name "\", \"shape\": " shape ", \"datatype\": \"" datatype                     \
+    "\", \"data\": " data "}"
+#define USERID2 TENSOR("userid", "[2]", "BYTES", "[\"7\", \"8\"]")
+#define BRAND2  TENSOR("brand", "[2]", "INT64", "[1, 2]")
+#define PRICE2  TENSOR("price", "[2]", "FP32", "[0.5, 1]")
+#define INPUTS2 "\"inputs\": [" USERID2 ", " BRAND2 ", " PRICE2 "]"
+
+TEST(a_tensor_is_a_column) {
+    if (!accepts("{" INPUTS2 "}", 2))
+        return;
+    CHECK(cell_is(cell(USERID, 0), CELL_TEXT, "7"));
+    CHECK(cell_is(cell(USERID, 1), CELL_TEXT, "8"));
+    CHECK(cell_is(cell(BRAND, 1), CELL_INTEGER, "2"));
+    CHECK(cell(PRICE, 0)->kind == CELL_FLOAT && cell(PRICE, 0)->number == 0.5);
+    CHECK(cell_is(cell(PRICE, 1), CELL_INTEGER, "1"));
+    CHECK(options.id.at == NULL && !options.binary_output);
+}
+
+TEST(tensors_may_come_in_any_order_and_with_others_between) {
+    accepts("{\"inputs\": [" PRICE2 ", " TENSOR("x", "[7]", "BYTES", "[[], {}]") ", " BRAND2
+                                                                                 ", " USERID2 "]}",
+            2);
+    CHECK(cell_is(cell(USERID, 1), CELL_TEXT, "8"));
+    accepts("{\"inputs\": [" TENSOR("", "[1]", "BOOL", "[true]") ", " USERID2 ", " BRAND2
+                                                                 ", " PRICE2 "]}",
+            2);
+}
+
+TEST(every_order_of_a_tensors_keys_reads_the_same) {
+    static const char *const members[] = {"\"name\": \"price\"", "\"shape\": [2]",
+                                          "\"datatype\": \"FP64\"", "\"data\": [0.25, \"\\u0031\"]",
+                                          "\"parameters\": null"};
+    for (int order = 0; order < 120; order++) {
+        int left[] = {0, 1, 2, 3, 4}, rest = order;
+        char tensor[300] = "{";
+        for (int n = 5; n > 0; n--) {
+            const int pick = rest % n;
+            rest /= n;
+            strcat(tensor, members[left[pick]]);
+            strcat(tensor, n > 1 ? ", " : "}");
+            left[pick] = left[n - 1];
+        }
+        if (!accepts(with_price(tensor), 2))
+            return;
+        CHECK(cell(PRICE, 0)->kind == CELL_FLOAT && cell(PRICE, 0)->number == 0.25);
+        CHECK(cell_is(cell(PRICE, 1), CELL_TEXT, "1"));
+        CHECK(cell_is(cell(USERID, 1), CELL_TEXT, "8"));
+    }
+}
+
+TEST(every_datatype_but_FP16_is_taken_and_values_stay_as_written) {
+    static const char *const datatypes[] = {"BOOL",   "INT8",  "INT16",  "INT32",
+                                            "INT64",  "UINT8", "UINT16", "UINT32",
+                                            "UINT64", "FP32",  "FP64",   "BYTES"};
+    for (size_t i = 0; i < sizeof datatypes / sizeof *datatypes; i++) {
+        char tensor[200];
+        snprintf(tensor, sizeof tensor,
+                 "{\"name\": \"price\", \"shape\": [6], \"datatype\": \"%s\", "
+                 "\"data\": [1, 2.5, true, null, \"x\", 18446744073709551616]}",
+                 datatypes[i]);
+        char body[1000];
+        snprintf(body, sizeof body, "{\"inputs\": [%s, %s, %s]}",
+                 TENSOR("userid", "[6]", "BYTES", "[1, 2, 3, 4, 5, 6]"),
+                 TENSOR("brand", "[6]", "BYTES", "[1, 2, 3, 4, 5, 6]"), tensor);
+        if (!accepts(body, 6))
+            continue;
+        CHECK(cell_is(cell(PRICE, 0), CELL_INTEGER, "1"));
+        CHECK(cell(PRICE, 1)->kind == CELL_FLOAT && cell(PRICE, 1)->number == 2.5);
+        CHECK(cell(PRICE, 2)->kind == CELL_BOOL && cell(PRICE, 2)->boolean);
+        CHECK(cell(PRICE, 3)->kind == CELL_MISSING);
+        CHECK(cell_is(cell(PRICE, 4), CELL_TEXT, "x"));
+        CHECK(cell_is(cell(PRICE, 5), CELL_INTEGER, "18446744073709551616"));
+    }
+}
+
+TEST(FP16_and_unknown_datatypes_are_refused_by_name) {
+    refuses(with_price(TENSOR("price", "[2]", "FP16", "[0.5, 1]")), "FP16", "price");
+    static const char *const unknown[] = {"fp32",   "FLOAT", "INT128", "BF16",         "",
+                                          "STRING", "INT",   "BYTES ", "UINT64\\u0000"};
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+        char tensor[200];
+        snprintf(tensor, sizeof tensor,
+                 "{\"name\": \"price\", \"shape\": [2], \"datatype\": \"%s\", \"data\": [1, 2]}",
+                 unknown[i]);
+        refuses(with_price(tensor), "price", "datatype");
+    }
+    refuses(with_price(TENSOR("price", "[2]", "f\\u00e9", "[0.5, 1]")), "f\xC3\xA9", NULL);
+}
+
+TEST(a_member_that_is_missing_is_named) {
+    refuses(with_price("{\"name\": \"price\", \"datatype\": \"FP32\", \"data\": [1, 2]}"), "price",
+            "shape");
+    refuses(with_price("{\"name\": \"price\", \"shape\": [2], \"data\": [1, 2]}"), "price",
+            "datatype");
+    refuses(with_price("{\"name\": \"price\", \"shape\": [2], \"datatype\": \"FP32\"}"), "price",
+            "data");
+    refuses(with_price("{\"name\": \"price\", \"shape\": [2], \"datatype\": \"FP32\", "
+                       "\"data\": null}"),
+            "price", "data");
+    refuses(with_price("{\"shape\": [2], \"datatype\": \"FP32\", \"data\": [1, 2]}"), "name", NULL);
+    refuses(with_price("{\"Name\": \"price\", \"shape\": [2], \"datatype\": \"FP32\", "
+                       "\"data\": [1, 2]}"),
+            "name", NULL);
+    refuses(with_price("{}"), "name", NULL);
+}
+
+TEST(a_member_of_the_wrong_kind_is_a_400) {
+    static const char *const tensors[] = {
+        "{\"name\": 5, \"shape\": [2], \"datatype\": \"FP32\", \"data\": [1, 2]}",
+        "{\"name\": null, \"shape\": [2], \"datatype\": \"FP32\", \"data\": [1, 2]}",
+        "{\"name\": [\"price\"], \"shape\": [2], \"datatype\": \"FP32\", \"data\": [1, 2]}",
+        "{\"name\": \"price\", \"shape\": 2, \"datatype\": \"FP32\", \"data\": [1, 2]}",
+        "{\"name\": \"price\", \"shape\": null, \"datatype\": \"FP32\", \"data\": [1, 2]}",
+        "{\"name\": \"price\", \"shape\": \"[2]\", \"datatype\": \"FP32\", \"data\": [1, 2]}",
+        "{\"name\": \"price\", \"shape\": [2], \"datatype\": 5, \"data\": [1, 2]}",
+        "{\"name\": \"price\", \"shape\": [2], \"datatype\": null, \"data\": [1, 2]}",
+        "{\"name\": \"price\", \"shape\": [2], \"datatype\": \"FP32\", \"data\": 5}",
+        "{\"name\": \"price\", \"shape\": [2], \"datatype\": \"FP32\", \"data\": \"12\"}",
+        "{\"name\": \"price\", \"shape\": [2], \"datatype\": \"FP32\", \"data\": {}}",
+        "{\"name\": \"price\", \"shape\": [2], \"datatype\": \"FP32\", \"data\": [1, {}]}",
+        "{\"name\": \"price\", \"shape\": [2], \"datatype\": \"FP32\", \"data\": [1, 2], "
+        "\"parameters\": 5}",
+        "{\"name\": \"price\", \"shape\": [2], \"datatype\": \"FP32\", \"data\": [1, 2], "
+        "\"parameters\": []}",
+        "5",
+        "null",
+        "\"price\"",
+        "[]",
+        "[" PRICE2 "]",
+    };
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
+        refuses(with_price(tensors[i]), NULL, NULL);
+    refuses(with_price("{\"name\": \"price\", \"shape\": [2], \"datatype\": \"FP32\", "
+                       "\"data\": [1, {}]}"),
+            "price", "row 2");
+}
+
+TEST(a_shape_that_is_no_list_of_positive_integers_is_refused) {
+    static const char *const shapes[] = {
+        "[]",
+        "[-1]",
+        "[0]",
+        "[1.5]",
+        "[2.0]",
+        "[2e0]",
+        "[\"2\"]",
+        "[null]",
+        "[true]",
+        "[[2]]",
+        "[{}]",
+        "[2, -1]",
+        "[-2, -1]",
+        "[2, 0]",
+        "[2, null]",
+        "[-0]",
+        "[2, 1.0]",
+        "[9223372036854775808]",
+        "[18446744073709551618]",
+        "[-9223372036854775809]",
+        "[4294967298]",
+        "[100000000000000000000000000000000000000002]",
+        /* products that wrap around to 2, or to 0 */
+        "[4294967296, 4294967296]",
+        "[2, 9223372036854775808]",
+        "[4611686018427387904, 4, 2]",
+        "[2, 4294967296, 4294967296, 1]",
+        "[6148914691236517206, 3]",
+        "[3, 6148914691236517206]",
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        char tensor[300];
+        snprintf(tensor, sizeof tensor,
+                 "{\"name\": \"price\", \"shape\": %s, \"datatype\": \"FP32\", \"data\": [1, 2]}",
+                 shapes[i]);
+        refuses(with_price(tensor), NULL, NULL);
+        snprintf(tensor, sizeof tensor,
+                 "{\"data\": [1, 2], \"name\": \"price\", \"datatype\": \"FP32\", \"shape\": %s}",
+                 shapes[i]);
+        refuses(with_price(tensor), NULL, NULL);
+    }
+    struct builder builder = {0};
+    builder_text(&builder, "{\"name\": \"price\", \"datatype\": \"FP32\", \"data\": [1, 2], "
+                           "\"shape\": [2");
+    builder_repeat(&builder, ",1", 999);
+    builder_add(&builder, "]}", 3);
+    refuses(with_price(builder.at), NULL, NULL);
+    builder_free(&builder);
+}
+
+TEST(a_shape_has_room_for_exactly_the_values) {
+    accepts(with_price(TENSOR("price", "[2]", "FP32", "[1, 2]")), 2);
+    accepts(with_price(TENSOR("price", "[2, 1]", "FP32", "[1, 2]")), 2);
+    accepts(with_price(TENSOR("price", "[2, 1]", "FP32", "[[1], [2]]")), 2);
+    refuses(with_price(TENSOR("price", "[3]", "FP32", "[1, 2]")), "price", "3");
+    refuses(with_price(TENSOR("price", "[1]", "FP32", "[1, 2]")), "price", "1");
+    refuses(with_price(TENSOR("price", "[2]", "FP32", "[1]")), "price", NULL);
+    refuses(with_price(TENSOR("price", "[2]", "FP32", "[]")), "price", NULL);
+    refuses(with_price(TENSOR("price", "[2, 2]", "FP32", "[1, 2]")), "price", "4");
+    refuses(with_price(TENSOR("price", "[2, 2]", "FP32", "[[1, 2], [3, 4]]")), "price", NULL);
+}
+
+TEST(nested_data_needs_a_shape_of_n_by_one) {
+    if (accepts(with_price(TENSOR("price", "[2, 1]", "BYTES", "[[\"a\"], [null]]")), 2)) {
+        CHECK(cell_is(cell(PRICE, 0), CELL_TEXT, "a"));
+        CHECK(cell(PRICE, 1)->kind == CELL_MISSING);
+    }
+    accepts(with_price("{\"data\": [[1], [2]], \"shape\": [2, 1], \"datatype\": \"FP32\", "
+                       "\"name\": \"price\"}"),
+            2);
+    refuses(with_price(TENSOR("price", "[2]", "FP32", "[[1], [2]]")), "price", NULL);
+    refuses(with_price(TENSOR("price", "[1, 2]", "FP32", "[[1], [2]]")), "price", NULL);
+    refuses(with_price(TENSOR("price", "[1, 2]", "FP32", "[[1, 2]]")), "price", NULL);
+    refuses(with_price(TENSOR("price", "[2, 1, 1]", "FP32", "[[1], [2]]")), "price", NULL);
+    refuses(with_price(TENSOR("price", "[2, 1, 1]", "FP32", "[[[1]], [[2]]]")), "price", NULL);
+    refuses(with_price(TENSOR("price", "[2, 1]", "FP32", "[[1], []]")), NULL, NULL);
+    refuses(with_price(TENSOR("price", "[2, 1]", "FP32", "[[], [1], [2]]")), NULL, NULL);
+    refuses(with_price(TENSOR("price", "[2, 1]", "FP32", "[[1], [[2]]]")), "price", NULL);
+    refuses(with_price(TENSOR("price", "[2, 1]", "FP32", "[[1], {\"a\": 2}]")), "price", NULL);
+}
+
+TEST(a_missing_column_is_named) {
+    refuses("{\"inputs\": [" BRAND2 ", " PRICE2 "]}", "userid", "missing");
+    refuses("{\"inputs\": [" USERID2 ", " PRICE2 "]}", "brand", "missing");
+    refuses("{\"inputs\": [" USERID2 ", " BRAND2 "]}", "price", "missing");
+    refuses("{\"inputs\": [" USERID2 ", " BRAND2 ", " TENSOR("Price", "[2]", "FP32", "[1, 2]") "]}",
+            "price", "missing");
+}
+
+TEST(columns_of_different_length_are_named_with_both_lengths) {
+    refuses(with_price(TENSOR("price", "[3]", "FP32", "[1, 2, 3]")), "price", "3");
+    CHECK(strstr(f.error.message, "2"));
+    refuses(with_price(TENSOR("price", "[1]", "FP32", "[1]")), "price", "2");
+}
+
+TEST(a_tensor_that_comes_twice_is_named) {
+    refuses("{\"inputs\": [" USERID2 ", " BRAND2 ", " PRICE2 ", " BRAND2 "]}", "brand", NULL);
+    refuses("{\"inputs\": [" USERID2 ", " USERID2 ", " BRAND2 ", " PRICE2 "]}", "userid", NULL);
+    refuses(with_price("{\"data\": [1, 2], \"shape\": [2], \"datatype\": \"FP32\", "
+                       "\"name\": \"userid\"}"),
+            "userid", NULL);
+}
+
+TEST(of_equal_keys_the_last_counts) {
+    accepts("{\"inputs\": [], " INPUTS2 "}", 2);
+    accepts("{\"inputs\": 7, " INPUTS2 "}", 2);
+    accepts("{\"inputs\": [" USERID2 "], " INPUTS2 "}", 2);
+    refuses("{" INPUTS2 ", \"inputs\": []}", NULL, NULL);
+    if (accepts("{\"id\": \"a\", \"id\": \"b\", " INPUTS2 "}", 2))
+        CHECK(text_is(options.id, "b"));
+    if (accepts("{\"id\": 5, \"id\": \"b\", " INPUTS2 "}", 2))
+        CHECK(text_is(options.id, "b"));
+    if (accepts("{\"id\": \"a\", \"id\": null, " INPUTS2 "}", 2))
+        CHECK(options.id.at == NULL);
+    if (accepts(with_price("{\"name\": \"price\", \"data\": [9, 9, 9], \"shape\": [7], "
+                           "\"datatype\": \"x\", \"data\": [3, 4], \"shape\": [2], "
+                           "\"datatype\": \"FP32\"}"),
+                2))
+        CHECK(cell_is(cell(PRICE, 0), CELL_INTEGER, "3"));
+    if (accepts(with_price("{\"name\": \"x\", \"data\": [3, 4], \"shape\": [2], "
+                           "\"datatype\": \"FP32\", \"name\": \"price\"}"),
+                2))
+        CHECK(cell_is(cell(PRICE, 1), CELL_INTEGER, "4"));
+    if (accepts("{\"inputs\": [{\"name\": \"brand\", \"data\": [\"u\", \"v\"], \"shape\": [2], "
+                "\"datatype\": \"BYTES\", \"name\": \"userid\"}, " BRAND2 ", " PRICE2 "]}",
+                2)) {
+        CHECK(cell_is(cell(USERID, 0), CELL_TEXT, "u"));
+        CHECK(cell_is(cell(BRAND, 0), CELL_INTEGER, "1"));
+    }
+}
+
+TEST(an_id_is_kept_as_text_and_must_be_one) {
+    if (accepts("{\"id\": \"req-42\", " INPUTS2 "}", 2))
+        CHECK(text_is(options.id, "req-42"));
+    if (accepts("{" INPUTS2 ", \"id\": \"\\u00e9\\n\\u0000\"}", 2))
+        CHECK(text_equal(options.id, (struct text){"\xC3\xA9\n\0", 4}));
+    if (accepts("{\"id\": null, " INPUTS2 "}", 2))
+        CHECK(options.id.at == NULL);
+    static const char *const bad[] = {"5", "true", "[]", "{}", "0.5", "[\"a\"]"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char body[1000];
+        snprintf(body, sizeof body, "{\"id\": %s, " INPUTS2 "}", bad[i]);
+        refuses(body, "id", NULL);
+    }
+}
+
+TEST(what_the_clients_add_is_ignored) {
+    accepts("{\"id\": null, \"model_name\": \"other\", \"model_version\": null, "
+            "\"from_grpc\": false, " INPUTS2 ", \"parameters\": {\"content_type\": \"pd\"}, "
+            "\"outputs\": null}",
+            2);
+    accepts("{\"parameters\": null, " INPUTS2 ", \"x\": [{}]}", 2);
+    accepts("{\"parameters\": {}, " INPUTS2 "}", 2);
+    accepts("{\"parameters\": {\"content_type\": \"np\", \"x\": [1, {\"y\": 2}]}, " INPUTS2 "}", 2);
+    accepts(with_price("{\"name\": \"price\", \"shape\": [2], \"datatype\": \"FP32\", "
+                       "\"parameters\": {\"x\": {\"y\": []}}, \"data\": [1, 2], \"z\": null}"),
+            2);
+    accepts(with_price("{\"name\": \"price\", \"shape\": [2], \"datatype\": \"FP32\", "
+                       "\"parameters\": {\"binary_data_size\": null}, \"data\": [1, 2]}"),
+            2);
+}
+
+TEST(outputs_are_asked_for_by_name) {
+    static const struct {
+        const char *members;
+        bool binary;
+    } cases[] = {
+        {"\"outputs\": null", false},
+        {"\"outputs\": []", false},
+        {"\"outputs\": [{\"name\": \"output-0\"}]", false},
+        {"\"outputs\": [{\"name\": \"output-0\", \"parameters\": null}]", false},
+        {"\"outputs\": [{\"name\": \"output-0\", \"parameters\": {}}]", false},
+        {"\"outputs\": [{\"parameters\": {\"binary_data\": true}, \"name\": \"output-0\"}]", true},
+        {"\"outputs\": [{\"name\": \"output-0\", \"parameters\": {\"binary_data\": false}}]",
+         false},
+        {"\"outputs\": [{\"name\": \"output-0\", \"x\": 1, \"parameters\": {\"y\": 2, "
+         "\"binary_data\": true}}]",
+         true},
+        {"\"parameters\": {\"binary_data_output\": true}", true},
+        {"\"parameters\": {\"binary_data_output\": false}", false},
+        {"\"parameters\": {\"content_type\": \"pd\", \"binary_data_output\": true}", true},
+        {"\"parameters\": {\"binary_data_output\": true}, \"outputs\": [{\"name\": \"output-0\"}]",
+         true},
+        {"\"outputs\": [], \"parameters\": {\"binary_data_output\": true}", true},
+        {"\"parameters\": {\"binary_data\": true}", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[1200];
+        snprintf(body, sizeof body, "{%s, " INPUTS2 "}", cases[i].members);
+        if (accepts(body, 2))
+            CHECK_MSG(options.binary_output == cases[i].binary, "%s", cases[i].members);
+        snprintf(body, sizeof body, "{" INPUTS2 ", %s}", cases[i].members);
+        if (accepts(body, 2))
+            CHECK_MSG(options.binary_output == cases[i].binary, "%s", cases[i].members);
+    }
+}
+
+TEST(an_unknown_output_is_refused_as_kserve_refuses_it) {
+    static const char nope[] = "Unexpected inference output 'nope' for model 'dcnv2'";
+    refuses("{" INPUTS2 ", \"outputs\": [{\"name\": \"nope\"}]}", nope, NULL);
+    refuses("{\"outputs\": [{\"name\": \"nope\"}], " INPUTS2 "}", nope, NULL);
+    refuses("{" INPUTS2 ", \"outputs\": [{\"name\": \"output-0\"}, {\"name\": \"nope\"}]}", nope,
+            NULL);
+    refuses("{" INPUTS2 ", \"outputs\": [{\"name\": \"output-1\"}]}", "output-1", NULL);
+    static const char *const bad[] = {"5",    "{}",   "\"output-0\"", "[null]", "[\"output-0\"]",
+                                      "[{}]", "[[]]", "true"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char body[1000];
+        snprintf(body, sizeof body, "{" INPUTS2 ", \"outputs\": %s}", bad[i]);
+        refuses(body, "output", NULL);
+    }
+    for (size_t before = 0; before < 3; before++) {
+        struct builder builder = {0};
+        builder_text(&builder, "{" INPUTS2 ", \"outputs\": [{\"name\": \"");
+        builder_repeat(&builder, "a", before);
+        builder_repeat(&builder, "\xE4\xB8\xAD", 60);
+        builder_add(&builder, "\"}]}", 5);
+        refuses(builder.at, "for model 'dcnv2'", "\xE4\xB8\xAD");
+        builder_free(&builder);
+    }
+}
+
+TEST(parameters_that_are_no_object_are_a_400) {
+    static const char *const bad[] = {"5", "\"pd\"", "[]", "true"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char body[1000];
+        snprintf(body, sizeof body, "{" INPUTS2 ", \"parameters\": %s}", bad[i]);
+        refuses(body, "parameters", NULL);
+    }
+}
+
+TEST(what_has_no_inputs_is_a_400) {
+    static const char *const bodies[] = {
+        "{}",
+        "{\"inputs\": []}",
+        "{\"inputs\": null}",
+        "{\"inputs\": {}}",
+        "{\"inputs\": \"x\"}",
+        "{\"inputs\": [null]}",
+        "{\"inputs\": [5]}",
+        "{\"inputs\": [[]]}",
+        "{\"Inputs\": []}",
+        "[]",
+        "null",
+        "5",
+        "\"x\"",
+        "true",
+        "{\"inputs\": [{\"userid\": [\"7\"], \"brand\": [\"b\"], \"price\": [0.5]}]}",
+        "{\"instances\": [{\"userid\": [\"7\"], \"brand\": [\"b\"], \"price\": [0.5]}]}"};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        refuses(bodies[i], NULL, NULL);
+}
+
+TEST(what_is_not_json_is_a_400_with_its_place) {
+    static const struct {
+        const char *body, *place;
+    } cases[] = {
+        {"", "(char 0)"},
+        {"{\"inputs\": [{", "line 1 column 14 (char 13)"},
+        {"{" INPUTS2 "", "line 1 column"},
+        {"{" INPUTS2 ",}", "line 1 column"},
+        {"{" INPUTS2 "} x", "line 1 column"},
+        {"{\n\"id\": 'a', " INPUTS2 "}", "line 2 column 7 (char 8)"},
+        {"{\"id\": \"\xFF\", " INPUTS2 "}", "(char 8)"},
+        {"\xEF\xBB\xBF{" INPUTS2 "}", "(char 0)"},
+        {"{\"inputs\": [{\"data\": [NaN]}]}", "(char 22)"},
+        {"{\"inputs\": [{\"data\": [1e999]}]}", "(char 22)"},
+        {"{\"inputs\": [{\"name\": \"price\", \"data\": [1e999]}]}", "(char 39)"},
+        {"{\"inputs\": [{\"shape\": [1e999]}]}", "(char 23)"},
+        {"{\"inputs\": [{\"shape\": [01]}]}", "(char 23)"},
+        {"{" INPUTS2 ", \"x\": [1,]}", "line 1 column"},
+        {"{" INPUTS2 ", \"outputs\": [{\"name\": \"\\x\"}]}", "line 1 column"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        refuses(cases[i].body, cases[i].place, NULL);
+    static const char whole[] = "{\"id\": \"\\u0061\", " INPUTS2 ", \"outputs\": [{\"name\": "
+                                "\"output-0\"}], \"parameters\": {\"content_type\": \"pd\"}}";
+    CHECK(parse_bytes(whole, sizeof whole - 1) == 0);
+    for (size_t length = 0; length < sizeof whole - 1; length++)
+        CHECK_MSG(parse_bytes(whole, length) == -1 && f.error.http_status == 400, "%zu bytes",
+                  length);
+}
+
+TEST(many_inputs_and_rows_are_read_in_linear_time_and_limited) {
+    struct builder builder = {0};
+    builder_text(&builder, "{\"inputs\": [");
+    builder_repeat(&builder, TENSOR("x", "[1]", "BOOL", "[true]") ",", 100000);
+    builder_text(&builder,
+                 USERID2 "," BRAND2 "," PRICE2 "], \"outputs\": [{\"name\": \"output-0\"}");
+    builder_repeat(&builder, ",{\"name\": \"output-0\"}", 100000);
+    builder_text(&builder, "]}");
+    CHECK(parse_bytes(builder.at, builder.length) == 0);
+    builder_free(&builder);
+    for (unsigned n = MAX_ROWS; n <= MAX_ROWS + 1; n++) {
+        builder_text(&builder, "{\"inputs\": [");
+        static const char *const names[] = {"userid", "brand", "price"};
+        for (int c = 0; c < 3; c++) {
+            char head[100];
+            snprintf(head, sizeof head,
+                     "{\"name\": \"%s\", \"shape\": [%u], \"datatype\": \"INT8\", \"data\": [1",
+                     names[c], n);
+            builder_text(&builder, head);
+            builder_repeat(&builder, ",1", n - 1);
+            builder_text(&builder, c < 2 ? "]}," : "]}]}");
+        }
+        CHECK((parse_bytes(builder.at, builder.length) == 0) == (n <= MAX_ROWS));
+        if (n > MAX_ROWS)
+            CHECK(f.error.http_status == 413 && strstr(f.error.message, "1000"));
+        builder_free(&builder);
+    }
+}
+
+TEST(a_request_that_does_not_fit_the_arena_is_an_error) {
+    static const char body[] =
+        "{\"id\": \"\\n\", \"inputs\": [{\"data\": [\"\\n\", \"\\t\\t\\t\\t\\t\\t\\t\\t\\t\", "
+        "\"c\", "
+        "\"d\", \"e\"], \"shape\": [5], \"datatype\": \"BYTES\", \"name\": "
+        "\"us\\u0065rid\"}, " TENSOR(
+            "brand", "[5]", "BYTES",
+            "[\"\\n\", \"\\n\", \"\\n\", \"\\n\", \"\\n\"]") ", " TENSOR("price", "[5]", "INT32",
+                                                                         "[1, 2, 3, 4, 5]") "]}";
+    unsigned n_refused = 0;
+    for (size_t limit = 0; limit < 1 << 16; limit += 16) {
+        struct arena arena;
+        struct frame frame;
+        struct request_error error = {0};
+        struct v2_options unused;
+        arena_init(&arena, limit);
+        if (frame_init(&frame, &f.schema, &arena, MAX_ROWS) == 0) {
+            if (v2_parse(&frame, text_of(body), sizeof body - 1, "m", &unused, &error) != 0) {
+                n_refused++;
+                CHECK_MSG(error.http_status == 413 || error.http_status >= 500,
+                          "%zu bytes: %d \"%s\"", limit, error.http_status, error.message);
+                CHECK(error_is_for_clients(&error));
+            } else {
+                CHECK(frame.n_rows == 5);
+            }
+        }
+        arena_free(&arena);
+    }
+    CHECK(n_refused > 10);
+}
+
+int main(void) {
+    fixture_init(&f, COLUMNS, 2, 1, MAX_ROWS);
+    RUN(a_tensor_is_a_column);
+    RUN(tensors_may_come_in_any_order_and_with_others_between);
+    RUN(every_order_of_a_tensors_keys_reads_the_same);
+    RUN(every_datatype_but_FP16_is_taken_and_values_stay_as_written);
+    RUN(FP16_and_unknown_datatypes_are_refused_by_name);
+    RUN(a_member_that_is_missing_is_named);
+    RUN(a_member_of_the_wrong_kind_is_a_400);
+    RUN(a_shape_that_is_no_list_of_positive_integers_is_refused);
+    RUN(a_shape_has_room_for_exactly_the_values);
+    RUN(nested_data_needs_a_shape_of_n_by_one);
+    RUN(a_missing_column_is_named);
+    RUN(columns_of_different_length_are_named_with_both_lengths);
+    RUN(a_tensor_that_comes_twice_is_named);
+    RUN(of_equal_keys_the_last_counts);
+    RUN(an_id_is_kept_as_text_and_must_be_one);
+    RUN(what_the_clients_add_is_ignored);
+    RUN(outputs_are_asked_for_by_name);
+    RUN(an_unknown_output_is_refused_as_kserve_refuses_it);
+    RUN(parameters_that_are_no_object_are_a_400);
+    RUN(what_has_no_inputs_is_a_400);
+    RUN(what_is_not_json_is_a_400_with_its_place);
+    RUN(many_inputs_and_rows_are_read_in_linear_time_and_limited);
+    RUN(a_request_that_does_not_fit_the_arena_is_an_error);
+    fixture_free(&f);
+    return test_report();
+}
