@@ -12,18 +12,20 @@ struct arena_block {
     _Alignas(ALIGNMENT) char bytes[];
 };
 
-void arena_init(struct arena *arena, size_t limit_bytes) {
+void arena_init(struct arena *arena, size_t limit_bytes)
+{
     *arena = (struct arena){.limit_bytes = limit_bytes};
 }
 
 /* Appends a block that holds at least `size` bytes and makes it the current one. */
-static int add_block(struct arena *arena, size_t size) {
+static int add_block(struct arena *arena, size_t size)
+{
     size_t step = arena->last ? arena->last->size * 2 : FIRST_BLOCK_BYTES;
     if (step > LARGEST_STEP_BYTES)
         step = LARGEST_STEP_BYTES;
     if (step < size)
         step = size;
-    struct arena_block *block = malloc(sizeof *block + step);
+    struct arena_block *block = step < SIZE_MAX / 2 ? malloc(sizeof *block + step) : NULL;
     if (block == NULL)
         return -1;
     block->next = NULL;
@@ -38,7 +40,8 @@ static int add_block(struct arena *arena, size_t size) {
     return 0;
 }
 
-void *arena_alloc(struct arena *arena, size_t size) {
+void *arena_alloc(struct arena *arena, size_t size)
+{
     if (size > arena->limit_bytes - arena->used_bytes)
         return NULL;
     size_t padded = (size + (ALIGNMENT - 1)) & ~(size_t)(ALIGNMENT - 1);
@@ -56,7 +59,8 @@ void *arena_alloc(struct arena *arena, size_t size) {
     return result;
 }
 
-void *arena_calloc(struct arena *arena, size_t count, size_t size) {
+void *arena_calloc(struct arena *arena, size_t count, size_t size)
+{
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
         return NULL;
@@ -66,7 +70,8 @@ void *arena_calloc(struct arena *arena, size_t count, size_t size) {
     return result;
 }
 
-char *arena_copy_text(struct arena *arena, const char *text, size_t length) {
+char *arena_copy_text(struct arena *arena, const char *text, size_t length)
+{
     if (length == SIZE_MAX)
         return NULL;
     char *copy = arena_alloc(arena, length + 1);
@@ -78,7 +83,8 @@ char *arena_copy_text(struct arena *arena, const char *text, size_t length) {
     return copy;
 }
 
-static void free_blocks(struct arena_block *block) {
+static void free_blocks(struct arena_block *block)
+{
     while (block) {
         struct arena_block *next = block->next;
         free(block);
@@ -86,7 +92,8 @@ static void free_blocks(struct arena_block *block) {
     }
 }
 
-void arena_reset(struct arena *arena, size_t keep_bytes) {
+void arena_reset(struct arena *arena, size_t keep_bytes)
+{
     struct arena_block *first = arena->first;
     size_t used = arena->used_bytes;
     if (first == NULL)
@@ -104,7 +111,8 @@ void arena_reset(struct arena *arena, size_t keep_bytes) {
     arena->used_bytes = 0;
 }
 
-void arena_free(struct arena *arena) {
+void arena_free(struct arena *arena)
+{
     free_blocks(arena->first);
     arena_init(arena, arena->limit_bytes);
 }

@@ -143,8 +143,8 @@ static bool parse_switch(const char *value, bool *ret_switch)
 }
 
 /* Appends the names in a text of names separated by commas. */
-static int add_names(struct config_reader *reader, const struct setting *setting,
-                     const char *shown, const char *value)
+static int add_names(struct config_reader *reader, const struct setting *setting, const char *shown,
+                     const char *value)
 {
     const char ***list = (const char ***)((char *)reader->config + setting->offset);
     size_t *n = (size_t *)(list + 1);
@@ -196,8 +196,8 @@ static int set_number(struct config_reader *reader, const struct setting *settin
     return 0;
 }
 
-static int set_value(struct config_reader *reader, const struct setting *setting,
-                     const char *shown, const char *value)
+static int set_value(struct config_reader *reader, const struct setting *setting, const char *shown,
+                     const char *value)
 {
     char *place = (char *)reader->config + setting->offset;
     if (*value == '\0')
@@ -238,7 +238,8 @@ static int read_environment(struct config_reader *reader)
         if (value && set_value(reader, &settings[i], settings[i].variable, value) != 0)
             return -1;
     }
-    reader->config->ignored_flag = NULL; /* PROTOCOL is for KServe's controller: nothing to report */
+    reader->config->ignored_flag =
+        NULL; /* PROTOCOL is for KServe's controller: nothing to report */
     return 0;
 }
 

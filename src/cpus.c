@@ -27,7 +27,8 @@ static unsigned rounded_up(long long quota, long long period)
     return (unsigned)((quota + period - 1) / period);
 }
 
-/* cgroup v2: "QUOTA PERIOD" or "max PERIOD". A container sees its own group as the root. 0: no limit. */
+/* cgroup v2: "QUOTA PERIOD" or "max PERIOD". A container sees its own group as the root. 0: no
+ * limit. */
 static unsigned quota_v2(void)
 {
     char line[128];

@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-int request_error_set(struct request_error *error, int http_status, const char *format, ...) {
+int request_error_set(struct request_error *error, int http_status, const char *format, ...)
+{
     error->http_status = http_status;
     va_list arguments;
     va_start(arguments, format);
@@ -15,12 +16,14 @@ int request_error_set(struct request_error *error, int http_status, const char *
     return -1;
 }
 
-int request_error_out_of_memory(struct request_error *error) {
+int request_error_out_of_memory(struct request_error *error)
+{
     return request_error_set(error, 413, "The request needs more memory than one may have.");
 }
 
 int schema_init(struct schema *schema, struct arena *arena, const struct text *names,
-                uint32_t n_sparse, uint32_t n_dense, uint32_t *ret_twice) {
+                uint32_t n_sparse, uint32_t n_dense, uint32_t *ret_twice)
+{
     const uint32_t n = n_sparse + n_dense;
     uint32_t n_slots = 4;
     while (n_slots < 2 * n)
@@ -50,7 +53,8 @@ int schema_init(struct schema *schema, struct arena *arena, const struct text *n
     return 0;
 }
 
-uint32_t schema_find(const struct schema *schema, struct text name, uint32_t hint) {
+uint32_t schema_find(const struct schema *schema, struct text name, uint32_t hint)
+{
     if (hint < schema->n_sparse + schema->n_dense && text_equal(schema->names[hint], name))
         return hint;
     uint32_t slot = (uint32_t)text_hash(name.at, name.length) & schema->slot_mask;
@@ -63,14 +67,16 @@ uint32_t schema_find(const struct schema *schema, struct text name, uint32_t hin
 }
 
 int frame_init(struct frame *frame, const struct schema *schema, struct arena *arena,
-               uint32_t max_rows) {
+               uint32_t max_rows)
+{
     *frame = (struct frame){.schema = schema, .arena = arena, .max_rows = max_rows};
     frame->columns =
         arena_calloc(arena, (size_t)schema->n_sparse + schema->n_dense, sizeof *frame->columns);
     return frame->columns ? 0 : -1;
 }
 
-void frame_clear(struct frame *frame) {
+void frame_clear(struct frame *frame)
+{
     for (uint32_t c = 0; c < frame->schema->n_sparse + frame->schema->n_dense; c++) {
         frame->columns[c].n = 0;
         frame->columns[c].kinds = 0;
@@ -81,7 +87,8 @@ void frame_clear(struct frame *frame) {
 
 /* Doubles an array in the arena, or starts it with `least` elements. NULL: out of memory. */
 static void *grow(struct arena *arena, const void *old, uint32_t n, uint32_t *capacity,
-                  uint32_t least, size_t size) {
+                  uint32_t least, size_t size)
+{
     const size_t wanted = *capacity ? 2 * (size_t)*capacity : least;
     if (wanted > UINT32_MAX || wanted > SIZE_MAX / size)
         return NULL;
@@ -94,7 +101,8 @@ static void *grow(struct arena *arena, const void *old, uint32_t n, uint32_t *ca
     return grown;
 }
 
-int frame_append(struct frame *frame, uint32_t c, struct cell cell, struct request_error *error) {
+int frame_append(struct frame *frame, uint32_t c, struct cell cell, struct request_error *error)
+{
     struct column *column = &frame->columns[c];
     if (column->n == column->capacity) {
         /* A column is probably as long as the one before it. */
@@ -112,14 +120,16 @@ int frame_append(struct frame *frame, uint32_t c, struct cell cell, struct reque
     return 0;
 }
 
-void frame_truncate(struct frame *frame, uint32_t c, uint32_t n) {
+void frame_truncate(struct frame *frame, uint32_t c, uint32_t n)
+{
     if (frame->columns[c].n > n)
         frame->columns[c].n = n;
     if (n == 0)
         frame->columns[c].kinds = 0;
 }
 
-int frame_end_segment(struct frame *frame, uint32_t n_rows, struct request_error *error) {
+int frame_end_segment(struct frame *frame, uint32_t n_rows, struct request_error *error)
+{
     if (frame->n_segments == frame->segment_capacity) {
         uint32_t *starts = grow(frame->arena, frame->segment_starts, frame->n_segments,
                                 &frame->segment_capacity, 4, sizeof *starts);

@@ -6,17 +6,20 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline float half_bits_to_float(uint32_t bits) {
+static inline float half_bits_to_float(uint32_t bits)
+{
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
-static inline float bfloat16_to_float(uint16_t half) {
+static inline float bfloat16_to_float(uint16_t half)
+{
     return half_bits_to_float((uint32_t)half << 16);
 }
 
-static inline float half_to_float(uint16_t half) {
+static inline float half_to_float(uint16_t half)
+{
     const uint32_t sign = (uint32_t)(half & 0x8000) << 16;
     const uint32_t exponent = half >> 10 & 0x1F;
     const uint32_t fraction = half & 0x3FF;

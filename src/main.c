@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c: the order of start and stop, and signals. No logic. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include "metrics.h"
 #include "registry.h"
 
-enum { EXIT_WRONG_USAGE = 2 };
+enum { EXIT_WRONG_USAGE = 2, LARGE_BLOCK_BYTES = 128 * 1024 };
 
 /* All that main owns. */
 struct program {
@@ -28,7 +29,8 @@ struct program {
     sigset_t signals;
 };
 
-/* The signals that end the server wait for the main thread; those of terminals and pipes are ignored. */
+/* The signals that end the server wait for the main thread; those of terminals and pipes are
+ * ignored. */
 static void set_up_signals(struct program *program)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -59,11 +61,11 @@ static void pin_columns(struct program *program, const struct schema *schema)
 static int load_model(struct program *program)
 {
     const struct config *config = &program->config;
-    program->source = (struct dcnv2_source){
-        .model_path = config->model_path,
-        .encoder_path = config->encoder_path,
-        .dense_columns = {config->dense_columns, config->n_dense_columns},
-        .sparse_columns = {config->sparse_columns, config->n_sparse_columns}};
+    program->source =
+        (struct dcnv2_source){.model_path = config->model_path,
+                              .encoder_path = config->encoder_path,
+                              .dense_columns = {config->dense_columns, config->n_dense_columns},
+                              .sparse_columns = {config->sparse_columns, config->n_sparse_columns}};
     program->registry = registry_create(&program->source, program->n_workers);
     if (program->registry == NULL) {
         fputs("dcnv2-server: out of memory\n", stderr);
@@ -93,9 +95,9 @@ static int start_server(struct program *program)
     pin_columns(program, &registry_acquire(program->registry, 0)->encoder.schema);
     registry_release(program->registry, 0);
     struct text *columns = column_texts(program);
-    program->metrics = metrics_create(program->n_workers, program->config.model_name, route_names,
-                                      N_ROUTES, columns,
-                                      (uint32_t)program->source.sparse_columns.n);
+    program->metrics =
+        metrics_create(program->n_workers, program->config.model_name, route_names, N_ROUTES,
+                       columns, (uint32_t)program->source.sparse_columns.n);
     if (columns == NULL || program->metrics == NULL) {
         fputs("dcnv2-server: out of memory\n", stderr);
         return -1;
@@ -136,6 +138,8 @@ static int run(struct program *program, uint64_t start_ns)
 {
     const struct config *config = &program->config;
     set_up_signals(program);
+    /* A fixed threshold: what the loading of a model took in large pieces goes back whole. */
+    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES);
     program->n_workers = config->n_workers ? config->n_workers : cpus_available();
     if (load_model(program) != 0)
         return EXIT_FAILURE;
@@ -147,8 +151,7 @@ static int run(struct program *program, uint64_t start_ns)
         return EXIT_FAILURE;
     if (config->ignored_flag)
         log_event(LOG_LEVEL_WARNING, "%s and the like have no effect here", config->ignored_flag);
-    log_event(LOG_LEVEL_INFO,
-              "listening on port %u, model %s, %u worker%s, ready after %.1f ms",
+    log_event(LOG_LEVEL_INFO, "listening on port %u, model %s, %u worker%s, ready after %.1f ms",
               config->http_port, config->model_name, program->n_workers,
               program->n_workers == 1 ? "" : "s", (double)(clock_ns() - start_ns) / 1e6);
     serve(program);

@@ -13,10 +13,10 @@
 #include "log.h"
 
 /* prometheus_client's default buckets, which KServe uses. */
-static const double stage_bounds_s[] = {.005, .01, .025, .05, .075, .1, .25, .5,
-                                        .75,  1,   2.5,  5,   7.5,  10};
-static const float score_bounds[] = {.001f, .002f, .005f, .01f, .02f, .05f, .1f,
-                                     .2f,   .3f,   .4f,   .5f,  .6f,  .7f,  .8f, .9f};
+static const double stage_bounds_s[] = {.005, .01, .025, .05, .075, .1,  .25,
+                                        .5,   .75, 1,    2.5, 5,    7.5, 10};
+static const float score_bounds[] = {.001f, .002f, .005f, .01f, .02f, .05f, .1f, .2f,
+                                     .3f,   .4f,   .5f,   .6f,  .7f,  .8f,  .9f};
 static const unsigned statuses[] = {200, 400, 404, 405, 413, 414, 415, 417, 500, 501, 503, 505};
 
 enum {
@@ -62,9 +62,8 @@ static uint64_t get(const counter *from)
     return atomic_load_explicit(from, memory_order_relaxed);
 }
 
-struct metrics *metrics_create(unsigned n_shards, const char *model_name,
-                               const char *const *routes, unsigned n_routes,
-                               const struct text *columns, uint32_t n_columns)
+struct metrics *metrics_create(unsigned n_shards, const char *model_name, const char *const *routes,
+                               unsigned n_routes, const struct text *columns, uint32_t n_columns)
 {
     struct metrics *metrics = calloc(1, sizeof *metrics);
     if (metrics == NULL)
@@ -83,10 +82,12 @@ struct metrics *metrics_create(unsigned n_shards, const char *model_name,
         metrics_free(metrics);
         return NULL;
     }
-    /* A shard and its arrays in one piece of whole cache lines, so that no two threads share one. */
+    /* A shard and its arrays in one piece of whole cache lines, so that no two threads share one.
+     */
     const size_t n_counters = (size_t)n_routes * N_STATUSES + n_columns;
-    const size_t bytes = (sizeof(struct metrics_shard) + n_counters * sizeof(counter) + CACHE_LINE) /
-                         CACHE_LINE * CACHE_LINE;
+    const size_t bytes =
+        (sizeof(struct metrics_shard) + n_counters * sizeof(counter) + CACHE_LINE) / CACHE_LINE *
+        CACHE_LINE;
     for (unsigned i = 0; i < n_shards; i++) {
         struct metrics_shard *shard = aligned_alloc(CACHE_LINE, bytes);
         if (shard == NULL) {
@@ -349,8 +350,8 @@ char *metrics_print(const struct metrics *metrics, size_t *ret_length)
     print_plain(out, "dcnv2_requests_in_flight", "gauge", "requests being read or answered",
                 (double)metrics_in_flight(metrics));
     print_plain(out, "dcnv2_rows_total", "counter", "rows scored", (double)SUM(metrics, rows));
-    print_plain(out, "dcnv2_request_body_bytes_total", "counter", "bytes of request bodies received",
-                (double)SUM(metrics, body_bytes));
+    print_plain(out, "dcnv2_request_body_bytes_total", "counter",
+                "bytes of request bodies received", (double)SUM(metrics, body_bytes));
     print_unknown(metrics, out);
     print_scores(metrics, out);
     print_plain(out, "dcnv2_log_lines_dropped_total", "counter",

@@ -22,9 +22,8 @@ struct metrics_shard;
  * routes: [n_routes] names of the route label. columns: [n_columns] sparse columns.
  * Both and `model_name` are borrowed. NULL: out of memory.
  */
-struct metrics *metrics_create(unsigned n_shards, const char *model_name,
-                               const char *const *routes, unsigned n_routes,
-                               const struct text *columns, uint32_t n_columns);
+struct metrics *metrics_create(unsigned n_shards, const char *model_name, const char *const *routes,
+                               unsigned n_routes, const struct text *columns, uint32_t n_columns);
 void metrics_free(struct metrics *metrics);
 
 /* Shard `i` belongs to one thread. */

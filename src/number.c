@@ -19,12 +19,14 @@ static const double exact_pow10[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1
  */
 enum { SIGNIFICANT_DIGITS = 800, EXPONENT_LIMIT = 100000000 };
 
-static bool is_digit(char c) {
+static bool is_digit(char c)
+{
     return c >= '0' && c <= '9';
 }
 
 /* Slow and exact: digits and exponent without a decimal point, so the locale has no say. */
-static double parse_exactly(const char *digits, size_t n_digits, long long exponent, bool more) {
+static double parse_exactly(const char *digits, size_t n_digits, long long exponent, bool more)
+{
     char buffer[SIGNIFICANT_DIGITS + 32];
     memcpy(buffer, digits, n_digits);
     if (more) {
@@ -53,7 +55,8 @@ static double parse_exactly(const char *digits, size_t n_digits, long long expon
 }
 
 /* The value of [-+]digits[.digits][e[-+]digits], already checked; '_' is passed over. */
-static double parse_checked(const char *at, const char *end) {
+static double parse_checked(const char *at, const char *end)
+{
     bool negative = at < end && *at == '-';
     if (at < end && (*at == '-' || *at == '+'))
         at++;
@@ -118,17 +121,20 @@ static double parse_checked(const char *at, const char *end) {
     return negative ? -value : value;
 }
 
-double number_parse(const char *text, size_t length) {
+double number_parse(const char *text, size_t length)
+{
     return parse_checked(text, text + length);
 }
 
-/* Python's str.strip(): these are the characters below U+0080 for which str.isspace() holds. */
-static bool is_python_space(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1C && c <= 0x1F);
+/* What float() strips of ASCII text; str.strip() would take U+001C to U+001F too. */
+static bool is_python_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
 /* digits with single underscores between them; returns the end, NULL where there is no digit. */
-static const char *skip_digit_groups(const char *at, const char *end) {
+static const char *skip_digit_groups(const char *at, const char *end)
+{
     if (at == end || !is_digit(*at))
         return NULL;
     while (at < end && (is_digit(*at) || (*at == '_' && at + 1 < end && is_digit(at[1]))))
@@ -136,7 +142,8 @@ static const char *skip_digit_groups(const char *at, const char *end) {
     return at;
 }
 
-static bool equal_ignoring_case(const char *at, size_t length, const char *lower) {
+static bool equal_ignoring_case(const char *at, size_t length, const char *lower)
+{
     if (length != strlen(lower))
         return false;
     for (size_t i = 0; i < length; i++)
@@ -145,7 +152,8 @@ static bool equal_ignoring_case(const char *at, size_t length, const char *lower
     return true;
 }
 
-bool number_parse_python(const char *text, size_t length, double *ret_value) {
+bool number_parse_python(const char *text, size_t length, double *ret_value)
+{
     const char *at = text, *end = text + length;
     while (at < end && is_python_space(*at))
         at++;
@@ -197,17 +205,20 @@ struct decimal {
     int exponent;
 };
 
-static int floor_log2_pow10(int e) {
+static int floor_log2_pow10(int e)
+{
     return (e * 1741647) >> 19; /* log2(10) to enough bits for |e| <= 1233 */
 }
 
 /* floor(log10(2^e)), or of 3/4 * 2^e where the lower neighbour is nearer */
-static int floor_log10_pow2(int e, bool three_quarters) {
+static int floor_log10_pow2(int e, bool three_quarters)
+{
     return (e * 1262611 - (three_quarters ? 524031 : 0)) >> 22;
 }
 
 /* High word of a 128 x 64 bit product, its last bit set where anything below is lost. */
-static uint64_t multiply_to_odd(const uint64_t power[2], uint64_t factor) {
+static uint64_t multiply_to_odd(const uint64_t power[2], uint64_t factor)
+{
     unsigned __int128 low = (unsigned __int128)power[1] * factor;
     unsigned __int128 high = (unsigned __int128)power[0] * factor + (uint64_t)(low >> 64);
     return (uint64_t)(high >> 64) | ((uint64_t)high > 1);
@@ -218,7 +229,8 @@ static uint64_t multiply_to_odd(const uint64_t power[2], uint64_t factor) {
  * digits, and of these the nearest. All of the interval is scaled by one power of ten, in
  * units of a quarter, with a sticky last bit.
  */
-static struct decimal shortest(uint64_t significand, int exponent, bool lower_is_nearer) {
+static struct decimal shortest(uint64_t significand, int exponent, bool lower_is_nearer)
+{
     const uint64_t odd = significand & 1; /* even significands own their interval's ends */
     const int k = floor_log10_pow2(exponent, lower_is_nearer);
     const int shift = exponent + floor_log2_pow10(-k) + 1;
@@ -246,7 +258,8 @@ static struct decimal shortest(uint64_t significand, int exponent, bool lower_is
     return (struct decimal){whole + up, k};
 }
 
-static struct decimal shortest_double(double value) {
+static struct decimal shortest_double(double value)
+{
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
     const uint64_t fraction = bits & ((UINT64_C(1) << 52) - 1);
@@ -256,7 +269,8 @@ static struct decimal shortest_double(double value) {
     return shortest(fraction | UINT64_C(1) << 52, biased - 1075, fraction == 0 && biased > 1);
 }
 
-static struct decimal shortest_float(float value) {
+static struct decimal shortest_float(float value)
+{
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     const uint32_t fraction = bits & ((UINT32_C(1) << 23) - 1);
@@ -267,7 +281,8 @@ static struct decimal shortest_float(float value) {
 }
 
 /* The digits without trailing zeros; returns their number. */
-static unsigned decimal_digits(struct decimal *decimal, char digits[20]) {
+static unsigned decimal_digits(struct decimal *decimal, char digits[20])
+{
     while (decimal->digits % 10 == 0) {
         decimal->digits /= 10;
         decimal->exponent++;
@@ -292,7 +307,8 @@ static const struct style json_style = {-3, 10, false};
 static const struct style repr_style = {-4, 16, true};
 
 static size_t print_decimal(struct decimal decimal, bool negative, const struct style *style,
-                            char *out) {
+                            char *out)
+{
     char digits[20];
     const int n = (int)decimal_digits(&decimal, digits);
     const int point = n + decimal.exponent; /* digits before the decimal point */
@@ -345,19 +361,22 @@ static size_t print_decimal(struct decimal decimal, bool negative, const struct 
     return (size_t)(at - out);
 }
 
-static size_t copy_out(const char *text, char *out) {
+static size_t copy_out(const char *text, char *out)
+{
     const size_t length = strlen(text);
     memcpy(out, text, length);
     return length;
 }
 
-size_t number_print_float(float value, char out[NUMBER_FLOAT_MAX]) {
+size_t number_print_float(float value, char out[NUMBER_FLOAT_MAX])
+{
     if (value == 0)
         return copy_out(signbit(value) ? "-0" : "0", out);
     return print_decimal(shortest_float(fabsf(value)), signbit(value), &json_style, out);
 }
 
-size_t number_print_repr(double value, char out[NUMBER_REPR_MAX]) {
+size_t number_print_repr(double value, char out[NUMBER_REPR_MAX])
+{
     if (isnan(value))
         return copy_out("nan", out);
     if (isinf(value))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "text.h"
 
-int text_compare(struct text a, struct text b) {
+int text_compare(struct text a, struct text b)
+{
     size_t common = a.length < b.length ? a.length : b.length;
     int order = common ? memcmp(a.at, b.at, common) : 0;
     if (order)
@@ -9,7 +10,8 @@ int text_compare(struct text a, struct text b) {
     return (a.length > b.length) - (a.length < b.length);
 }
 
-uint64_t text_hash(const char *at, size_t length) {
+uint64_t text_hash(const char *at, size_t length)
+{
     uint64_t hash = length;
     for (; length >= 8; at += 8, length -= 8) {
         uint64_t word;
@@ -23,7 +25,8 @@ uint64_t text_hash(const char *at, size_t length) {
 }
 
 /* Length of the well-formed sequence at `at` that starts with a byte >= 0x80, or 0. */
-static size_t utf8_sequence_length(const unsigned char *at, size_t left) {
+static size_t utf8_sequence_length(const unsigned char *at, size_t left)
+{
     unsigned char first = at[0];
     unsigned char low = 0x80, high = 0xBF; /* range of the second byte */
     size_t length;
@@ -52,7 +55,20 @@ static size_t utf8_sequence_length(const unsigned char *at, size_t left) {
     return length;
 }
 
-size_t text_utf8_valid_length(const char *text, size_t length) {
+int text_shown_length(struct text text)
+{
+    const size_t most = 64;
+    if (text.length <= most)
+        return (int)text.length;
+    /* Not in the middle of a character. */
+    size_t length = most;
+    while (length > most - 4 && ((unsigned char)text.at[length] & 0xC0) == 0x80)
+        length--;
+    return (int)length;
+}
+
+size_t text_utf8_valid_length(const char *text, size_t length)
+{
     const unsigned char *at = (const unsigned char *)text;
     size_t i = 0;
     while (i < length) {
@@ -76,13 +92,14 @@ size_t text_utf8_valid_length(const char *text, size_t length) {
     return length;
 }
 
-char *text_put_utf8(char *out, uint32_t c) {
+char *text_put_utf8(char *out, uint32_t c)
+{
     if (c < 0x80) {
         *out++ = (char)c;
         return out;
     }
     const int more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-    *out++ = (char)((0xF00u >> more) | c >> (6 * more));
+    *out++ = (char)((0xF00u >> (more + 1)) | c >> (6 * more));
     for (int i = more - 1; i >= 0; i--)
         *out++ = (char)(0x80 | (c >> (6 * i) & 0x3F));
     return out;

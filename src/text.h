@@ -16,29 +16,30 @@ struct text {
     size_t length;
 };
 
-static inline struct text text_of(const char *nul_terminated) {
+static inline struct text text_of(const char *nul_terminated)
+{
     return (struct text){nul_terminated, strlen(nul_terminated)};
 }
 
-static inline bool text_equal(struct text a, struct text b) {
+static inline bool text_equal(struct text a, struct text b)
+{
     return a.length == b.length && (a.length == 0 || memcmp(a.at, b.at, a.length) == 0);
 }
 
-static inline bool text_is(struct text a, const char *nul_terminated) {
+static inline bool text_is(struct text a, const char *nul_terminated)
+{
     return text_equal(a, text_of(nul_terminated));
 }
 
 /* The two arguments of "%.*s" in a message; a long text is cut. */
 #define TEXT_SHOWN(text) text_shown_length(text), (text).at
 
-static inline int text_shown_length(struct text text) {
-    const size_t most = 64;
-    return (int)(text.length < most ? text.length : most);
-}
+int text_shown_length(struct text text);
 
 /* Two words to one, every bit of either in every bit of the result: the halves of a 128-bit
  * product. */
-static inline uint64_t hash_mix(uint64_t a, uint64_t b) {
+static inline uint64_t hash_mix(uint64_t a, uint64_t b)
+{
     unsigned __int128 product =
         (unsigned __int128)(a ^ 0x9E3779B97F4A7C15u) * (b ^ 0xD6E8FEB86659FD93u);
     return (uint64_t)product ^ (uint64_t)(product >> 64);

@@ -8,7 +8,8 @@ enum {
     FLOAT = 1u << CELL_FLOAT
 };
 
-enum column_type column_type_of(uint32_t kinds) {
+enum column_type column_type_of(uint32_t kinds)
+{
     if (kinds & ~(uint32_t)(MISSING | INTEGER | FLOAT))
         return COLUMN_AS_WRITTEN; /* a bool or a text among them */
     if (kinds & FLOAT)
@@ -16,7 +17,8 @@ enum column_type column_type_of(uint32_t kinds) {
     return kinds == (MISSING | INTEGER) ? COLUMN_FLOAT : COLUMN_AS_WRITTEN;
 }
 
-enum column_type column_type_join(const uint32_t *segment_kinds, uint32_t n_segments) {
+enum column_type column_type_join(const uint32_t *segment_kinds, uint32_t n_segments)
+{
     uint32_t types = 0; /* each segment's type as the kind that stands for it */
     for (uint32_t s = 0; s < n_segments; s++) {
         const uint32_t kinds = segment_kinds[s];
@@ -27,13 +29,15 @@ enum column_type column_type_join(const uint32_t *segment_kinds, uint32_t n_segm
         else
             return COLUMN_BY_SEGMENT; /* an object beside anything */
     }
+    if ((types & BOOL) && (types & MISSING))
+        return COLUMN_BY_SEGMENT; /* no type but object holds both */
     if (types & FLOAT)
         return COLUMN_FLOAT;
     return types == (INTEGER | BOOL) ? COLUMN_INTEGER : COLUMN_AS_WRITTEN;
 }
 
-struct text cell_text(const struct cell *cell, enum column_type type,
-                      char scratch[NUMBER_REPR_MAX]) {
+struct text cell_text(const struct cell *cell, enum column_type type, char scratch[NUMBER_REPR_MAX])
+{
     switch ((enum cell_kind)cell->kind) {
     case CELL_MISSING:
         return text_of(type == COLUMN_FLOAT ? "nan" : "None");

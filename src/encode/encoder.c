@@ -6,20 +6,23 @@
 #include "encode/cell_text.h"
 #include "number.h"
 
-static uint32_t kinds_of_rows(const struct column *column, uint32_t first, uint32_t end) {
+static uint32_t kinds_of_rows(const struct column *column, uint32_t first, uint32_t end)
+{
     uint32_t kinds = 0;
     for (uint32_t row = first; row < end; row++)
         kinds |= 1u << column->cells[row].kind;
     return kinds;
 }
 
-static uint32_t segment_end(const struct frame *frame, uint32_t segment) {
+static uint32_t segment_end(const struct frame *frame, uint32_t segment)
+{
     return segment + 1 < frame->n_segments ? frame->segment_starts[segment + 1] : frame->n_rows;
 }
 
 static void encode_rows(const struct vocabulary *vocabulary, const struct column *column,
                         uint32_t first, uint32_t end, enum column_type type, uint32_t *ret_indices,
-                        uint32_t *unknown) {
+                        uint32_t *unknown)
+{
     char scratch[NUMBER_REPR_MAX];
     for (uint32_t row = first; row < end; row++) {
         const struct cell *cell = &column->cells[row];
@@ -31,7 +34,8 @@ static void encode_rows(const struct vocabulary *vocabulary, const struct column
 
 /* -1: out of memory. */
 static int encode_sparse(const struct vocabulary *vocabulary, const struct frame *frame,
-                         const struct column *column, uint32_t *ret_indices, uint32_t *unknown) {
+                         const struct column *column, uint32_t *ret_indices, uint32_t *unknown)
+{
     enum column_type type = column_type_of(column->kinds);
     uint32_t *kinds = NULL; /* of each segment */
     const bool one_kind = (column->kinds & (column->kinds - 1)) == 0;
@@ -53,12 +57,14 @@ static int encode_sparse(const struct vocabulary *vocabulary, const struct frame
     return 0;
 }
 
-float encoder_scale(const struct encoder *encoder, uint32_t dense_column, double value) {
+float encoder_scale(const struct encoder *encoder, uint32_t dense_column, double value)
+{
     return (float)((value - encoder->mean[dense_column]) / encoder->scale[dense_column]);
 }
 
 /* false: not a number. A missing value is 0, and so is NaN, which is pandas' missing value. */
-static bool dense_number(const struct cell *cell, double *ret_value) {
+static bool dense_number(const struct cell *cell, double *ret_value)
+{
     switch ((enum cell_kind)cell->kind) {
     case CELL_MISSING:
         *ret_value = 0;
@@ -79,13 +85,15 @@ static bool dense_number(const struct cell *cell, double *ret_value) {
 }
 
 /* Long enough to know a value again, short enough for a message. */
-static int shown_length(const struct cell *cell) {
+static int shown_length(const struct cell *cell)
+{
     const size_t length = cell->length < 40 ? cell->length : 40;
     return (int)text_utf8_valid_length(cell->text, length);
 }
 
 static int encode_dense(const struct encoder *encoder, uint32_t dense_column,
-                        const struct frame *frame, float *ret_values, struct request_error *error) {
+                        const struct frame *frame, float *ret_values, struct request_error *error)
+{
     const uint32_t c = encoder->schema.n_sparse + dense_column;
     const struct text name = encoder->schema.names[c];
     const struct cell *cells = frame->columns[c].cells;
@@ -105,7 +113,8 @@ static int encode_dense(const struct encoder *encoder, uint32_t dense_column,
 }
 
 int encoder_encode(const struct encoder *encoder, const struct frame *frame, float *ret_dense,
-                   uint32_t *ret_indices, uint32_t *unknown, struct request_error *error) {
+                   uint32_t *ret_indices, uint32_t *unknown, struct request_error *error)
+{
     const size_t n_rows = frame->n_rows;
     for (uint32_t c = 0; c < encoder->schema.n_dense; c++)
         if (encode_dense(encoder, c, frame, ret_dense + c * n_rows, error) != 0)

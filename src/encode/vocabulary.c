@@ -31,7 +31,8 @@ struct key {
 };
 
 /* Up to 8 bytes as a word, without reading beyond them. */
-static uint64_t load_short(const char *at, size_t length) {
+static uint64_t load_short(const char *at, size_t length)
+{
     if (length >= 8) {
         uint64_t word;
         memcpy(&word, at, 8);
@@ -49,7 +50,8 @@ static uint64_t load_short(const char *at, size_t length) {
     return word;
 }
 
-static struct key short_key(const char *text, size_t length) {
+static struct key short_key(const char *text, size_t length)
+{
     struct key key;
     key.low = load_short(text, length);
     const uint64_t rest = length > 8 ? load_short(text + 8, length - 8) : 0;
@@ -58,7 +60,8 @@ static struct key short_key(const char *text, size_t length) {
     return key;
 }
 
-static struct key long_key(const char *text, size_t length) {
+static struct key long_key(const char *text, size_t length)
+{
     struct key key;
     key.low = 0;
     key.hash = text_hash(text, length);
@@ -66,13 +69,15 @@ static struct key long_key(const char *text, size_t length) {
     return key;
 }
 
-static bool long_text_is(const char *stored, const char *text, size_t length) {
+static bool long_text_is(const char *stored, const char *text, size_t length)
+{
     uint64_t stored_length;
     memcpy(&stored_length, stored, sizeof stored_length);
     return stored_length == length && memcmp(stored + sizeof stored_length, text, length) == 0;
 }
 
-int vocabulary_init(struct vocabulary *vocabulary, const struct text *classes, uint32_t n) {
+int vocabulary_init(struct vocabulary *vocabulary, const struct text *classes, uint32_t n)
+{
     uint64_t n_slots = 4;
     while (n_slots < (uint64_t)n + n / 2) /* at most two thirds full */
         n_slots *= 2;
@@ -112,13 +117,15 @@ int vocabulary_init(struct vocabulary *vocabulary, const struct text *classes, u
     return 0;
 }
 
-void vocabulary_free(struct vocabulary *vocabulary) {
+void vocabulary_free(struct vocabulary *vocabulary)
+{
     free(vocabulary->slots);
     free(vocabulary->long_texts);
     *vocabulary = (struct vocabulary){0};
 }
 
-uint32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, size_t length) {
+uint32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, size_t length)
+{
     const struct vocabulary_slot *slots = vocabulary->slots;
     if (length <= SHORT_MAX) {
         const struct key key = short_key(text, length);

@@ -8,7 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int read_all(int fd, struct file_bytes *file, struct format_error *error) {
+static int read_all(int fd, struct file_bytes *file, struct format_error *error)
+{
     size_t done = 0;
     while (done < file->size) {
         const ssize_t n = read(fd, file->at + done, file->size - done);
@@ -24,7 +25,8 @@ static int read_all(int fd, struct file_bytes *file, struct format_error *error)
     return 0;
 }
 
-int file_read(const char *path, struct file_bytes *ret_file, struct format_error *error) {
+int file_read(const char *path, struct file_bytes *ret_file, struct format_error *error)
+{
     /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
@@ -54,7 +56,8 @@ int file_read(const char *path, struct file_bytes *ret_file, struct format_error
     return status;
 }
 
-void file_free(struct file_bytes *file) {
+void file_free(struct file_bytes *file)
+{
     free(file->at);
     *file = (struct file_bytes){NULL, 0};
 }

@@ -13,12 +13,14 @@ struct array {
 };
 
 static int fail(struct format_error *error, const struct pickle_value *value, const char *what,
-                const char *reason) {
+                const char *reason)
+{
     return format_error_set(error, value->offset, "%s %s", what, reason);
 }
 
 /* "f8", "<U12", "O": a letter and a width, with or without a byte order before it. */
-static bool parse_type(struct text text, struct array *array) {
+static bool parse_type(struct text text, struct array *array)
+{
     size_t i = 0;
     if (text.length > 0 && strchr("<>|=", text.at[0])) {
         array->big_endian = text.at[0] == '>';
@@ -38,7 +40,8 @@ static bool parse_type(struct text text, struct array *array) {
 
 /* numpy.dtype("f8", align, copy) with the state (version, byte order, ..) */
 static int read_dtype(const struct pickle_value *value, const char *what, struct array *array,
-                      struct format_error *error) {
+                      struct format_error *error)
+{
     if (value->kind != PICKLE_RECORD || value->name != PICKLE_DTYPE ||
         value->record.arguments->n < 1 || value->record.arguments->items[0]->kind != PICKLE_TEXT ||
         !parse_type(value->record.arguments->items[0]->text, array))
@@ -53,7 +56,8 @@ static int read_dtype(const struct pickle_value *value, const char *what, struct
 }
 
 static int read_shape(const struct pickle_value *shape, const char *what, struct array *array,
-                      struct format_error *error) {
+                      struct format_error *error)
+{
     if (shape->kind != PICKLE_TUPLE || shape->n != 1 || shape->items[0]->kind != PICKLE_INTEGER ||
         shape->items[0]->integer < 0 || shape->items[0]->integer > INT32_MAX)
         return fail(error, shape, what, "is not an array of one dimension");
@@ -62,7 +66,8 @@ static int read_shape(const struct pickle_value *shape, const char *what, struct
 }
 
 static int read_array(const struct pickle_value *value, const char *what, struct array *ret_array,
-                      struct format_error *error) {
+                      struct format_error *error)
+{
     const struct pickle_value *shape, *dtype;
     struct array array = {0};
     if (value->kind == PICKLE_RECORD && value->name == PICKLE_RECONSTRUCT) {
@@ -92,14 +97,16 @@ static int read_array(const struct pickle_value *value, const char *what, struct
 
 /* The bytes of the array; they must be exactly `size` each. */
 static int raw_bytes(const struct array *array, const struct pickle_value *value, const char *what,
-                     uint64_t size, const uint8_t **ret_bytes, struct format_error *error) {
+                     uint64_t size, const uint8_t **ret_bytes, struct format_error *error)
+{
     if (array->data->kind != PICKLE_BYTES || array->data->text.length != array->n * size)
         return fail(error, value, what, "has not as many bytes as its shape says");
     *ret_bytes = (const uint8_t *)array->data->text.at;
     return 0;
 }
 
-static double double_at(const uint8_t *at, unsigned width, bool big_endian) {
+static double double_at(const uint8_t *at, unsigned width, bool big_endian)
+{
     uint8_t bytes[8] = {0};
     for (unsigned i = 0; i < width; i++)
         bytes[i] = at[big_endian ? width - 1 - i : i];
@@ -114,7 +121,8 @@ static double double_at(const uint8_t *at, unsigned width, bool big_endian) {
 }
 
 int numpy_array_doubles(const struct pickle_value *value, const char *what, struct arena *arena,
-                        double **ret_values, uint32_t *ret_n, struct format_error *error) {
+                        double **ret_values, uint32_t *ret_n, struct format_error *error)
+{
     struct array array;
     const uint8_t *bytes = NULL;
     if (read_array(value, what, &array, error) != 0)
@@ -135,7 +143,8 @@ int numpy_array_doubles(const struct pickle_value *value, const char *what, stru
 
 /* Elements of `width` code points of 4 bytes, filled up with zeros. */
 static int wide_texts(const struct array *array, const struct pickle_value *value, const char *what,
-                      struct arena *arena, struct text *texts, struct format_error *error) {
+                      struct arena *arena, struct text *texts, struct format_error *error)
+{
     const uint8_t *bytes = NULL;
     if (raw_bytes(array, value, what, 4 * (uint64_t)array->width, &bytes, error) != 0)
         return -1;
@@ -161,7 +170,8 @@ static int wide_texts(const struct array *array, const struct pickle_value *valu
 }
 
 static int object_texts(const struct array *array, const struct pickle_value *value,
-                        const char *what, struct text *texts, struct format_error *error) {
+                        const char *what, struct text *texts, struct format_error *error)
+{
     if (array->data->kind != PICKLE_LIST || array->data->n != array->n)
         return fail(error, value, what, "has not as many items as its shape says");
     for (uint32_t i = 0; i < array->n; i++) {
@@ -175,7 +185,8 @@ static int object_texts(const struct array *array, const struct pickle_value *va
 }
 
 int numpy_array_texts(const struct pickle_value *value, const char *what, struct arena *arena,
-                      struct text **ret_texts, uint32_t *ret_n, struct format_error *error) {
+                      struct text **ret_texts, uint32_t *ret_n, struct format_error *error)
+{
     struct array array;
     if (read_array(value, what, &array, error) != 0)
         return -1;

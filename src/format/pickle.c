@@ -68,17 +68,20 @@ struct reader {
     struct format_error *error;
 };
 
-static int fail(struct reader *r, const char *reason) {
+static int fail(struct reader *r, const char *reason)
+{
     return format_error_set(r->error, r->opcode - r->start, "pickle: %s", reason);
 }
 
-static int out_of_memory(struct reader *r) {
+static int out_of_memory(struct reader *r)
+{
     return fail(r, "out of memory");
 }
 
 /* ---- values ---- */
 
-static int reserve(struct reader *r, struct pointers *pointers, size_t n) {
+static int reserve(struct reader *r, struct pointers *pointers, size_t n)
+{
     if (n <= pointers->capacity)
         return 0;
     size_t capacity = pointers->capacity ? 2 * pointers->capacity : 16;
@@ -94,7 +97,8 @@ static int reserve(struct reader *r, struct pointers *pointers, size_t n) {
     return 0;
 }
 
-static int push(struct reader *r, struct pickle_value *value) {
+static int push(struct reader *r, struct pickle_value *value)
+{
     if (r->stack.n == r->stack.capacity && reserve(r, &r->stack, r->stack.n + 1) != 0)
         return -1;
     r->stack.at[r->stack.n++] = value;
@@ -102,7 +106,8 @@ static int push(struct reader *r, struct pickle_value *value) {
 }
 
 /* A new value on the stack; NULL: *error is set. */
-static struct pickle_value *push_new(struct reader *r, enum pickle_kind kind) {
+static struct pickle_value *push_new(struct reader *r, enum pickle_kind kind)
+{
     struct pickle_value *value = arena_alloc(r->arena, sizeof *value);
     if (value == NULL) {
         out_of_memory(r);
@@ -115,7 +120,8 @@ static struct pickle_value *push_new(struct reader *r, enum pickle_kind kind) {
 }
 
 /* The value `depth` below the top, where no mark lies between; NULL: *error is set. */
-static struct pickle_value *peek(struct reader *r, size_t depth) {
+static struct pickle_value *peek(struct reader *r, size_t depth)
+{
     for (size_t i = 0; i <= depth; i++) {
         if (i >= r->stack.n || r->stack.at[r->stack.n - 1 - i] == NULL) {
             fail(r, "the stack is too short");
@@ -126,7 +132,8 @@ static struct pickle_value *peek(struct reader *r, size_t depth) {
 }
 
 /* Position of the topmost mark; -1: *error is set. */
-static long long find_mark(struct reader *r) {
+static long long find_mark(struct reader *r)
+{
     for (size_t i = r->stack.n; i > 0; i--)
         if (r->stack.at[i - 1] == NULL)
             return (long long)i - 1;
@@ -134,7 +141,8 @@ static long long find_mark(struct reader *r) {
 }
 
 static int append_items(struct reader *r, struct pickle_value ***items, uint32_t *n,
-                        uint32_t *capacity, struct pickle_value *const *added, size_t n_added) {
+                        uint32_t *capacity, struct pickle_value *const *added, size_t n_added)
+{
     struct pointers pointers = {*items, *n, *capacity};
     if (n_added > UINT32_MAX / 2 - *n)
         return fail(r, "too many items");
@@ -150,13 +158,15 @@ static int append_items(struct reader *r, struct pickle_value ***items, uint32_t
 
 /* ---- opcodes that read bytes ---- */
 
-static int need(struct reader *r, uint64_t n) {
+static int need(struct reader *r, uint64_t n)
+{
     if (n > (uint64_t)(r->end - r->at))
         return fail(r, "it ends in the middle of a value");
     return 0;
 }
 
-static int read_text(struct reader *r, enum pickle_kind kind, unsigned length_size) {
+static int read_text(struct reader *r, enum pickle_kind kind, unsigned length_size)
+{
     if (need(r, length_size) != 0)
         return -1;
     const uint64_t length = length_size == 1   ? r->at[0]
@@ -165,15 +175,19 @@ static int read_text(struct reader *r, enum pickle_kind kind, unsigned length_si
     r->at += length_size;
     if (need(r, length) != 0)
         return -1;
+    const struct text text = {(const char *)r->at, (size_t)length};
+    if (kind == PICKLE_TEXT && !pickle_text_is_valid(text))
+        return fail(r, "a text that is not UTF-8");
     struct pickle_value *value = push_new(r, kind);
     if (value == NULL)
         return -1;
-    value->text = (struct text){(const char *)r->at, (size_t)length};
+    value->text = text;
     r->at += length;
     return 0;
 }
 
-static int push_integer(struct reader *r, enum pickle_kind kind, int64_t integer) {
+static int push_integer(struct reader *r, enum pickle_kind kind, int64_t integer)
+{
     struct pickle_value *value = push_new(r, kind);
     if (value == NULL)
         return -1;
@@ -182,7 +196,8 @@ static int push_integer(struct reader *r, enum pickle_kind kind, int64_t integer
 }
 
 /* A fixed-width integer of `size` bytes; BININT alone is signed. */
-static int read_integer(struct reader *r, unsigned size) {
+static int read_integer(struct reader *r, unsigned size)
+{
     if (need(r, size) != 0)
         return -1;
     const int64_t integer = size == 1 ? r->at[0] : size == 2 ? le16(r->at) : (int32_t)le32(r->at);
@@ -191,7 +206,8 @@ static int read_integer(struct reader *r, unsigned size) {
 }
 
 /* Two's complement, little-endian, of up to 8 bytes. */
-static int read_long(struct reader *r, unsigned length_size) {
+static int read_long(struct reader *r, unsigned length_size)
+{
     if (need(r, length_size) != 0)
         return -1;
     const uint32_t length = length_size == 1 ? r->at[0] : le32(r->at);
@@ -207,7 +223,8 @@ static int read_long(struct reader *r, unsigned length_size) {
     return push_integer(r, PICKLE_INTEGER, (int64_t)bits);
 }
 
-static int read_float(struct reader *r) {
+static int read_float(struct reader *r)
+{
     if (need(r, 8) != 0)
         return -1;
     uint64_t bits = 0;
@@ -223,7 +240,8 @@ static int read_float(struct reader *r) {
 
 /* ---- names and records ---- */
 
-static int push_name(struct reader *r, struct text module, struct text name) {
+static int push_name(struct reader *r, struct text module, struct text name)
+{
     const struct pickle_name_entry *entry = pickle_name_find(module, name);
     if (entry == NULL) {
         return format_error_set(r->error, r->opcode - r->start,
@@ -237,7 +255,8 @@ static int push_name(struct reader *r, struct text module, struct text name) {
     return 0;
 }
 
-static int read_line(struct reader *r, struct text *ret_line) {
+static int read_line(struct reader *r, struct text *ret_line)
+{
     const uint8_t *newline = memchr(r->at, '\n', (size_t)(r->end - r->at));
     if (newline == NULL)
         return fail(r, "it ends in the middle of a name");
@@ -246,14 +265,16 @@ static int read_line(struct reader *r, struct text *ret_line) {
     return 0;
 }
 
-static int read_global(struct reader *r) {
+static int read_global(struct reader *r)
+{
     struct text module, name;
     if (read_line(r, &module) != 0 || read_line(r, &name) != 0)
         return -1;
     return push_name(r, module, name);
 }
 
-static int stack_global(struct reader *r) {
+static int stack_global(struct reader *r)
+{
     const struct pickle_value *name = peek(r, 0);
     const struct pickle_value *module = name ? peek(r, 1) : NULL;
     if (module == NULL)
@@ -266,7 +287,8 @@ static int stack_global(struct reader *r) {
 
 /* _codecs.encode(text, "latin1"): how protocol 2 writes bytes. */
 static int latin1_bytes(struct reader *r, const struct pickle_value *arguments,
-                        struct pickle_value *bytes) {
+                        struct pickle_value *bytes)
+{
     if (arguments->n != 2 || arguments->items[0]->kind != PICKLE_TEXT ||
         arguments->items[1]->kind != PICKLE_TEXT ||
         !(text_is(arguments->items[1]->text, "latin1") ||
@@ -276,24 +298,17 @@ static int latin1_bytes(struct reader *r, const struct pickle_value *arguments,
     char *out = arena_alloc(r->arena, text.length);
     if (out == NULL)
         return out_of_memory(r);
-    size_t n = 0;
-    for (size_t i = 0; i < text.length; i++) {
-        unsigned c = (unsigned char)text.at[i];
-        if (c >= 0x80) { /* U+0080..U+00FF are C2 xx and C3 xx */
-            if ((c != 0xC2 && c != 0xC3) || i + 1 == text.length ||
-                ((unsigned char)text.at[i + 1] & 0xC0) != 0x80)
-                return fail(r, "bytes that are not in Latin-1");
-            c = (c & 3) << 6 | ((unsigned char)text.at[++i] & 0x3F);
-        }
-        out[n++] = (char)c;
-    }
+    const long long n = pickle_latin1(text, out);
+    if (n < 0)
+        return fail(r, "bytes that are not in Latin-1");
     bytes->kind = PICKLE_BYTES;
-    bytes->text = (struct text){out, n};
+    bytes->text = (struct text){out, (size_t)n};
     return 0;
 }
 
 static int make_bytearray(struct reader *r, const struct pickle_value *arguments,
-                          struct pickle_value *bytes) {
+                          struct pickle_value *bytes)
+{
     if (arguments->n == 2)
         return latin1_bytes(r, arguments, bytes);
     if (arguments->n > 1 || (arguments->n == 1 && arguments->items[0]->kind != PICKLE_BYTES))
@@ -304,7 +319,8 @@ static int make_bytearray(struct reader *r, const struct pickle_value *arguments
 }
 
 /* REDUCE and NEWOBJ: a name and a tuple become a record. */
-static int make_record(struct reader *r, enum pickle_use use) {
+static int make_record(struct reader *r, enum pickle_use use)
+{
     struct pickle_value *arguments = peek(r, 0);
     const struct pickle_value *callable = arguments ? peek(r, 1) : NULL;
     if (callable == NULL)
@@ -336,7 +352,8 @@ static int make_record(struct reader *r, enum pickle_use use) {
     return 0;
 }
 
-static int build(struct reader *r) {
+static int build(struct reader *r)
+{
     struct pickle_value *state = peek(r, 0);
     struct pickle_value *record = state ? peek(r, 1) : NULL;
     if (record == NULL)
@@ -353,7 +370,8 @@ static int build(struct reader *r) {
 
 /* ---- containers ---- */
 
-static int make_tuple(struct reader *r, size_t n) {
+static int make_tuple(struct reader *r, size_t n)
+{
     struct pickle_value *const *items = r->stack.at + r->stack.n - n;
     struct pickle_value **copy = n ? arena_calloc(r->arena, n, sizeof *copy) : NULL;
     if (n && copy == NULL)
@@ -371,11 +389,13 @@ static int make_tuple(struct reader *r, size_t n) {
     return 0;
 }
 
-static int make_small_tuple(struct reader *r, size_t n) {
+static int make_small_tuple(struct reader *r, size_t n)
+{
     return peek(r, n - 1) ? make_tuple(r, n) : -1;
 }
 
-static int make_marked_tuple(struct reader *r) {
+static int make_marked_tuple(struct reader *r)
+{
     const long long mark = find_mark(r);
     if (mark < 0)
         return -1;
@@ -388,7 +408,8 @@ static int make_marked_tuple(struct reader *r) {
 }
 
 /* Appends the topmost `n` values to the list below them. */
-static int append(struct reader *r, size_t container, size_t first) {
+static int append(struct reader *r, size_t container, size_t first)
+{
     struct pickle_value *list = r->stack.at[container];
     if (list == NULL || list->kind != PICKLE_LIST)
         return fail(r, "items for something that is not a list");
@@ -399,7 +420,8 @@ static int append(struct reader *r, size_t container, size_t first) {
     return 0;
 }
 
-static int set_items(struct reader *r, size_t container, size_t first) {
+static int set_items(struct reader *r, size_t container, size_t first)
+{
     struct pickle_value *dict = r->stack.at[container];
     const bool ordered = dict && dict->kind == PICKLE_RECORD && dict->name == PICKLE_ORDERED_DICT;
     if (dict == NULL || (dict->kind != PICKLE_DICT && !ordered))
@@ -417,8 +439,8 @@ static int set_items(struct reader *r, size_t container, size_t first) {
 }
 
 /* APPEND, APPENDS, SETITEM, SETITEMS: `n` values, or all above the mark where n is 0. */
-static int add_to_container(struct reader *r, size_t n,
-                            int (*add)(struct reader *, size_t, size_t)) {
+static int add_to_container(struct reader *r, size_t n, int (*add)(struct reader *, size_t, size_t))
+{
     if (n > 0)
         return peek(r, n) ? add(r, r->stack.n - n - 1, r->stack.n - n) : -1;
     const long long mark = find_mark(r);
@@ -431,7 +453,8 @@ static int add_to_container(struct reader *r, size_t n,
 
 /* ---- memo ---- */
 
-static int put(struct reader *r, uint64_t index) {
+static int put(struct reader *r, uint64_t index)
+{
     struct pickle_value *value = peek(r, 0);
     if (value == NULL)
         return -1;
@@ -446,13 +469,15 @@ static int put(struct reader *r, uint64_t index) {
     return 0;
 }
 
-static int get(struct reader *r, uint64_t index) {
+static int get(struct reader *r, uint64_t index)
+{
     if (index >= r->memo.n || r->memo.at[index] == NULL)
         return fail(r, "a memo entry that was never made");
     return push(r, r->memo.at[index]);
 }
 
-static int memo_index(struct reader *r, unsigned size, uint64_t *ret_index) {
+static int memo_index(struct reader *r, unsigned size, uint64_t *ret_index)
+{
     if (need(r, size) != 0)
         return -1;
     *ret_index = size == 1 ? r->at[0] : le32(r->at);
@@ -460,14 +485,16 @@ static int memo_index(struct reader *r, unsigned size, uint64_t *ret_index) {
     return 0;
 }
 
-static int pop(struct reader *r) {
+static int pop(struct reader *r)
+{
     if (r->stack.n == 0)
         return fail(r, "the stack is too short");
     r->stack.n--;
     return 0;
 }
 
-static int pop_mark(struct reader *r) {
+static int pop_mark(struct reader *r)
+{
     const long long mark = find_mark(r);
     if (mark < 0)
         return -1;
@@ -475,7 +502,8 @@ static int pop_mark(struct reader *r) {
     return 0;
 }
 
-static int persistent(struct reader *r) {
+static int persistent(struct reader *r)
+{
     struct pickle_value *id = peek(r, 0);
     if (id == NULL)
         return -1;
@@ -487,7 +515,8 @@ static int persistent(struct reader *r) {
     return 0;
 }
 
-static int skip_frame(struct reader *r) {
+static int skip_frame(struct reader *r)
+{
     if (need(r, 8) != 0)
         return -1;
     const uint64_t length = le64(r->at);
@@ -495,7 +524,8 @@ static int skip_frame(struct reader *r) {
     return need(r, length);
 }
 
-static int step(struct reader *r, uint8_t opcode) {
+static int step(struct reader *r, uint8_t opcode)
+{
     uint64_t index;
     switch (opcode) {
     case OP_FRAME:
@@ -588,7 +618,8 @@ static int step(struct reader *r, uint8_t opcode) {
 }
 
 int pickle_read(struct arena *arena, const uint8_t *bytes, size_t size,
-                struct pickle_value **ret_value, struct format_error *error) {
+                struct pickle_value **ret_value, struct format_error *error)
+{
     struct reader r = {.arena = arena,
                        .start = bytes,
                        .at = bytes,
@@ -618,37 +649,4 @@ int pickle_read(struct arena *arena, const uint8_t *bytes, size_t size,
         return format_error_set(error, r.at - r.start, "pickle: there is something behind STOP");
     *ret_value = r.stack.at[0];
     return 0;
-}
-
-const char *pickle_describe(const struct pickle_value *value) {
-    static const char *const kinds[] = {
-        [PICKLE_NONE] = "None",     [PICKLE_BOOL] = "a bool", [PICKLE_INTEGER] = "an integer",
-        [PICKLE_FLOAT] = "a float", [PICKLE_TEXT] = "a text", [PICKLE_BYTES] = "bytes",
-        [PICKLE_TUPLE] = "a tuple", [PICKLE_LIST] = "a list", [PICKLE_DICT] = "a dict",
-        [PICKLE_NAME] = NULL,       [PICKLE_RECORD] = NULL,   [PICKLE_PERSISTENT] = "a storage"};
-    if (value->kind == PICKLE_NAME || value->kind == PICKLE_RECORD)
-        return pickle_name_entry((enum pickle_name)value->name)->name;
-    return kinds[value->kind];
-}
-
-struct pickle_value **pickle_pairs(const struct pickle_value *dict, uint32_t *ret_n) {
-    static struct pickle_value *empty[1];
-    struct pickle_value **pairs;
-    if (dict->kind == PICKLE_DICT)
-        pairs = dict->items;
-    else if (dict->kind == PICKLE_RECORD && dict->name == PICKLE_ORDERED_DICT)
-        pairs = dict->record.pairs;
-    else
-        return NULL;
-    *ret_n = dict->n;
-    return pairs ? pairs : empty;
-}
-
-struct pickle_value *pickle_get(const struct pickle_value *dict, const char *key) {
-    uint32_t n;
-    struct pickle_value **pairs = pickle_pairs(dict, &n);
-    for (uint32_t i = pairs ? n : 0; i > 0; i--)
-        if (pairs[2 * i - 2]->kind == PICKLE_TEXT && text_is(pairs[2 * i - 2]->text, key))
-            return pairs[2 * i - 1];
-    return NULL;
 }

@@ -15,6 +15,7 @@ enum pickle_use {
 struct pickle_name_entry {
     const char *module;
     const char *name;
+    const char *full; /* "module.name" */
     enum pickle_name value;
     unsigned uses; /* enum pickle_use, or-ed */
 };
@@ -24,5 +25,12 @@ const struct pickle_name_entry *pickle_name_find(struct text module, struct text
 
 /* The entry that messages show for a name. */
 const struct pickle_name_entry *pickle_name_entry(enum pickle_name name);
+
+/* UTF-8 in which surrogates may stand alone, as Python's "surrogatepass" writes them. */
+bool pickle_text_is_valid(struct text text);
+
+/* UTF-8 of U+0000..U+00FF as one byte each, into text.length bytes; how many, -1: other characters.
+ */
+long long pickle_latin1(struct text text, char *out);
 
 #endif

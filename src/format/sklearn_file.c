@@ -19,25 +19,29 @@ struct sklearn_reader {
 
 /* The attributes of an object of class `name`; NULL: it is something else. */
 static const struct pickle_value *attributes(const struct pickle_value *value,
-                                             enum pickle_name name) {
+                                             enum pickle_name name)
+{
     if (value->kind != PICKLE_RECORD || value->name != name || value->record.state == NULL ||
         value->record.state->kind != PICKLE_DICT)
         return NULL;
     return value->record.state;
 }
 
-static bool is_none(const struct pickle_value *value) {
+static bool is_none(const struct pickle_value *value)
+{
     return value == NULL || value->kind == PICKLE_NONE;
 }
 
-static bool is_false(const struct pickle_value *value) {
+static bool is_false(const struct pickle_value *value)
+{
     return value && value->kind == PICKLE_BOOL && value->integer == 0;
 }
 
 /* `mean_` or `scale_`, or `neutral` for every column where the scaler does not use it. */
 static int read_statistic(struct sklearn_reader *sklearn, const struct pickle_value *scaler,
                           const char *switch_name, const char *name, double neutral,
-                          uint32_t n_dense, double **ret_values) {
+                          uint32_t n_dense, double **ret_values)
+{
     double *values;
     uint32_t n = n_dense;
     if (n_dense == 0 || is_false(pickle_get(scaler, switch_name))) {
@@ -65,12 +69,16 @@ static int read_statistic(struct sklearn_reader *sklearn, const struct pickle_va
 
 /* How many columns the scaler was fitted on. */
 static int read_n_dense(struct sklearn_reader *sklearn, const struct pickle_value *scaler,
-                        uint32_t *ret_n) {
+                        uint32_t *ret_n)
+{
     const struct pickle_value *n = pickle_get(scaler, "n_features_in_");
-    if (is_none(n)) {
+    if (is_none(n) && is_none(pickle_get(scaler, "mean_"))) {
         *ret_n = 0; /* never fitted: a model without dense columns */
         return 0;
     }
+    if (is_none(n))
+        return format_error_set(sklearn->error, FORMAT_NO_OFFSET,
+                                "StandardScaler.n_features_in_ is missing");
     if (n->kind != PICKLE_INTEGER || n->integer < 0 || n->integer > 1000000)
         return format_error_set(sklearn->error, n->offset,
                                 "StandardScaler.n_features_in_ is out of range");
@@ -79,7 +87,8 @@ static int read_n_dense(struct sklearn_reader *sklearn, const struct pickle_valu
 }
 
 static int read_scaler(struct sklearn_reader *sklearn, struct sklearn_file *file,
-                       const struct pickle_value *value) {
+                       const struct pickle_value *value)
+{
     const struct pickle_value *scaler = attributes(value, PICKLE_STANDARD_SCALER);
     if (scaler == NULL)
         return format_error_set(sklearn->error, value->offset,
@@ -115,7 +124,8 @@ static int read_scaler(struct sklearn_reader *sklearn, struct sklearn_file *file
 }
 
 static int read_encoder(struct sklearn_reader *sklearn, struct sklearn_encoder *encoder,
-                        const struct pickle_value *value) {
+                        const struct pickle_value *value)
+{
     char what[WHAT_MAX];
     snprintf(what, sizeof what, "column \"%.*s\": LabelEncoder.classes_",
              TEXT_SHOWN(encoder->column));
@@ -142,11 +152,13 @@ static int read_encoder(struct sklearn_reader *sklearn, struct sklearn_encoder *
     return 0;
 }
 
-static int by_column(const void *a, const void *b) {
+static int by_column(const void *a, const void *b)
+{
     return text_compare(*(const struct text *)a, *(const struct text *)b);
 }
 
-static int check_columns(struct sklearn_reader *sklearn, const struct sklearn_file *file) {
+static int check_columns(struct sklearn_reader *sklearn, const struct sklearn_file *file)
+{
     struct text *columns =
         arena_calloc(sklearn->arena, (size_t)file->n_encoders + 1, sizeof *columns);
     if (columns == NULL)
@@ -162,7 +174,8 @@ static int check_columns(struct sklearn_reader *sklearn, const struct sklearn_fi
 }
 
 static int read_encoders(struct sklearn_reader *sklearn, struct sklearn_file *file,
-                         const struct pickle_value *dict) {
+                         const struct pickle_value *dict)
+{
     uint32_t n;
     struct pickle_value **pairs = pickle_pairs(dict, &n);
     if (pairs == NULL)
@@ -186,7 +199,8 @@ static int read_encoders(struct sklearn_reader *sklearn, struct sklearn_file *fi
 }
 
 int sklearn_file_read(struct sklearn_file *file, struct arena *arena, const uint8_t *bytes,
-                      size_t size, struct format_error *error) {
+                      size_t size, struct format_error *error)
+{
     struct sklearn_reader sklearn = {arena, error};
     struct pickle_value *pair;
     if (pickle_read(arena, bytes, size, &pair, error) != 0)

@@ -24,12 +24,14 @@ struct torch_reader {
     struct format_error *error;
 };
 
-static int fail(struct torch_reader *torch, const struct tensor *tensor, const char *reason) {
+static int fail(struct torch_reader *torch, const struct tensor *tensor, const char *reason)
+{
     return format_error_set(torch->error, FORMAT_NO_OFFSET, "tensor \"%.*s\": %s",
                             TEXT_SHOWN(tensor->name), reason);
 }
 
-static int check_once(struct torch_reader *torch, const struct zip_entry *entry) {
+static int check_once(struct torch_reader *torch, const struct zip_entry *entry)
+{
     uint8_t *checked = &torch->checked[entry - torch->zip.entries];
     if (!*checked && zip_check(&torch->zip, entry, torch->error) != 0)
         return -1;
@@ -39,7 +41,8 @@ static int check_once(struct torch_reader *torch, const struct zip_entry *entry)
 
 /* The entry "PREFIX NAME"; NULL: there is none, or no memory for its name. */
 static const struct zip_entry *find_entry(struct torch_reader *torch, const char *directory,
-                                          struct text name) {
+                                          struct text name)
+{
     const size_t length = torch->prefix.length + strlen(directory) + name.length;
     char *full = arena_alloc(torch->arena, length);
     if (full == NULL)
@@ -56,7 +59,8 @@ static const struct zip_entry *find_entry(struct torch_reader *torch, const char
 
 /* ---- tensors ---- */
 
-static bool read_sizes(const struct pickle_value *tuple, uint64_t *sizes) {
+static bool read_sizes(const struct pickle_value *tuple, uint64_t *sizes)
+{
     for (uint32_t i = 0; i < tuple->n; i++) {
         if (tuple->items[i]->kind != PICKLE_INTEGER || tuple->items[i]->integer < 0)
             return false;
@@ -66,7 +70,8 @@ static bool read_sizes(const struct pickle_value *tuple, uint64_t *sizes) {
 }
 
 /* Number of elements, and whether the farthest one lies within `n_stored`. */
-static bool fits(struct tensor *tensor, uint64_t offset, uint64_t n_stored) {
+static bool fits(struct tensor *tensor, uint64_t offset, uint64_t n_stored)
+{
     uint64_t n = 1, farthest = offset;
     for (unsigned i = 0; i < tensor->n_dims; i++) {
         uint64_t reach;
@@ -83,7 +88,8 @@ static bool fits(struct tensor *tensor, uint64_t offset, uint64_t n_stored) {
     return n == 0 ? offset <= n_stored : farthest < n_stored;
 }
 
-static bool storage_dtype(const struct pickle_value *name, enum tensor_dtype *ret_dtype) {
+static bool storage_dtype(const struct pickle_value *name, enum tensor_dtype *ret_dtype)
+{
     switch ((enum pickle_name)name->name) {
     case PICKLE_STORAGE_F32:
         *ret_dtype = TENSOR_F32;
@@ -105,7 +111,8 @@ static bool storage_dtype(const struct pickle_value *name, enum tensor_dtype *re
 /* The persistent id ('storage', torch.FloatStorage, key, location, n_elements). */
 static int open_storage(struct torch_reader *torch, struct tensor *tensor,
                         const struct pickle_value *storage, const struct zip_entry **ret_entry,
-                        uint64_t *ret_n_stored) {
+                        uint64_t *ret_n_stored)
+{
     const struct pickle_value *id = storage->kind == PICKLE_PERSISTENT ? storage->id : NULL;
     if (id == NULL || id->kind != PICKLE_TUPLE || id->n != 5 || id->items[0]->kind != PICKLE_TEXT ||
         !text_is(id->items[0]->text, "storage") || id->items[1]->kind != PICKLE_NAME ||
@@ -127,7 +134,8 @@ static int open_storage(struct torch_reader *torch, struct tensor *tensor,
 
 /* torch._utils._rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks, ..) */
 static int read_tensor(struct torch_reader *torch, struct tensor *tensor,
-                       const struct pickle_value *value) {
+                       const struct pickle_value *value)
+{
     if (value->kind == PICKLE_RECORD && value->name == PICKLE_REBUILD_PARAMETER &&
         value->record.arguments->n >= 1)
         value = value->record.arguments->items[0];
@@ -143,6 +151,8 @@ static int read_tensor(struct torch_reader *torch, struct tensor *tensor,
         return fail(torch, tensor, "is not described as PyTorch does");
     if (arguments->items[2]->n > TENSOR_MAX_DIMS)
         return fail(torch, tensor, "has more than 4 dimensions");
+    if (arguments->n > 6 && arguments->items[6]->kind != PICKLE_NONE && arguments->items[6]->n > 0)
+        return fail(torch, tensor, "is a conjugated or negated view; save a copy of it");
     tensor->n_dims = arguments->items[2]->n;
     if (!read_sizes(arguments->items[2], tensor->sizes) ||
         !read_sizes(arguments->items[3], tensor->strides) || arguments->items[1]->integer < 0)
@@ -158,11 +168,13 @@ static int read_tensor(struct torch_reader *torch, struct tensor *tensor,
     return 0;
 }
 
-static int by_name(const void *a, const void *b) {
+static int by_name(const void *a, const void *b)
+{
     return text_compare(*(const struct text *)a, *(const struct text *)b);
 }
 
-static int check_names(struct torch_reader *torch, const struct torch_file *file) {
+static int check_names(struct torch_reader *torch, const struct torch_file *file)
+{
     struct text *names = arena_calloc(torch->arena, file->n_tensors + 1, sizeof *names);
     if (names == NULL)
         return format_error_set(torch->error, FORMAT_NO_OFFSET, "out of memory");
@@ -177,7 +189,8 @@ static int check_names(struct torch_reader *torch, const struct torch_file *file
 }
 
 static int read_state_dict(struct torch_reader *torch, struct torch_file *file,
-                           const struct pickle_value *dict) {
+                           const struct pickle_value *dict)
+{
     uint32_t n;
     struct pickle_value **pairs = pickle_pairs(dict, &n);
     if (pairs == NULL)
@@ -203,7 +216,8 @@ static int read_state_dict(struct torch_reader *torch, struct torch_file *file,
 /* ---- the archive ---- */
 
 /* The one entry "PREFIX/data.pkl" and the prefix, with its slash. */
-static const struct zip_entry *find_pickle(struct torch_reader *torch) {
+static const struct zip_entry *find_pickle(struct torch_reader *torch)
+{
     static const char name[] = "/data.pkl";
     const struct zip_entry *found = NULL;
     for (size_t i = 0; i < torch->zip.n_entries; i++) {
@@ -227,7 +241,8 @@ static const struct zip_entry *find_pickle(struct torch_reader *torch) {
     return found;
 }
 
-static int check_archive(struct torch_reader *torch) {
+static int check_archive(struct torch_reader *torch)
+{
     if (find_entry(torch, "constants.pkl", text_of("")))
         return format_error_set(torch->error, FORMAT_NO_OFFSET,
                                 "is a TorchScript archive, not a PyTorch zip file of a state dict");
@@ -242,7 +257,8 @@ static int check_archive(struct torch_reader *torch) {
 }
 
 int torch_file_read(struct torch_file *file, struct arena *arena, const uint8_t *bytes, size_t size,
-                    struct format_error *error) {
+                    struct format_error *error)
+{
     struct torch_reader torch = {.arena = arena, .error = error};
     if (zip_open(&torch.zip, arena, bytes, size, error) != 0)
         return -1;
@@ -257,7 +273,8 @@ int torch_file_read(struct torch_file *file, struct arena *arena, const uint8_t 
     return read_state_dict(&torch, file, value);
 }
 
-const struct tensor *torch_file_find(const struct torch_file *file, const char *name) {
+const struct tensor *torch_file_find(const struct torch_file *file, const char *name)
+{
     for (size_t i = 0; i < file->n_tensors; i++)
         if (text_is(file->tensors[i].name, name))
             return &file->tensors[i];
@@ -266,7 +283,8 @@ const struct tensor *torch_file_find(const struct torch_file *file, const char *
 
 /* ---- contents ---- */
 
-static float element(enum tensor_dtype dtype, const uint8_t *at) {
+static float element(enum tensor_dtype dtype, const uint8_t *at)
+{
     float single;
     double number;
     switch (dtype) {
@@ -284,7 +302,8 @@ static float element(enum tensor_dtype dtype, const uint8_t *at) {
     return single;
 }
 
-static bool is_contiguous(const struct tensor *tensor) {
+static bool is_contiguous(const struct tensor *tensor)
+{
     uint64_t expected = 1;
     for (unsigned i = tensor->n_dims; i > 0; i--) {
         if (tensor->sizes[i - 1] != 1 && tensor->strides[i - 1] != expected)
@@ -294,7 +313,8 @@ static bool is_contiguous(const struct tensor *tensor) {
     return true;
 }
 
-void tensor_copy_f32(const struct tensor *tensor, float *out) {
+void tensor_copy_f32(const struct tensor *tensor, float *out)
+{
     const unsigned size = dtype_size[tensor->dtype];
     if (tensor->dtype == TENSOR_F32 && is_contiguous(tensor)) {
         memcpy(out, tensor->data, tensor->n_elements * sizeof *out);
@@ -315,7 +335,8 @@ void tensor_copy_f32(const struct tensor *tensor, float *out) {
     }
 }
 
-struct tensor tensor_columns(const struct tensor *tensor, uint64_t first, uint64_t n) {
+struct tensor tensor_columns(const struct tensor *tensor, uint64_t first, uint64_t n)
+{
     struct tensor view = *tensor;
     view.sizes[1] = n;
     view.n_elements = tensor->sizes[0] * n;
@@ -323,7 +344,8 @@ struct tensor tensor_columns(const struct tensor *tensor, uint64_t first, uint64
     return view;
 }
 
-void tensor_print_shape(const struct tensor *tensor, char *out, size_t out_size) {
+void tensor_print_shape(const struct tensor *tensor, char *out, size_t out_size)
+{
     size_t n = (size_t)snprintf(out, out_size, "[");
     for (unsigned i = 0; i < tensor->n_dims && n < out_size; i++)
         n += (size_t)snprintf(out + n, out_size - n, "%s%llu", i ? ", " : "",

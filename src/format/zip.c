@@ -23,7 +23,9 @@ enum {
     FLAG_ENCRYPTED = 1 << 0,
     FLAG_DESCRIPTOR = 1 << 3, /* PyTorch sets it: sizes stand behind the data, zeros before */
     FLAG_UTF8 = 1 << 11,
-    EXTRA_ZIP64 = 1
+    EXTRA_ZIP64 = 1,
+    DESCRIPTOR_SIGNATURE = 0x08074b50,
+    VERSION_MAX = 63 /* 6.3, in tenths */
 };
 
 struct directory {
@@ -33,13 +35,15 @@ struct directory {
     uint64_t end; /* where the directory must end: the first end record */
 };
 
-static int out_of_memory(struct format_error *error) {
+static int out_of_memory(struct format_error *error)
+{
     return format_error_set(error, FORMAT_NO_OFFSET, "out of memory");
 }
 
 /* Replaces what the end record has no room for by what the zip64 end record says. */
 static int read_end64(const uint8_t *bytes, size_t end, struct directory *directory,
-                      struct format_error *error) {
+                      struct format_error *error)
+{
     const size_t locator = end - LOCATOR64_SIZE;
     const uint64_t at = le64(bytes + locator + 8);
     if (le32(bytes + locator + 4) != 0 || le32(bytes + locator + 16) > 1)
@@ -65,7 +69,8 @@ static int read_end64(const uint8_t *bytes, size_t end, struct directory *direct
 
 /* The end record is the last one whose comment reaches exactly to the end of the file. */
 static int find_directory(const uint8_t *bytes, size_t size, struct directory *ret_directory,
-                          struct format_error *error) {
+                          struct format_error *error)
+{
     if (size < END_SIZE)
         return format_error_set(error, FORMAT_NO_OFFSET, "is not a PyTorch zip file: too short");
     size_t lowest = size - END_SIZE > COMMENT_MAX ? size - END_SIZE - COMMENT_MAX : 0;
@@ -99,7 +104,8 @@ static int find_directory(const uint8_t *bytes, size_t size, struct directory *r
 }
 
 /* A name that is one relative path: no NUL, no backslash, no absolute, empty or ".." parts. */
-static bool name_is_plain(struct text name) {
+static bool name_is_plain(struct text name)
+{
     if (name.length == 0 || memchr(name.at, '\0', name.length) ||
         memchr(name.at, '\\', name.length))
         return false;
@@ -115,7 +121,8 @@ static bool name_is_plain(struct text name) {
 }
 
 /* Finds the zip64 values that stand in for full 32-bit fields, in the order APPNOTE 4.5.3 gives. */
-static bool read_extra64(const uint8_t *extra, size_t length, uint64_t *fields[3]) {
+static bool read_extra64(const uint8_t *extra, size_t length, uint64_t *fields[3])
+{
     while (length >= 4) {
         const size_t size = le16(extra + 2);
         if (size > length - 4)
@@ -140,22 +147,39 @@ static bool read_extra64(const uint8_t *extra, size_t length, uint64_t *fields[3
     return true;
 }
 
-/* The local header must say what the central one says; returns where the entry ends, 0 on error. */
-static uint64_t check_local(const uint8_t *bytes, uint64_t limit, const uint8_t *central,
-                            struct zip_entry *entry, struct format_error *error) {
+/* The sizes behind the data, 4 bytes wide each or 8, with a signature as PyTorch writes it. */
+static int check_descriptor(const uint8_t *bytes, uint64_t limit, struct zip_entry *entry,
+                            struct format_error *error)
+{
+    const uint8_t *at = bytes + entry->end;
+    const uint64_t left = limit - entry->end;
+    const bool starts_well =
+        left >= 16 && le32(at) == DESCRIPTOR_SIGNATURE && le32(at + 4) == entry->crc32;
+    if (starts_well && le32(at + 8) == entry->size && le32(at + 12) == entry->size)
+        entry->end += 16;
+    else if (starts_well && left >= 24 && le64(at + 8) == entry->size &&
+             le64(at + 16) == entry->size)
+        entry->end += 24;
+    else
+        return format_error_set(error, (long long)entry->end,
+                                "the data descriptor of zip entry \"%.*s\" differs",
+                                TEXT_SHOWN(entry->name));
+    return 0;
+}
+
+/* The local header must say what the central one says. Sets the entry's data and end. */
+static int check_local(const uint8_t *bytes, uint64_t limit, const uint8_t *central,
+                       struct zip_entry *entry, struct format_error *error)
+{
     const uint64_t at = entry->header_offset;
     const long long where = (long long)at;
-    if (at > limit || limit - at < LOCAL_SIZE || le32(bytes + at) != LOCAL_SIGNATURE) {
-        format_error_set(error, where, "bad local zip header");
-        return 0;
-    }
+    if (at > limit || limit - at < LOCAL_SIZE || le32(bytes + at) != LOCAL_SIGNATURE)
+        return format_error_set(error, where, "bad local zip header");
     const uint8_t *local = bytes + at;
     const uint64_t data = at + LOCAL_SIZE + le16(local + 26) + le16(local + 28);
-    if (data > limit || entry->size > limit - data) {
-        format_error_set(error, where, "zip entry \"%.*s\" runs into the directory",
-                         TEXT_SHOWN(entry->name));
-        return 0;
-    }
+    if (data > limit || entry->size > limit - data)
+        return format_error_set(error, where, "zip entry \"%.*s\" runs into the directory",
+                                TEXT_SHOWN(entry->name));
     const struct text name = {(const char *)local + LOCAL_SIZE, le16(local + 26)};
     const bool later = le16(local + 6) & FLAG_DESCRIPTOR;
     uint64_t sizes[3] = {le32(local + 22), le32(local + 18), 0};
@@ -165,18 +189,19 @@ static uint64_t check_local(const uint8_t *bytes, uint64_t limit, const uint8_t 
         (sizes[0] == entry->size && sizes[1] == entry->size && le32(local + 14) == entry->crc32) ||
         (later && sizes[0] == 0 && sizes[1] == 0 && le32(local + 14) == 0);
     if (!extra_ok || !sizes_ok || !text_equal(name, entry->name) ||
-        le16(local + 6) != le16(central + 8) || le16(local + 8) != le16(central + 10)) {
-        format_error_set(error, where, "the two zip headers of \"%.*s\" differ",
-                         TEXT_SHOWN(entry->name));
-        return 0;
-    }
+        le16(local + 4) != le16(central + 6) || le16(local + 6) != le16(central + 8) ||
+        le16(local + 8) != le16(central + 10))
+        return format_error_set(error, where, "the two zip headers of \"%.*s\" differ",
+                                TEXT_SHOWN(entry->name));
     entry->data = bytes + data;
-    return data + entry->size;
+    entry->end = data + entry->size;
+    return later ? check_descriptor(bytes, limit, entry, error) : 0;
 }
 
 /* One central header; returns its length, 0 on error. */
 static uint64_t read_entry(const uint8_t *bytes, const struct directory *directory, uint64_t at,
-                           struct zip_entry *entry, uint64_t *ret_end, struct format_error *error) {
+                           struct zip_entry *entry, struct format_error *error)
+{
     const long long where = (long long)at;
     if (directory->end - at < CENTRAL_SIZE || le32(bytes + at) != CENTRAL_SIGNATURE) {
         format_error_set(error, where, "bad zip directory entry");
@@ -200,6 +225,11 @@ static uint64_t read_entry(const uint8_t *bytes, const struct directory *directo
                          flags & FLAG_ENCRYPTED ? "is encrypted" : "has unknown flags");
         return 0;
     }
+    if ((le16(central + 6) & 0xFF) > VERSION_MAX) {
+        format_error_set(error, where, "zip entry \"%.*s\" needs a later version of zip",
+                         TEXT_SHOWN(entry->name));
+        return 0;
+    }
     if (method != 0) {
         format_error_set(error, where,
                          "zip entry \"%.*s\" is compressed (method %u); PyTorch stores entries",
@@ -216,29 +246,30 @@ static uint64_t read_entry(const uint8_t *bytes, const struct directory *directo
         format_error_set(error, where, "bad sizes of zip entry \"%.*s\"", TEXT_SHOWN(entry->name));
         return 0;
     }
-    *ret_end = check_local(bytes, directory->offset, central, entry, error);
-    return *ret_end ? length : 0;
+    return check_local(bytes, directory->offset, central, entry, error) == 0 ? length : 0;
 }
 
-static int by_offset(const void *a, const void *b) {
+static int by_offset(const void *a, const void *b)
+{
     const struct zip_entry *left = a, *right = b;
     return (left->header_offset > right->header_offset) -
            (left->header_offset < right->header_offset);
 }
 
-static int by_name(const void *a, const void *b) {
+static int by_name(const void *a, const void *b)
+{
     return text_compare(((const struct zip_entry *)a)->name, ((const struct zip_entry *)b)->name);
 }
 
 /* No two entries share a byte or a name; the first one starts the file. Leaves them sorted by name.
  */
-static int check_entries(struct zip *zip, struct format_error *error) {
+static int check_entries(struct zip *zip, struct format_error *error)
+{
     struct zip_entry *entries = zip->entries;
     qsort(entries, zip->n_entries, sizeof *entries, by_offset);
     for (size_t i = 0; i < zip->n_entries; i++) {
         const uint64_t start = entries[i].header_offset;
-        const uint64_t before =
-            i == 0 ? 0 : (uint64_t)(entries[i - 1].data - zip->start) + entries[i - 1].size;
+        const uint64_t before = i == 0 ? 0 : entries[i - 1].end;
         if (start < before || (i == 0 && start != 0))
             return format_error_set(error, (long long)start,
                                     i == 0 ? "there is something before the first zip entry"
@@ -253,7 +284,8 @@ static int check_entries(struct zip *zip, struct format_error *error) {
 }
 
 int zip_open(struct zip *zip, struct arena *arena, const uint8_t *bytes, size_t size,
-             struct format_error *error) {
+             struct format_error *error)
+{
     struct directory directory = {0};
     if (find_directory(bytes, size, &directory, error) != 0)
         return -1;
@@ -263,8 +295,7 @@ int zip_open(struct zip *zip, struct arena *arena, const uint8_t *bytes, size_t 
         return out_of_memory(error);
     uint64_t at = directory.offset;
     for (size_t i = 0; i < zip->n_entries; i++) {
-        uint64_t end;
-        const uint64_t length = read_entry(bytes, &directory, at, &zip->entries[i], &end, error);
+        const uint64_t length = read_entry(bytes, &directory, at, &zip->entries[i], error);
         if (length == 0)
             return -1;
         at += length;
@@ -274,14 +305,16 @@ int zip_open(struct zip *zip, struct arena *arena, const uint8_t *bytes, size_t 
     return check_entries(zip, error);
 }
 
-const struct zip_entry *zip_find(const struct zip *zip, struct text name) {
+const struct zip_entry *zip_find(const struct zip *zip, struct text name)
+{
     const struct zip_entry key = {.name = name};
     if (zip->n_entries == 0)
         return NULL;
     return bsearch(&key, zip->entries, zip->n_entries, sizeof key, by_name);
 }
 
-int zip_check(const struct zip *zip, const struct zip_entry *entry, struct format_error *error) {
+int zip_check(const struct zip *zip, const struct zip_entry *entry, struct format_error *error)
+{
     const uint32_t found = (uint32_t)crc32_z(0, entry->data, (z_size_t)entry->size);
     if (found != entry->crc32)
         return format_error_set(error, (long long)(entry->data - zip->start),

@@ -21,6 +21,7 @@ struct zip_entry {
     const uint8_t *data;
     uint64_t size;
     uint64_t header_offset;
+    uint64_t end; /* offset behind its data and data descriptor */
     uint32_t crc32;
 };
 

@@ -17,9 +17,9 @@ struct connection {
     int fd;
     _Atomic uint64_t phase_and_since; /* enum connection_phase in the low 2 bits, then ms */
     /* What the reaping thread has seen: */
-    uint64_t seen_phase;    /* phase_and_since at the last look */
-    uint64_t seen_bytes;    /* bytes received by then */
-    uint64_t bytes_came_ms; /* when the count last changed */
+    uint64_t seen_phase;      /* phase_and_since at the last look */
+    uint64_t seen_bytes;      /* bytes received by then */
+    uint64_t bytes_came_ms;   /* when the count last changed */
     uint64_t header_since_ms; /* when a header began to come; 0: none has */
     bool cut;
 };

@@ -21,9 +21,9 @@
 
 enum {
     STEP_US = 2000,
-    QUIET_MS = 200,          /* an idle connection without bytes for so long is left */
-    BACKLOG_WAIT_MS = 1000,  /* for the accept queue to be emptied */
-    ACCEPT_MORE_SHARE = 3    /* of the grace period, while requests never pause */
+    QUIET_MS = 200,         /* an idle connection without bytes for so long is left */
+    BACKLOG_WAIT_MS = 1000, /* for the accept queue to be emptied */
+    ACCEPT_MORE_SHARE = 3   /* of the grace period, while requests never pause */
 };
 
 /* Drops what would open a connection, so that no client is refused after its handshake. */
@@ -85,8 +85,7 @@ size_t server_drain(struct server *server)
         step(server, &last_tick_ms);
     }
     stop_listening(server);
-    while (connections_busy(server->connections, QUIET_MS) > 0 &&
-           clock_ms() - start_ms < grace_ms)
+    while (connections_busy(server->connections, QUIET_MS) > 0 && clock_ms() - start_ms < grace_ms)
         step(server, &last_tick_ms);
     return metrics_in_flight(server->metrics);
 }

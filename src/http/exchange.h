@@ -46,9 +46,9 @@ struct reply {
     int http_status;
     struct text body; /* in the exchange's arena, or static */
     const char *content_type;
-    const char *allow;       /* of a 405, or NULL */
-    size_t json_length;      /* of a binary v2 reply, else 0 */
-    bool retry_after;        /* of a 503 that may pass */
+    const char *allow;         /* of a 405, or NULL */
+    size_t json_length;        /* of a binary v2 reply, else 0 */
+    bool retry_after;          /* of a 503 that may pass */
     void (*free_body)(void *); /* or NULL */
 };
 

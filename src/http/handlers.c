@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* handlers.c: what each route answers. */
+#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -13,8 +14,8 @@ static const char json_type[] = "application/json";
 
 static void reply_text(struct exchange *exchange, int http_status, struct text body)
 {
-    exchange->reply = (struct reply){
-        .http_status = http_status, .body = body, .content_type = json_type};
+    exchange->reply =
+        (struct reply){.http_status = http_status, .body = body, .content_type = json_type};
 }
 
 /* Leaves the reply without a body, for which the server sends its prepared 503. */
@@ -71,46 +72,36 @@ static void fail_no_model(struct exchange *exchange)
 
 /* ---- small documents ---- */
 
-/* Room for a fixed text and the model's name; NULL: the reply is set. */
-static char *document(struct exchange *exchange, size_t fixed_max)
+/* Prints the document, which may be NULL for lack of memory, and deletes it. */
+static void reply_document(struct exchange *exchange, int http_status, cJSON *document)
 {
-    const size_t name_max =
-        json_string_max(strlen(exchange->worker->server->config->model_name));
-    char *body = arena_alloc(&exchange->arena, fixed_max + name_max);
-    if (body == NULL)
+    char *text = document ? cJSON_PrintUnformatted(document) : NULL;
+    cJSON_Delete(document);
+    if (text == NULL) {
         reply_no_memory(exchange);
-    return body;
-}
-
-static char *write_name(char *at, const struct exchange *exchange)
-{
-    return write_json_string(at, text_of(exchange->worker->server->config->model_name));
+        return;
+    }
+    reply_text(exchange, http_status, text_of(text));
+    exchange->reply.free_body = cJSON_free;
 }
 
 static void handle_models(struct exchange *exchange)
 {
-    char *body = document(exchange, 64);
-    if (body == NULL)
-        return;
-    char *at = write_raw(body, "{\"models\":[");
-    if (registry_has_model(exchange->worker->server->registry))
-        at = write_name(at, exchange);
-    at = write_raw(at, "]}");
-    reply_text(exchange, 200, (struct text){body, (size_t)(at - body)});
+    const struct server *server = exchange->worker->server;
+    cJSON *document = cJSON_CreateObject();
+    cJSON *models = cJSON_AddArrayToObject(document, "models");
+    if (registry_has_model(server->registry))
+        cJSON_AddItemToArray(models, cJSON_CreateString(server->config->model_name));
+    reply_document(exchange, 200, document);
 }
 
 /* {"name": .., KEY: BOOLEAN} */
 static void reply_name_and(struct exchange *exchange, int http_status, const char *key, bool value)
 {
-    char *body = document(exchange, 64);
-    if (body == NULL)
-        return;
-    char *at = write_raw(body, "{\"name\":");
-    at = write_name(at, exchange);
-    at = write_raw(at, ",\"");
-    at = write_raw(at, key);
-    at = write_raw(at, value ? "\":true}" : "\":false}");
-    reply_text(exchange, http_status, (struct text){body, (size_t)(at - body)});
+    cJSON *document = cJSON_CreateObject();
+    cJSON_AddStringToObject(document, "name", exchange->worker->server->config->model_name);
+    cJSON_AddBoolToObject(document, key, value);
+    reply_document(exchange, http_status, document);
 }
 
 static void handle_model_ready(struct exchange *exchange)
@@ -138,48 +129,41 @@ static void handle_ready(struct exchange *exchange)
 
 static void handle_server(struct exchange *exchange)
 {
-    const bool repository = exchange->worker->server->config->enable_model_repository;
-    reply_text(exchange, 200,
-               text_of(repository ? "{\"name\":\"dcnv2-server\",\"version\":\"" DCNV2_VERSION
-                                    "\",\"extensions\":[\"binary_tensor_data\","
-                                    "\"model_repository_extension\"]}"
-                                  : "{\"name\":\"dcnv2-server\",\"version\":\"" DCNV2_VERSION
-                                    "\",\"extensions\":[\"binary_tensor_data\"]}"));
+    cJSON *document = cJSON_CreateObject();
+    cJSON_AddStringToObject(document, "name", "dcnv2-server");
+    cJSON_AddStringToObject(document, "version", DCNV2_VERSION);
+    cJSON *extensions = cJSON_AddArrayToObject(document, "extensions");
+    cJSON_AddItemToArray(extensions, cJSON_CreateString("binary_tensor_data"));
+    if (exchange->worker->server->config->enable_model_repository)
+        cJSON_AddItemToArray(extensions, cJSON_CreateString("model_repository_extension"));
+    reply_document(exchange, 200, document);
 }
 
-static char *write_tensor(char *at, struct text name, const char *datatype, const char *shape)
+/* {"name": .., "datatype": .., "shape": [-1] or [-1, 1]} */
+static void add_tensor(cJSON *tensors, const char *name, const char *datatype, bool is_matrix)
 {
-    at = write_raw(at, "{\"name\":");
-    at = write_json_string(at, name);
-    at = write_raw(at, ",\"datatype\":\"");
-    at = write_raw(at, datatype);
-    at = write_raw(at, "\",\"shape\":");
-    at = write_raw(at, shape);
-    return write_raw(at, "}");
+    static const int shape[] = {-1, 1};
+    cJSON *tensor = cJSON_CreateObject();
+    cJSON_AddStringToObject(tensor, "name", name);
+    cJSON_AddStringToObject(tensor, "datatype", datatype);
+    cJSON_AddItemToObject(tensor, "shape", cJSON_CreateIntArray(shape, is_matrix ? 2 : 1));
+    cJSON_AddItemToArray(tensors, tensor);
 }
 
 /* The columns as input tensors. The model is held by the caller. */
-static void reply_metadata(struct exchange *exchange, const struct schema *schema)
+static void reply_metadata(struct exchange *exchange, const dcnv2_model *model)
 {
-    const uint32_t n = schema->n_sparse + schema->n_dense;
-    size_t fixed_max = 256;
-    for (uint32_t c = 0; c < n; c++)
-        fixed_max += json_string_max(schema->names[c].length) + 64;
-    char *body = document(exchange, fixed_max);
-    if (body == NULL)
-        return;
-    char *at = write_raw(body, "{\"name\":");
-    at = write_name(at, exchange);
-    at = write_raw(at, ",\"versions\":null,\"platform\":\"dcnv2\",\"inputs\":[");
-    for (uint32_t c = 0; c < n; c++) {
-        if (c > 0)
-            *at++ = ',';
-        at = write_tensor(at, schema->names[c], c < schema->n_sparse ? "BYTES" : "FP64", "[-1]");
-    }
-    at = write_raw(at, "],\"outputs\":[");
-    at = write_tensor(at, text_of(V2_OUTPUT_NAME), "FP32", "[-1,1]");
-    at = write_raw(at, "]}");
-    reply_text(exchange, 200, (struct text){body, (size_t)(at - body)});
+    cJSON *document = cJSON_CreateObject();
+    cJSON_AddStringToObject(document, "name", exchange->worker->server->config->model_name);
+    cJSON_AddNullToObject(document, "versions");
+    cJSON_AddStringToObject(document, "platform", "dcnv2");
+    cJSON *inputs = cJSON_AddArrayToObject(document, "inputs");
+    for (size_t i = 0; i < dcnv2_model_n_sparse(model); i++)
+        add_tensor(inputs, dcnv2_model_sparse_name(model, i), "BYTES", false);
+    for (size_t i = 0; i < dcnv2_model_n_dense(model); i++)
+        add_tensor(inputs, dcnv2_model_dense_name(model, i), "FP64", false);
+    add_tensor(cJSON_AddArrayToObject(document, "outputs"), V2_OUTPUT_NAME, "FP32", true);
+    reply_document(exchange, 200, document);
 }
 
 static void handle_metadata(struct exchange *exchange)
@@ -189,7 +173,7 @@ static void handle_metadata(struct exchange *exchange)
     const dcnv2_model *model =
         name_matches(exchange) ? registry_acquire(registry, worker->index) : NULL;
     if (model)
-        reply_metadata(exchange, &model->encoder.schema);
+        reply_metadata(exchange, model);
     else
         fail_no_model(exchange);
     registry_release(registry, worker->index);
@@ -355,10 +339,9 @@ static void render(struct exchange *exchange, const struct prediction *predictio
         reply_text(exchange, 200, v1_render(&exchange->arena, prediction->scores, n_rows));
     } else {
         const char *name = exchange->worker->server->config->model_name;
-        const unsigned char *random =
-            prediction->v2.id.at ? NULL : take_random(exchange->worker);
-        const struct v2_reply reply = v2_render(&exchange->arena, name, &prediction->v2, random,
-                                                prediction->scores, n_rows);
+        const unsigned char *random = prediction->v2.id.at ? NULL : take_random(exchange->worker);
+        const struct v2_reply reply =
+            v2_render(&exchange->arena, name, &prediction->v2, random, prediction->scores, n_rows);
         reply_text(exchange, 200, reply.body);
         if (prediction->v2.binary_output) {
             exchange->reply.content_type = "application/octet-stream";

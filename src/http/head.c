@@ -52,6 +52,12 @@ static bool equals(struct text text, const char *wanted)
     return name_is(text.at, text.length, wanted);
 }
 
+static bool starts_with(struct text text, const char *wanted)
+{
+    const size_t length = strlen(wanted);
+    return text.length >= length && strncasecmp(text.at, wanted, length) == 0;
+}
+
 /* The part of a comma list before the next comma; moves behind it. */
 static struct text next_element(struct text *list)
 {
@@ -87,8 +93,7 @@ static void read_coding(struct scan *scan, struct text value)
         if (coding.length == 0 || equals(coding, "identity"))
             continue;
         const bool gzip = equals(coding, "gzip") || equals(coding, "x-gzip");
-        scan->head->coding =
-            gzip && scan->n_codings == 0 ? CODING_GZIP : CODING_UNSUPPORTED;
+        scan->head->coding = gzip && scan->n_codings == 0 ? CODING_GZIP : CODING_UNSUPPORTED;
         scan->n_codings++;
     } while (list.length > 0);
 }
@@ -151,8 +156,9 @@ static enum MHD_Result read_field(void *cls, enum MHD_ValueKind kind, const char
         } else if (name_is(name, name_size, "Content-Encoding")) {
             read_coding(scan, text);
         } else if (name_is(name, name_size, "Content-Type")) {
-            head->is_multipart =
-                text.length >= 10 && strncasecmp(text.at, "multipart/", 10) == 0;
+            head->type = starts_with(text, "multipart/")                     ? CONTENT_MULTIPART
+                         : starts_with(text, "application/cloudevents+json") ? CONTENT_CLOUD_EVENT
+                                                                             : CONTENT_ANY;
         }
         break;
     case 'a':

@@ -12,6 +12,9 @@
 
 #include "frame.h"
 
+/* Only the types whose bodies cannot be read as JSON or tensors matter. */
+enum content_type { CONTENT_ANY, CONTENT_MULTIPART, CONTENT_CLOUD_EVENT };
+
 enum content_coding { CODING_IDENTITY, CODING_GZIP, CODING_UNSUPPORTED };
 
 struct head {
@@ -21,7 +24,7 @@ struct head {
     enum content_coding coding;
     bool accepts_gzip;
     bool expects_continue;
-    bool is_multipart;
+    enum content_type type;
     unsigned n_inference_header_lengths;
     const char *inference_header_length; /* Inference-Header-Content-Length as it came */
 };

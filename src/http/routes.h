@@ -32,8 +32,8 @@ extern const char *const route_names[N_ROUTES];
 
 struct route_match {
     enum route route;
-    struct text model;    /* decoded, where the path has a model */
-    const char *allow;    /* other than NULL: the path exists, but not for this method; for 405 */
+    struct text model; /* decoded, where the path has a model */
+    const char *allow; /* other than NULL: the path exists, but not for this method; for 405 */
 };
 
 /*

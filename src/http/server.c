@@ -112,11 +112,10 @@ static struct MHD_Response *make_response(struct exchange *exchange)
     const struct reply *reply = &exchange->reply;
     const bool compressed = compress(exchange);
     struct MHD_Response *response =
-        reply->free_body
-            ? MHD_create_response_from_buffer_with_free_callback(
-                  reply->body.length, (void *)reply->body.at, reply->free_body)
-            : MHD_create_response_from_buffer(reply->body.length, (void *)reply->body.at,
-                                              MHD_RESPMEM_PERSISTENT);
+        reply->free_body ? MHD_create_response_from_buffer_with_free_callback(
+                               reply->body.length, (void *)reply->body.at, reply->free_body)
+                         : MHD_create_response_from_buffer(
+                               reply->body.length, (void *)reply->body.at, MHD_RESPMEM_PERSISTENT);
     if (response == NULL)
         return NULL;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
@@ -141,8 +140,7 @@ static enum MHD_Result send_reply(struct exchange *exchange, struct MHD_Connecti
                                   bool close)
 {
     struct server *server = exchange->worker->server;
-    struct MHD_Response *response =
-        exchange->reply.content_type ? make_response(exchange) : NULL;
+    struct MHD_Response *response = exchange->reply.content_type ? make_response(exchange) : NULL;
     const bool own = response != NULL;
     if (!own) {
         response = server->no_memory;
@@ -181,8 +179,12 @@ static bool check_head(struct exchange *exchange, struct MHD_Connection *connect
     }
     if (head->coding == CODING_UNSUPPORTED)
         request_error_set(error, 415, "Content-Encoding other than gzip is not supported.");
-    else if (head->is_multipart)
+    else if (head->type == CONTENT_MULTIPART)
         request_error_set(error, 415, "A multipart body is not supported; send JSON.");
+    else if (head->type == CONTENT_CLOUD_EVENT)
+        request_error_set(error, 501,
+                          "CloudEvents in structured mode are not supported; send the event's "
+                          "data as the body, with its attributes in ce- headers.");
     return false;
 }
 
@@ -211,8 +213,8 @@ static enum MHD_Result start_request(struct server *server, struct MHD_Connectio
         return send_reply(exchange, connection, true);
     }
     const enum route route = exchange->match.route;
-    exchange->body.discard = exchange->error.http_status ||
-                             (route != ROUTE_V1_PREDICT && route != ROUTE_V2_INFER);
+    exchange->body.discard =
+        exchange->error.http_status || (route != ROUTE_V1_PREDICT && route != ROUTE_V2_INFER);
     return MHD_YES;
 }
 
@@ -250,8 +252,9 @@ static enum MHD_Result finish_request(struct exchange *exchange, struct MHD_Conn
         handle(exchange);
     else
         reply_error(exchange, &error);
-    const bool too_large = exchange->reply.http_status == 413 &&
-                           exchange->body.n_received > exchange->worker->server->budget.body_max_bytes;
+    const bool too_large =
+        exchange->reply.http_status == 413 &&
+        exchange->body.n_received > exchange->worker->server->budget.body_max_bytes;
     return send_reply(exchange, connection, too_large);
 }
 
@@ -380,10 +383,9 @@ static struct MHD_Daemon *start_daemon(struct server *server)
         {MHD_OPTION_END, 0, NULL}};
     const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG;
     errno = 0;
-    struct MHD_Daemon *daemon =
-        MHD_start_daemon(flags | MHD_USE_DUAL_STACK, config->http_port, NULL, NULL, on_request,
-                         server, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_ARRAY,
-                         options, MHD_OPTION_END);
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        flags | MHD_USE_DUAL_STACK, config->http_port, NULL, NULL, on_request, server,
+        MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (daemon == NULL && errno != EADDRINUSE) /* perhaps a machine without IPv6 */
         daemon = MHD_start_daemon(flags, config->http_port, NULL, NULL, on_request, server,
                                   MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_ARRAY,
@@ -418,8 +420,8 @@ struct server *server_start(const struct config *config, unsigned n_workers,
         return NULL;
     }
     for (unsigned i = 0; i < n_workers; i++)
-        server->workers[i] = (struct worker){
-            .server = server, .index = i, .metrics = metrics_shard(metrics, i)};
+        server->workers[i] =
+            (struct worker){.server = server, .index = i, .metrics = metrics_shard(metrics, i)};
     MHD_set_panic_func(on_panic, NULL);
     server->daemon = start_daemon(server);
     if (server->daemon == NULL) {

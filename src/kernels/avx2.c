@@ -21,7 +21,8 @@ enum { LANES = 8 };
 static inline __attribute__((always_inline)) void tile(const struct linear *layer, size_t first_out,
                                                        const float *x, size_t x_stride, float *y,
                                                        size_t y_stride, int n_rows, int n_vectors,
-                                                       bool relu) {
+                                                       bool relu)
+{
     const size_t stride = kernel_padded(layer->n_out);
     const float *weight = layer->weight + first_out;
     __m256 sums[6][8];
@@ -48,7 +49,8 @@ static inline __attribute__((always_inline)) void tile(const struct linear *laye
 
 /* One row: 64 outputs at a time, then 16. */
 static inline __attribute__((always_inline)) void linear_row(const struct linear *layer,
-                                                             const float *x, float *y, bool relu) {
+                                                             const float *x, float *y, bool relu)
+{
     const size_t padded = kernel_padded(layer->n_out);
     size_t o = 0;
     for (; o + 64 <= padded; o += 64)
@@ -60,7 +62,8 @@ static inline __attribute__((always_inline)) void linear_row(const struct linear
 static inline __attribute__((always_inline)) void linear_rows(const struct linear *layer,
                                                               size_t n_rows, const float *x,
                                                               size_t x_stride, float *y,
-                                                              size_t y_stride, bool relu) {
+                                                              size_t y_stride, bool relu)
+{
     const size_t padded = kernel_padded(layer->n_out);
     size_t r = 0;
     for (; r + 6 <= n_rows; r += 6)
@@ -74,17 +77,20 @@ static inline __attribute__((always_inline)) void linear_rows(const struct linea
 }
 
 static void f32_linear_avx2(const struct linear *layer, size_t n_rows, const float *x,
-                            size_t x_stride, float *y, size_t y_stride) {
+                            size_t x_stride, float *y, size_t y_stride)
+{
     linear_rows(layer, n_rows, x, x_stride, y, y_stride, false);
 }
 
 static void f32_linear_relu_avx2(const struct linear *layer, size_t n_rows, const float *x,
-                                 size_t x_stride, float *y, size_t y_stride) {
+                                 size_t x_stride, float *y, size_t y_stride)
+{
     linear_rows(layer, n_rows, x, x_stride, y, y_stride, true);
 }
 
 /* The KERNEL_LANES partial sums, in two registers, joined in halves. */
-static inline float join(__m256 low, __m256 high) {
+static inline float join(__m256 low, __m256 high)
+{
     const __m256 eight = _mm256_add_ps(low, high);
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
@@ -92,18 +98,21 @@ static inline float join(__m256 low, __m256 high) {
 }
 
 /* Ones in the lanes of vector `v` that lie within `width`. */
-static inline __m256 mask_of(size_t width, size_t v) {
+static inline __m256 mask_of(size_t width, size_t v)
+{
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     const int left = (int)(width - v * LANES < LANES ? width - v * LANES : LANES);
     return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(left), lane));
 }
 
-static inline size_t n_vectors_of(size_t width) {
+static inline size_t n_vectors_of(size_t width)
+{
     return (width + LANES - 1) / LANES;
 }
 
 static void f32_layer_norm_add_avx2(size_t width, const float *gamma, const float *beta,
-                                    size_t n_rows, const float *y, float *c, size_t stride) {
+                                    size_t n_rows, const float *y, float *c, size_t stride)
+{
     const size_t n_vectors = n_vectors_of(width);
     const __m256 last = mask_of(width, n_vectors - 1);
     for (size_t r = 0; r < n_rows; r++, y += stride, c += stride) {
@@ -135,7 +144,8 @@ static void f32_layer_norm_add_avx2(size_t width, const float *gamma, const floa
 }
 
 static void f32_multiply_add_avx2(size_t width, size_t n_rows, const float *x0, const float *y,
-                                  float *c, size_t stride) {
+                                  float *c, size_t stride)
+{
     const size_t n_vectors = n_vectors_of(width);
     for (size_t r = 0; r < n_rows; r++, x0 += stride, y += stride, c += stride)
         for (size_t v = 0; v < n_vectors; v++)
@@ -144,7 +154,8 @@ static void f32_multiply_add_avx2(size_t width, size_t n_rows, const float *x0, 
                                                            _mm256_load_ps(c + v * LANES)));
 }
 
-static inline void dot(const float *values, const float *weights, size_t width, __m256 sums[2]) {
+static inline void dot(const float *values, const float *weights, size_t width, __m256 sums[2])
+{
     const size_t n_vectors = n_vectors_of(width);
     for (size_t v = 0; v < n_vectors; v++) {
         __m256 value = _mm256_load_ps(values + v * LANES);
@@ -155,7 +166,8 @@ static inline void dot(const float *values, const float *weights, size_t width, 
 }
 
 /* sigmoid of eight logits; scalar.c tells how */
-static inline __m256 sigmoid(__m256 x) {
+static inline __m256 sigmoid(__m256 x)
+{
     const __m256 sign = _mm256_set1_ps(-0.0f), one = _mm256_set1_ps(1.0f);
     const __m256 below = _mm256_max_ps(_mm256_or_ps(x, sign), _mm256_set1_ps(EXP_LOWEST));
     const __m256 shifted =
@@ -180,7 +192,8 @@ static inline __m256 sigmoid(__m256 x) {
 
 static void f32_output_avx2(const float *w_c, size_t c_width, const float *w_d, size_t d_width,
                             float bias, size_t n_rows, const float *c, size_t c_stride,
-                            const float *d, size_t d_stride, float *scores) {
+                            const float *d, size_t d_stride, float *scores)
+{
     for (size_t first = 0; first < n_rows; first += LANES) {
         const size_t n = n_rows - first < LANES ? n_rows - first : LANES;
         _Alignas(32) float logits[LANES] = {0};

@@ -21,7 +21,8 @@
 
 enum { KERNEL_LANES = 16, KERNEL_ALIGNMENT = 64 };
 
-static inline size_t kernel_padded(size_t width) {
+static inline size_t kernel_padded(size_t width)
+{
     return (width + KERNEL_LANES - 1) / KERNEL_LANES * KERNEL_LANES;
 }
 

@@ -7,7 +7,8 @@
 #include "kernels/constants.h"
 #include "kernels/kernels.h"
 
-static void linear_row(const struct linear *layer, const float *x, float *y) {
+static void linear_row(const struct linear *layer, const float *x, float *y)
+{
     const size_t n_out = layer->n_out, stride = kernel_padded(n_out);
     memcpy(y, layer->bias, n_out * sizeof *y);
     for (size_t i = 0; i < layer->n_in; i++) {
@@ -18,13 +19,15 @@ static void linear_row(const struct linear *layer, const float *x, float *y) {
 }
 
 static void f32_linear_scalar(const struct linear *layer, size_t n_rows, const float *x,
-                              size_t x_stride, float *y, size_t y_stride) {
+                              size_t x_stride, float *y, size_t y_stride)
+{
     for (size_t r = 0; r < n_rows; r++)
         linear_row(layer, x + r * x_stride, y + r * y_stride);
 }
 
 static void f32_linear_relu_scalar(const struct linear *layer, size_t n_rows, const float *x,
-                                   size_t x_stride, float *y, size_t y_stride) {
+                                   size_t x_stride, float *y, size_t y_stride)
+{
     for (size_t r = 0; r < n_rows; r++) {
         float *row = y + r * y_stride;
         linear_row(layer, x + r * x_stride, row);
@@ -33,7 +36,8 @@ static void f32_linear_relu_scalar(const struct linear *layer, size_t n_rows, co
     }
 }
 
-static float join(float sums[KERNEL_LANES]) {
+static float join(float sums[KERNEL_LANES])
+{
     for (size_t half = KERNEL_LANES / 2; half > 0; half /= 2)
         for (size_t lane = 0; lane < half; lane++)
             sums[lane] += sums[lane + half];
@@ -41,7 +45,8 @@ static float join(float sums[KERNEL_LANES]) {
 }
 
 static void f32_layer_norm_add_scalar(size_t width, const float *gamma, const float *beta,
-                                      size_t n_rows, const float *y, float *c, size_t stride) {
+                                      size_t n_rows, const float *y, float *c, size_t stride)
+{
     for (size_t r = 0; r < n_rows; r++, y += stride, c += stride) {
         float sums[KERNEL_LANES] = {0}, squares[KERNEL_LANES] = {0};
         for (size_t i = 0; i < width; i++)
@@ -59,14 +64,16 @@ static void f32_layer_norm_add_scalar(size_t width, const float *gamma, const fl
 }
 
 static void f32_multiply_add_scalar(size_t width, size_t n_rows, const float *x0, const float *y,
-                                    float *c, size_t stride) {
+                                    float *c, size_t stride)
+{
     for (size_t r = 0; r < n_rows; r++, x0 += stride, y += stride, c += stride)
         for (size_t i = 0; i < width; i++)
             c[i] = fmaf(x0[i], y[i], c[i]);
 }
 
 /* exp(x) of EXP_LOWEST <= x <= 0 */
-static float exponential(float x) {
+static float exponential(float x)
+{
     const float shifted = fmaf(x, EXP_LOG2E, EXP_TO_INT);
     const float n = shifted - EXP_TO_INT;
     float r = fmaf(n, -EXP_LN2_HIGH, x);
@@ -85,7 +92,8 @@ static float exponential(float x) {
     return p * power;
 }
 
-static float sigmoid(float x) {
+static float sigmoid(float x)
+{
     if (isnan(x))
         return x;
     const float below = -fabsf(x);
@@ -95,7 +103,8 @@ static float sigmoid(float x) {
 
 static void f32_output_scalar(const float *w_c, size_t c_width, const float *w_d, size_t d_width,
                               float bias, size_t n_rows, const float *c, size_t c_stride,
-                              const float *d, size_t d_stride, float *scores) {
+                              const float *d, size_t d_stride, float *scores)
+{
     for (size_t r = 0; r < n_rows; r++, c += c_stride, d += d_stride) {
         float sums[KERNEL_LANES] = {0};
         for (size_t i = 0; i < c_width; i++)

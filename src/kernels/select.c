@@ -9,13 +9,15 @@
 #include <stdint.h>
 
 /* XCR0: the register state that the operating system saves (Intel SDM vol. 1, 13.3). */
-static uint64_t saved_state(void) {
+static uint64_t saved_state(void)
+{
     uint32_t low, high;
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return (uint64_t)high << 32 | low;
 }
 
-static bool has_avx2(void) {
+static bool has_avx2(void)
+{
     const uint64_t xmm_ymm = 0x6;
     unsigned a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA) || !(c & bit_AVX) ||
@@ -25,7 +27,8 @@ static bool has_avx2(void) {
 }
 #endif
 
-static bool always(void) {
+static bool always(void)
+{
     return true;
 }
 
@@ -40,7 +43,8 @@ static const struct {
     {&kernels_scalar, always},
 };
 
-const struct kernels *kernels_select(const char *wanted) {
+const struct kernels *kernels_select(const char *wanted)
+{
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
         if ((wanted == NULL || strcmp(wanted, sets[i].kernels->name) == 0) && sets[i].runs_here())
             return sets[i].kernels;

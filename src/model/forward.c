@@ -16,7 +16,8 @@ struct activations {
     size_t deep_stride;
 };
 
-static struct activations lay_out(const struct network *network, float *scratch) {
+static struct activations lay_out(const struct network *network, float *scratch)
+{
     const size_t stride = kernel_padded(network->width);
     const size_t deep_stride = kernel_padded(network->deep_widest);
     const size_t block = NETWORK_BLOCK_ROWS * stride;
@@ -29,14 +30,16 @@ static struct activations lay_out(const struct network *network, float *scratch)
                                 .deep_stride = deep_stride};
 }
 
-size_t network_scratch_floats(const struct network *network) {
+size_t network_scratch_floats(const struct network *network)
+{
     return NETWORK_BLOCK_ROWS *
            (3 * kernel_padded(network->width) + 2 * kernel_padded(network->deep_widest));
 }
 
 /* x0 of rows first .. first + n - 1. Returns n, or how many rows stand before a bad index. */
 static size_t gather(const struct network *network, size_t n_rows, size_t first, size_t n,
-                     const float *dense, const uint32_t *indices, const struct activations *block) {
+                     const float *dense, const uint32_t *indices, const struct activations *block)
+{
     for (size_t i = 0; i < network->n_dense; i++)
         for (size_t r = 0; r < n; r++)
             block->x0[r * block->stride + i] = dense[i * n_rows + first + r];
@@ -58,7 +61,8 @@ static size_t gather(const struct network *network, size_t n_rows, size_t first,
 }
 
 static void run_cross(const struct network *network, const struct kernels *kernels, size_t n,
-                      const struct activations *block) {
+                      const struct activations *block)
+{
     for (size_t r = 0; r < n; r++)
         memcpy(block->c + r * block->stride, block->x0 + r * block->stride,
                network->width * sizeof(float));
@@ -75,7 +79,8 @@ static void run_cross(const struct network *network, const struct kernels *kerne
 
 /* The deep network's result and its stride. */
 static const float *run_deep(const struct network *network, const struct kernels *kernels, size_t n,
-                             const struct activations *block, size_t *ret_stride) {
+                             const struct activations *block, size_t *ret_stride)
+{
     const float *input = block->x0;
     *ret_stride = block->stride;
     for (size_t l = 0; l < network->n_deep; l++) {
@@ -88,7 +93,8 @@ static const float *run_deep(const struct network *network, const struct kernels
 }
 
 size_t network_score(const struct network *network, const struct kernels *kernels, float *scratch,
-                     size_t n_rows, const float *dense, const uint32_t *indices, float *scores) {
+                     size_t n_rows, const float *dense, const uint32_t *indices, float *scores)
+{
     const struct activations block = lay_out(network, scratch);
     for (size_t first = 0; first < n_rows; first += NETWORK_BLOCK_ROWS) {
         const size_t left = n_rows - first;

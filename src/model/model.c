@@ -15,9 +15,9 @@ struct dcnv2_workspace {
     float *scratch;
 };
 
-__attribute__((format(printf, 4, 5))) static int fail(struct dcnv2_error *error,
-                                                      enum dcnv2_status status, const char *path,
-                                                      const char *format, ...) {
+__attribute__((format(printf, 4, 5))) static int
+fail(struct dcnv2_error *error, enum dcnv2_status status, const char *path, const char *format, ...)
+{
     error->status = status;
     int n = path ? snprintf(error->message, sizeof error->message, "%s: ", path) : 0;
     if (n < 0 || (size_t)n >= sizeof error->message)
@@ -42,11 +42,13 @@ struct loading {
     struct dcnv2_error *error;
 };
 
-static int fail_memory(struct loading *loading) {
+static int fail_memory(struct loading *loading)
+{
     return fail(loading->error, DCNV2_ERROR_MEMORY, NULL, "out of memory");
 }
 
-static int read_files(struct loading *loading) {
+static int read_files(struct loading *loading)
+{
     const struct dcnv2_source *source = loading->source;
     struct format_error error;
     if (file_read(source->model_path, &loading->model_bytes, &error) != 0)
@@ -65,14 +67,16 @@ static int read_files(struct loading *loading) {
 /* ---- which columns, in which order ---- */
 
 static const struct sklearn_encoder *find_encoder(const struct sklearn_file *sklearn,
-                                                  struct text column) {
+                                                  struct text column)
+{
     for (uint32_t i = 0; i < sklearn->n_encoders; i++)
         if (text_equal(sklearn->encoders[i].column, column))
             return &sklearn->encoders[i];
     return NULL;
 }
 
-static int choose_sparse(struct loading *loading) {
+static int choose_sparse(struct loading *loading)
+{
     const struct dcnv2_columns *wanted = &loading->source->sparse_columns;
     for (uint32_t i = 0; i < loading->n_sparse; i++) {
         loading->names[i] =
@@ -85,7 +89,8 @@ static int choose_sparse(struct loading *loading) {
     return DCNV2_OK;
 }
 
-static int choose_dense(struct loading *loading) {
+static int choose_dense(struct loading *loading)
+{
     const struct dcnv2_columns *wanted = &loading->source->dense_columns;
     const struct sklearn_file *sklearn = &loading->sklearn;
     const char *path = loading->source->encoder_path;
@@ -108,7 +113,8 @@ static int choose_dense(struct loading *loading) {
     return DCNV2_OK;
 }
 
-static int choose_columns(struct loading *loading) {
+static int choose_columns(struct loading *loading)
+{
     const struct dcnv2_source *source = loading->source;
     if (source->sparse_columns.n > UINT32_MAX / 4 || source->dense_columns.n > UINT32_MAX / 4)
         return fail(loading->error, DCNV2_ERROR_ARGUMENT, NULL, "too many columns");
@@ -130,7 +136,8 @@ static int choose_columns(struct loading *loading) {
 
 /* ---- the two halves of a model ---- */
 
-static int make_encoder(struct loading *loading, struct dcnv2_model *model) {
+static int make_encoder(struct loading *loading, struct dcnv2_model *model)
+{
     struct encoder *encoder = &model->encoder;
     const size_t n_dense = loading->n_dense;
     uint32_t twice;
@@ -156,7 +163,8 @@ static int make_encoder(struct loading *loading, struct dcnv2_model *model) {
     return DCNV2_OK;
 }
 
-static int make_network(struct loading *loading, struct dcnv2_model *model) {
+static int make_network(struct loading *loading, struct dcnv2_model *model)
+{
     uint32_t *sizes = arena_calloc(&loading->arena, (size_t)loading->n_sparse + 1, sizeof *sizes);
     if (sizes == NULL)
         return fail_memory(loading);
@@ -173,7 +181,8 @@ static int make_network(struct loading *loading, struct dcnv2_model *model) {
     return DCNV2_OK;
 }
 
-static int choose_kernels(struct loading *loading, struct dcnv2_model *model) {
+static int choose_kernels(struct loading *loading, struct dcnv2_model *model)
+{
     const char *wanted = getenv("DCNV2_CPU");
     model->kernels = kernels_select(wanted);
     if (model->kernels == NULL)
@@ -184,7 +193,8 @@ static int choose_kernels(struct loading *loading, struct dcnv2_model *model) {
     return DCNV2_OK;
 }
 
-static int load(struct loading *loading, struct dcnv2_model *model) {
+static int load(struct loading *loading, struct dcnv2_model *model)
+{
     int status = choose_kernels(loading, model);
     if (status == DCNV2_OK)
         status = read_files(loading);
@@ -196,7 +206,8 @@ static int load(struct loading *loading, struct dcnv2_model *model) {
 }
 
 int dcnv2_model_load(const struct dcnv2_source *source, dcnv2_model **ret_model,
-                     struct dcnv2_error *error) {
+                     struct dcnv2_error *error)
+{
     struct loading loading = {.source = source, .error = error};
     arena_init(&loading.arena, (size_t)NO_LIMIT);
     struct dcnv2_model *model = calloc(1, sizeof *model);
@@ -214,7 +225,8 @@ int dcnv2_model_load(const struct dcnv2_source *source, dcnv2_model **ret_model,
     return status;
 }
 
-void dcnv2_model_free(dcnv2_model *model) {
+void dcnv2_model_free(dcnv2_model *model)
+{
     if (model == NULL)
         return;
     if (model->encoder.vocabularies)
@@ -225,37 +237,45 @@ void dcnv2_model_free(dcnv2_model *model) {
     free(model);
 }
 
-size_t dcnv2_model_n_dense(const dcnv2_model *model) {
+size_t dcnv2_model_n_dense(const dcnv2_model *model)
+{
     return model->encoder.schema.n_dense;
 }
 
-size_t dcnv2_model_n_sparse(const dcnv2_model *model) {
+size_t dcnv2_model_n_sparse(const dcnv2_model *model)
+{
     return model->encoder.schema.n_sparse;
 }
 
-const char *dcnv2_model_sparse_name(const dcnv2_model *model, size_t i) {
+const char *dcnv2_model_sparse_name(const dcnv2_model *model, size_t i)
+{
     return model->encoder.schema.names[i].at;
 }
 
-const char *dcnv2_model_dense_name(const dcnv2_model *model, size_t i) {
+const char *dcnv2_model_dense_name(const dcnv2_model *model, size_t i)
+{
     return model->encoder.schema.names[model->encoder.schema.n_sparse + i].at;
 }
 
-uint32_t dcnv2_model_vocabulary_size(const dcnv2_model *model, size_t i) {
+uint32_t dcnv2_model_vocabulary_size(const dcnv2_model *model, size_t i)
+{
     return model->encoder.vocabularies[i].n;
 }
 
 uint32_t dcnv2_model_sparse_index(const dcnv2_model *model, size_t i, const char *text,
-                                  size_t length) {
+                                  size_t length)
+{
     return vocabulary_find(&model->encoder.vocabularies[i], text, length);
 }
 
-float dcnv2_model_dense_value(const dcnv2_model *model, size_t i, double value) {
+float dcnv2_model_dense_value(const dcnv2_model *model, size_t i, double value)
+{
     return encoder_scale(&model->encoder, (uint32_t)i, value);
 }
 
 int dcnv2_workspace_create(const dcnv2_model *model, dcnv2_workspace **ret_workspace,
-                           struct dcnv2_error *error) {
+                           struct dcnv2_error *error)
+{
     struct dcnv2_workspace *workspace = malloc(sizeof *workspace);
     const size_t n_bytes = network_scratch_floats(&model->network) * sizeof(float);
     float *scratch = aligned_alloc(KERNEL_ALIGNMENT, n_bytes);
@@ -270,7 +290,8 @@ int dcnv2_workspace_create(const dcnv2_model *model, dcnv2_workspace **ret_works
     return DCNV2_OK;
 }
 
-void dcnv2_workspace_free(dcnv2_workspace *workspace) {
+void dcnv2_workspace_free(dcnv2_workspace *workspace)
+{
     if (workspace)
         free(workspace->scratch);
     free(workspace);
@@ -278,7 +299,8 @@ void dcnv2_workspace_free(dcnv2_workspace *workspace) {
 
 int dcnv2_predict(const dcnv2_model *model, dcnv2_workspace *workspace, size_t n_rows,
                   const float *dense, const uint32_t *indices, float *scores,
-                  struct dcnv2_error *error) {
+                  struct dcnv2_error *error)
+{
     const size_t n = network_score(&model->network, model->kernels, workspace->scratch, n_rows,
                                    dense, indices, scores);
     if (n < n_rows)

@@ -22,7 +22,8 @@ struct loader {
 };
 
 __attribute__((format(printf, 2, 3))) static const struct tensor *find(struct loader *loader,
-                                                                       const char *format, ...) {
+                                                                       const char *format, ...)
+{
     char name[NAME_MAX_LENGTH];
     va_list arguments;
     va_start(arguments, format);
@@ -38,7 +39,8 @@ __attribute__((format(printf, 2, 3))) static const struct tensor *find(struct lo
 __attribute__((format(printf, 5, 6))) static int require(struct loader *loader,
                                                          const struct tensor **ret_tensor,
                                                          size_t rows, size_t columns,
-                                                         const char *format, ...) {
+                                                         const char *format, ...)
+{
     char name[NAME_MAX_LENGTH], expected[SHAPE_MAX_LENGTH], found[SHAPE_MAX_LENGTH];
     va_list arguments;
     va_start(arguments, format);
@@ -64,7 +66,8 @@ __attribute__((format(printf, 5, 6))) static int require(struct loader *loader,
 /* ---- first pass: find and check every tensor; second pass: copy into the block ---- */
 
 /* Room for `n` floats from the next aligned place; NULL while counting. */
-static float *reserve(struct loader *loader, size_t n) {
+static float *reserve(struct loader *loader, size_t n)
+{
     const size_t padded = kernel_padded(n);
     float *place = loader->at;
     loader->n_floats += padded;
@@ -73,7 +76,8 @@ static float *reserve(struct loader *loader, size_t n) {
     return place;
 }
 
-static int check_finite(struct loader *loader, const struct tensor *tensor, const float *values) {
+static int check_finite(struct loader *loader, const struct tensor *tensor, const float *values)
+{
     for (uint64_t i = 0; i < tensor->n_elements; i++)
         if (!isfinite(values[i]))
             return format_error_set(loader->error, FORMAT_NO_OFFSET,
@@ -82,8 +86,8 @@ static int check_finite(struct loader *loader, const struct tensor *tensor, cons
     return 0;
 }
 
-static int load_plain(struct loader *loader, const struct tensor *tensor,
-                      const float **ret_values) {
+static int load_plain(struct loader *loader, const struct tensor *tensor, const float **ret_values)
+{
     float *values = reserve(loader, tensor->n_elements);
     *ret_values = values;
     if (values == NULL)
@@ -94,7 +98,8 @@ static int load_plain(struct loader *loader, const struct tensor *tensor,
 
 /* weight [n_out, n_in] of PyTorch becomes [n_in, out_padded]. */
 static int load_linear(struct loader *loader, const struct tensor *weight,
-                       const struct tensor *bias, struct linear *linear) {
+                       const struct tensor *bias, struct linear *linear)
+{
     const size_t n_out = weight->sizes[0], n_in = weight->sizes[1];
     const size_t stride = kernel_padded(n_out);
     float *packed = reserve(loader, n_in * stride);
@@ -115,7 +120,8 @@ static int load_linear(struct loader *loader, const struct tensor *weight,
     return load_plain(loader, bias, &linear->bias);
 }
 
-static int load_embeddings(struct loader *loader, const struct network_inputs *inputs) {
+static int load_embeddings(struct loader *loader, const struct network_inputs *inputs)
+{
     struct network *network = loader->network;
     network->width = inputs->n_dense;
     for (size_t i = 0; i < inputs->n_sparse; i++) {
@@ -147,7 +153,8 @@ static int load_embeddings(struct loader *loader, const struct network_inputs *i
     return 0;
 }
 
-static int load_cross(struct loader *loader) {
+static int load_cross(struct loader *loader)
+{
     struct network *network = loader->network;
     const size_t width = network->width;
     for (size_t l = 0; l < network->n_cross; l++) {
@@ -167,7 +174,8 @@ static int load_cross(struct loader *loader) {
     return 0;
 }
 
-static int load_deep(struct loader *loader) {
+static int load_deep(struct loader *loader)
+{
     struct network *network = loader->network;
     size_t n_in = network->width;
     network->deep_widest = 0;
@@ -186,7 +194,8 @@ static int load_deep(struct loader *loader) {
     return 0;
 }
 
-static int load_output(struct loader *loader) {
+static int load_output(struct loader *loader)
+{
     struct network *network = loader->network;
     const struct tensor *weight = find(loader, "output.weight"), *bias;
     /* torch.nn.Sequential without layers passes x0 on. */
@@ -207,7 +216,8 @@ static int load_output(struct loader *loader) {
     return 0;
 }
 
-static int load_all(struct loader *loader, const struct network_inputs *inputs) {
+static int load_all(struct loader *loader, const struct network_inputs *inputs)
+{
     return load_embeddings(loader, inputs) || load_cross(loader) || load_deep(loader) ||
                    load_output(loader)
                ? -1
@@ -215,7 +225,8 @@ static int load_all(struct loader *loader, const struct network_inputs *inputs) 
 }
 
 /* How many layers there are and of which kind, from the names alone. */
-static int count_layers(struct loader *loader, const struct network_inputs *inputs) {
+static int count_layers(struct loader *loader, const struct network_inputs *inputs)
+{
     struct network *network = loader->network;
     while (find(loader, "cross_layers.%zu.0.weight", network->n_cross) ||
            find(loader, "cross_layers.%zu.weight", network->n_cross))
@@ -236,7 +247,8 @@ static int count_layers(struct loader *loader, const struct network_inputs *inpu
     return 0;
 }
 
-static int check_all_used(struct loader *loader) {
+static int check_all_used(struct loader *loader)
+{
     for (size_t i = 0; i < loader->file->n_tensors; i++) {
         if (loader->used[i])
             continue;
@@ -253,7 +265,8 @@ static int check_all_used(struct loader *loader) {
 }
 
 int network_load(struct network *network, struct arena *arena, const struct torch_file *file,
-                 const struct network_inputs *inputs, struct format_error *error) {
+                 const struct network_inputs *inputs, struct format_error *error)
+{
     *network = (struct network){0};
     struct loader loader = {.file = file, .network = network, .arena = arena, .error = error};
     loader.used = arena_calloc(arena, file->n_tensors + 1, sizeof *loader.used);
@@ -275,7 +288,8 @@ int network_load(struct network *network, struct arena *arena, const struct torc
     return 0;
 }
 
-void network_free(struct network *network) {
+void network_free(struct network *network)
+{
     free(network->weights);
     network->weights = NULL;
 }

@@ -19,14 +19,16 @@ static const struct {
                  [DATATYPE_FP32] = {"FP32", 4},     [DATATYPE_FP64] = {"FP64", 8},
                  [DATATYPE_BYTES] = {"BYTES", 0}};
 
-enum datatype datatype_find(struct text name) {
+enum datatype datatype_find(struct text name)
+{
     for (int i = 0; i < DATATYPE_UNKNOWN; i++)
         if (text_is(name, datatypes[i].name))
             return (enum datatype)i;
     return DATATYPE_UNKNOWN;
 }
 
-static char *write_signed(char *at, int64_t value) {
+static char *write_signed(char *at, int64_t value)
+{
     if (value >= 0)
         return write_unsigned(at, (uint64_t)value);
     *at++ = '-';
@@ -34,7 +36,8 @@ static char *write_signed(char *at, int64_t value) {
 }
 
 /* One element at `at`, unaligned. `digits`: INTEGER_TEXT_MAX bytes that outlive the cell. */
-static struct cell number_cell(enum datatype datatype, const char *at, char *digits) {
+static struct cell number_cell(enum datatype datatype, const char *at, char *digits)
+{
     uint64_t bits = 0;
     memcpy(&bits, at, datatypes[datatype].size);
     const unsigned unused = 64 - 8 * datatypes[datatype].size;
@@ -66,7 +69,8 @@ static struct cell number_cell(enum datatype datatype, const char *at, char *dig
 }
 
 static int read_numbers(enum datatype datatype, struct text data, uint64_t n, struct frame *frame,
-                        uint32_t c, struct request_error *error) {
+                        uint32_t c, struct request_error *error)
+{
     const unsigned size = datatypes[datatype].size;
     const struct text name = frame->schema->names[c];
     if (n > UINT32_MAX || data.length != n * size)
@@ -89,7 +93,8 @@ static int read_numbers(enum datatype datatype, struct text data, uint64_t n, st
 }
 
 static int read_bytes(struct text data, uint64_t n, struct frame *frame, uint32_t c,
-                      struct request_error *error) {
+                      struct request_error *error)
+{
     const struct text name = frame->schema->names[c];
     const char *at = data.at, *end = data.at + data.length;
     for (uint64_t i = 0; i < n; i++) {
@@ -123,7 +128,8 @@ static int read_bytes(struct text data, uint64_t n, struct frame *frame, uint32_
 }
 
 int datatype_read_binary(enum datatype datatype, struct text data, uint64_t n, struct frame *frame,
-                         uint32_t c, struct request_error *error) {
+                         uint32_t c, struct request_error *error)
+{
     if (datatype == DATATYPE_BYTES)
         return read_bytes(data, n, frame, c, error);
     return read_numbers(datatype, data, n, frame, c, error);

@@ -7,10 +7,12 @@
 #include "number.h"
 
 static const char expected_value[] = "unexpected character, expected a JSON value";
+const char json_out_of_memory[] = "out of memory";
 static const char end_of_data[] = "unexpected end of data";
 
 /* Keeps the first error. Returns false, so that a caller can return it. */
-static bool fail(struct json_reader *r, const char *at, const char *reason) {
+static bool fail(struct json_reader *r, const char *at, const char *reason)
+{
     if (r->reason == NULL) {
         r->reason = reason;
         r->error_at = at;
@@ -18,7 +20,8 @@ static bool fail(struct json_reader *r, const char *at, const char *reason) {
     return false;
 }
 
-void json_init(struct json_reader *reader, const char *text, size_t length, struct arena *arena) {
+void json_init(struct json_reader *reader, const char *text, size_t length, struct arena *arena)
+{
     *reader = (struct json_reader){.start = text, .at = text, .end = text + length, .arena = arena};
     if (length == 0)
         fail(reader, text, "input is a zero-length, empty document");
@@ -26,12 +29,14 @@ void json_init(struct json_reader *reader, const char *text, size_t length, stru
         fail(reader, text, "UTF-8 byte order mark (BOM) is not supported");
 }
 
-static void skip_space(struct json_reader *r) {
+static void skip_space(struct json_reader *r)
+{
     while (r->at < r->end && (*r->at == ' ' || *r->at == '\n' || *r->at == '\t' || *r->at == '\r'))
         r->at++;
 }
 
-enum json_kind json_peek(struct json_reader *r) {
+enum json_kind json_peek(struct json_reader *r)
+{
     if (r->reason)
         return JSON_INVALID;
     skip_space(r);
@@ -60,7 +65,8 @@ enum json_kind json_peek(struct json_reader *r) {
     }
 }
 
-bool json_enter(struct json_reader *r) {
+bool json_enter(struct json_reader *r)
+{
     if (r->reason)
         return false;
     if (r->depth == JSON_MAX_DEPTH)
@@ -71,7 +77,8 @@ bool json_enter(struct json_reader *r) {
 }
 
 /* Between two members: true when another follows, with the reader at its first byte. */
-static bool next_member(struct json_reader *r, bool *first, char close) {
+static bool next_member(struct json_reader *r, bool *first, char close)
+{
     if (r->reason)
         return false;
     skip_space(r);
@@ -97,11 +104,13 @@ static bool next_member(struct json_reader *r, bool *first, char close) {
     return true;
 }
 
-bool json_next_element(struct json_reader *r, bool *first) {
+bool json_next_element(struct json_reader *r, bool *first)
+{
     return next_member(r, first, ']');
 }
 
-static bool skip_colon(struct json_reader *r) {
+static bool skip_colon(struct json_reader *r)
+{
     skip_space(r);
     if (r->at == r->end)
         return fail(r, r->at, end_of_data);
@@ -112,7 +121,8 @@ static bool skip_colon(struct json_reader *r) {
 }
 
 /* At the first byte of a key: whether it is one. */
-static bool at_key(struct json_reader *r) {
+static bool at_key(struct json_reader *r)
+{
     if (r->at == r->end)
         return fail(r, r->at, end_of_data);
     if (*r->at != '"')
@@ -120,14 +130,16 @@ static bool at_key(struct json_reader *r) {
     return true;
 }
 
-bool json_next_key(struct json_reader *r, bool *first, struct text *ret_key) {
+bool json_next_key(struct json_reader *r, bool *first, struct text *ret_key)
+{
     return next_member(r, first, '}') && at_key(r) && json_string(r, ret_key) && skip_colon(r);
 }
 
 /* ---- strings ---- */
 
 /* The value of four hexadecimal digits, or -1. */
-static int hex4(const char *at, const char *end) {
+static int hex4(const char *at, const char *end)
+{
     if (end - at < 4)
         return -1;
     int value = 0;
@@ -146,7 +158,8 @@ static int hex4(const char *at, const char *end) {
 }
 
 /* r->at is behind "\u". Reads the digits, and a second escape where the first is half a pair. */
-static bool unicode_escape(struct json_reader *r, uint32_t *ret_code_point) {
+static bool unicode_escape(struct json_reader *r, uint32_t *ret_code_point)
+{
     const char *escape = r->at - 2;
     const int first = hex4(r->at, r->end);
     if (first < 0)
@@ -169,7 +182,8 @@ static bool unicode_escape(struct json_reader *r, uint32_t *ret_code_point) {
 }
 
 /* r->at is behind the backslash. *out: NULL only to check. */
-static bool escape(struct json_reader *r, char **out) {
+static bool escape(struct json_reader *r, char **out)
+{
     if (r->at == r->end)
         return fail(r, r->at, end_of_data);
     uint32_t c;
@@ -211,7 +225,8 @@ static bool escape(struct json_reader *r, char **out) {
 }
 
 /* Bytes of a string that stand for themselves and need no look: 0x20..0x7F but '"' and '\\'. */
-static const char *skip_plain(const char *at, const char *end) {
+static const char *skip_plain(const char *at, const char *end)
+{
     while (end - at >= 8) {
         uint64_t word;
         memcpy(&word, at, 8);
@@ -230,7 +245,8 @@ static const char *skip_plain(const char *at, const char *end) {
 }
 
 /* Reads to the closing quote, checking; copies to *out where that is not NULL. */
-static bool string_body(struct json_reader *r, char **out) {
+static bool string_body(struct json_reader *r, char **out)
+{
     for (;;) {
         const char *run = r->at;
         r->at = skip_plain(r->at, r->end);
@@ -262,7 +278,8 @@ static bool string_body(struct json_reader *r, char **out) {
     }
 }
 
-bool json_string(struct json_reader *r, struct text *ret_string) {
+bool json_string(struct json_reader *r, struct text *ret_string)
+{
     if (r->reason)
         return false;
     const char *start = ++r->at;
@@ -284,7 +301,7 @@ bool json_string(struct json_reader *r, struct text *ret_string) {
     }
     char *copy = arena_alloc(r->arena, length);
     if (copy == NULL)
-        return fail(r, start, "out of memory");
+        return fail(r, start, json_out_of_memory);
     char *out = copy;
     r->at = start;
     if (!string_body(r, &out))
@@ -295,11 +312,13 @@ bool json_string(struct json_reader *r, struct text *ret_string) {
 
 /* ---- numbers and literals ---- */
 
-static bool is_digit_at(const struct json_reader *r) {
+static bool is_digit_at(const struct json_reader *r)
+{
     return r->at < r->end && *r->at >= '0' && *r->at <= '9';
 }
 
-static bool digits(struct json_reader *r) {
+static bool digits(struct json_reader *r)
+{
     if (!is_digit_at(r))
         return fail(r, r->at, r->at == r->end ? end_of_data : "invalid number");
     while (is_digit_at(r))
@@ -307,7 +326,8 @@ static bool digits(struct json_reader *r) {
     return true;
 }
 
-bool json_number(struct json_reader *r, struct json_number *ret_number) {
+bool json_number(struct json_reader *r, struct json_number *ret_number)
+{
     if (r->reason)
         return false;
     const char *start = r->at;
@@ -343,7 +363,8 @@ bool json_number(struct json_reader *r, struct json_number *ret_number) {
     return true;
 }
 
-bool json_literal(struct json_reader *r, enum json_kind kind) {
+bool json_literal(struct json_reader *r, enum json_kind kind)
+{
     if (r->reason)
         return false;
     const struct text word = text_of(kind == JSON_TRUE    ? "true"
@@ -361,7 +382,8 @@ bool json_literal(struct json_reader *r, enum json_kind kind) {
 
 /* ---- whole values ---- */
 
-static bool skip_scalar(struct json_reader *r, enum json_kind kind) {
+static bool skip_scalar(struct json_reader *r, enum json_kind kind)
+{
     struct json_number number;
     char *nowhere = NULL;
     switch (kind) {
@@ -379,7 +401,8 @@ static bool skip_scalar(struct json_reader *r, enum json_kind kind) {
     }
 }
 
-bool json_skip(struct json_reader *r) {
+bool json_skip(struct json_reader *r)
+{
     /* One bit a level that was entered here: set for an object. */
     uint64_t is_object[JSON_MAX_DEPTH / 64];
     unsigned level = 0;
@@ -417,7 +440,8 @@ bool json_skip(struct json_reader *r) {
     return r->reason == NULL;
 }
 
-bool json_end(struct json_reader *r) {
+bool json_end(struct json_reader *r)
+{
     if (r->reason)
         return false;
     skip_space(r);
@@ -426,7 +450,8 @@ bool json_end(struct json_reader *r) {
     return true;
 }
 
-bool json_cell(struct json_reader *r, enum json_kind kind, struct cell *ret_cell) {
+bool json_cell(struct json_reader *r, enum json_kind kind, struct cell *ret_cell)
+{
     struct text text;
     struct json_number number;
     switch (kind) {
@@ -460,7 +485,8 @@ bool json_cell(struct json_reader *r, enum json_kind kind, struct cell *ret_cell
     }
 }
 
-void json_describe_error(const struct json_reader *r, char *out, size_t size) {
+void json_describe_error(const struct json_reader *r, char *out, size_t size)
+{
     size_t line = 1, column = 1, character = 0;
     for (const char *at = r->start; at < r->error_at; at++) {
         if (((unsigned char)*at & 0xC0) == 0x80)

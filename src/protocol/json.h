@@ -49,6 +49,9 @@ struct json_number {
     double value;     /* finite */
 };
 
+/* `reason` when the arena is full: not the text's fault. */
+extern const char json_out_of_memory[];
+
 void json_init(struct json_reader *reader, const char *text, size_t length, struct arena *arena);
 
 /* What the value that comes next is. Passes over white space only. */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocol/json_writer.h"
 
-char *write_raw(char *at, const char *nul_terminated) {
+char *write_raw(char *at, const char *nul_terminated)
+{
     const size_t length = strlen(nul_terminated);
     memcpy(at, nul_terminated, length);
     return at + length;
 }
 
-char *write_unsigned(char *at, unsigned long long value) {
+char *write_unsigned(char *at, unsigned long long value)
+{
     char reversed[20];
     int n = 0;
     do
@@ -18,7 +20,8 @@ char *write_unsigned(char *at, unsigned long long value) {
     return at;
 }
 
-char *write_json_string(char *at, struct text text) {
+char *write_json_string(char *at, struct text text)
+{
     static const char hex[] = "0123456789abcdef";
     *at++ = '"';
     for (size_t i = 0; i < text.length; i++) {
@@ -38,7 +41,8 @@ char *write_json_string(char *at, struct text text) {
     return at;
 }
 
-size_t write_json_error(char *out, const char *message) {
+size_t write_json_error(char *out, const char *message)
+{
     char *at = write_raw(out, "{\"error\":");
     at = write_json_string(at, text_of(message));
     *at++ = '}';

@@ -6,7 +6,8 @@
 #include "text.h"
 
 /* Bytes that write_json_string() can take for a text of that length. */
-static inline size_t json_string_max(size_t length) {
+static inline size_t json_string_max(size_t length)
+{
     return 2 + 6 * length;
 }
 

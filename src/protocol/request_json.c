@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocol/request_json.h"
 
-const char *request_json_kind_name(enum json_kind kind) {
+const char *request_json_kind_name(enum json_kind kind)
+{
     static const char *const names[] = {
         [JSON_INVALID] = "not JSON", [JSON_OBJECT] = "an object", [JSON_ARRAY] = "a list",
         [JSON_STRING] = "a string",  [JSON_NUMBER] = "a number",  [JSON_TRUE] = "true",
@@ -9,13 +10,17 @@ const char *request_json_kind_name(enum json_kind kind) {
     return names[kind];
 }
 
-int request_json_syntax_error(const struct json_reader *json, struct request_error *error) {
+int request_json_syntax_error(const struct json_reader *json, struct request_error *error)
+{
+    if (json->reason == json_out_of_memory)
+        return request_error_out_of_memory(error);
     char description[160];
     json_describe_error(json, description, sizeof description);
     return request_error_set(error, 400, "Unrecognized request format: %s", description);
 }
 
-int request_json_enter_object(struct json_reader *json, struct request_error *error) {
+int request_json_enter_object(struct json_reader *json, struct request_error *error)
+{
     const enum json_kind kind = json_peek(json);
     if (kind == JSON_OBJECT)
         return json_enter(json) ? 0 : -1;
@@ -26,7 +31,8 @@ int request_json_enter_object(struct json_reader *json, struct request_error *er
 }
 
 int request_json_cell(struct json_reader *json, struct frame *frame, uint32_t c, uint32_t row,
-                      struct request_error *error) {
+                      struct request_error *error)
+{
     struct cell cell;
     const enum json_kind kind = json_peek(json);
     if (json_cell(json, kind, &cell))
@@ -38,7 +44,8 @@ int request_json_cell(struct json_reader *json, struct frame *frame, uint32_t c,
                              request_json_kind_name(kind));
 }
 
-int request_json_require_rows(const struct frame *frame, struct request_error *error) {
+int request_json_require_rows(const struct frame *frame, struct request_error *error)
+{
     if (frame->n_rows == 0)
         return request_error_set(error, 400, "The request has no rows.");
     return 0;

@@ -12,21 +12,25 @@ struct v1_reader {
     struct json_reader *json;
     struct frame *frame;
     struct request_error *error;
-    uint8_t *given; /* enum given, [n_columns] */
+    uint8_t *given;  /* enum given, [n_columns] */
+    uint32_t n_rows; /* of the instances that are whole */
     uint32_t n_instances;
 };
 
-static uint32_t n_columns(const struct frame *frame) {
+static uint32_t n_columns(const struct frame *frame)
+{
     return frame->schema->n_sparse + frame->schema->n_dense;
 }
 
-static int read_cell(struct v1_reader *v1, uint32_t c) {
+static int read_cell(struct v1_reader *v1, uint32_t c)
+{
     const struct column *column = &v1->frame->columns[c];
     return request_json_cell(v1->json, v1->frame, c, column->n + 1, v1->error);
 }
 
-static int read_column(struct v1_reader *v1, uint32_t c) {
-    frame_truncate(v1->frame, c, v1->frame->n_rows); /* of equal keys the last one counts */
+static int read_column(struct v1_reader *v1, uint32_t c)
+{
+    frame_truncate(v1->frame, c, v1->n_rows); /* of equal keys the last one counts */
     if (json_peek(v1->json) != JSON_ARRAY) {
         v1->given[c] = GIVEN_SCALAR;
         return read_cell(v1, c);
@@ -42,10 +46,11 @@ static int read_column(struct v1_reader *v1, uint32_t c) {
 }
 
 /* Every column present and of one length; scalars are repeated to it. */
-static int finish_instance(struct v1_reader *v1) {
+static int finish_instance(struct v1_reader *v1)
+{
     struct frame *frame = v1->frame;
     const struct text *names = frame->schema->names;
-    const uint32_t base = frame->n_rows;
+    const uint32_t base = v1->n_rows;
     uint32_t longest = SCHEMA_NOT_FOUND; /* the first column that is a list */
     for (uint32_t c = 0; c < n_columns(frame); c++) {
         if (v1->given[c] == GIVEN_NOT)
@@ -72,10 +77,12 @@ static int finish_instance(struct v1_reader *v1) {
             if (frame_append(frame, c, cell, v1->error) != 0)
                 return -1;
     }
-    return frame_end_segment(frame, n_rows, v1->error);
+    v1->n_rows = n_rows;
+    return 0;
 }
 
-static int read_instance(struct v1_reader *v1) {
+static int read_instance(struct v1_reader *v1)
+{
     v1->n_instances++;
     memset(v1->given, GIVEN_NOT, n_columns(v1->frame));
     if (!json_enter(v1->json))
@@ -97,7 +104,8 @@ static int read_instance(struct v1_reader *v1) {
 }
 
 /* An array of instances; one of them may itself be an array of instances. */
-static int read_instances(struct v1_reader *v1, const char *key, bool nested) {
+static int read_instances(struct v1_reader *v1, const char *key, bool nested)
+{
     if (json_peek(v1->json) != JSON_ARRAY)
         return request_error_set(v1->error, 400, "Expected \"%s\" to be a list", key);
     if (!json_enter(v1->json))
@@ -114,13 +122,15 @@ static int read_instances(struct v1_reader *v1, const char *key, bool nested) {
             status = request_error_set(v1->error, 400,
                                        "Instance %u is %s; expected an object of columns.",
                                        v1->n_instances + 1, request_json_kind_name(kind));
-        if (status != 0)
+        /* pandas makes one DataFrame of an object, and of a list of them. */
+        if (status != 0 || (!nested && frame_end_segment(v1->frame, v1->n_rows, v1->error) != 0))
             return -1;
     }
     return v1->json->reason ? -1 : 0;
 }
 
-int v1_parse(struct frame *frame, struct text body, struct request_error *error) {
+int v1_parse(struct frame *frame, struct text body, struct request_error *error)
+{
     struct json_reader json;
     json_init(&json, body.at, body.length, frame->arena);
     struct v1_reader v1 = {.json = &json, .frame = frame};
@@ -148,7 +158,7 @@ int v1_parse(struct frame *frame, struct text body, struct request_error *error)
         }
         found = which == INPUTS ? INPUTS : INSTANCES;
         frame_clear(frame);
-        v1.n_instances = 0;
+        v1.n_instances = v1.n_rows = 0;
         const struct json_reader before = json;
         status = read_instances(&v1, which == INPUTS ? "inputs" : "instances", false);
         if (status != 0 && json.reason == NULL) {
@@ -168,7 +178,8 @@ int v1_parse(struct frame *frame, struct text body, struct request_error *error)
     return request_json_require_rows(frame, error);
 }
 
-struct text v1_render(struct arena *arena, const float *scores, uint32_t n_rows) {
+struct text v1_render(struct arena *arena, const float *scores, uint32_t n_rows)
+{
     static const char head[] = "{\"predictions\":[";
     char *body = arena_alloc(arena, sizeof head + n_rows * (size_t)(NUMBER_FLOAT_MAX + 3) + 2);
     if (body == NULL)

@@ -26,6 +26,7 @@ struct tensor_members {
     bool has_name, has_datatype, has_shape, has_data, has_binary;
     uint64_t n_elements; /* product of the shape */
     unsigned n_dims;
+    uint64_t last_dim;
     uint64_t binary_size;
     struct json_reader data; /* stands before the value of "data" */
     /* Data is read on the way where the name came first; and again if a later key changes it. */
@@ -33,11 +34,13 @@ struct tensor_members {
     bool nested;
 };
 
-static int wrong(struct v2_reader *v2, const char *what) {
+static int wrong(struct v2_reader *v2, const char *what)
+{
     return request_error_set(v2->error, 400, "Input %u: %s.", v2->n_inputs, what);
 }
 
-static int read_text(struct v2_reader *v2, const char *what, struct text *ret_text, bool *ret_has) {
+static int read_text(struct v2_reader *v2, const char *what, struct text *ret_text, bool *ret_has)
+{
     if (json_peek(v2->json) != JSON_STRING)
         return wrong(v2, what);
     *ret_has = true;
@@ -45,7 +48,8 @@ static int read_text(struct v2_reader *v2, const char *what, struct text *ret_te
 }
 
 /* A JSON integer from 0 to 2^63 - 1. */
-static bool read_size(struct json_reader *json, uint64_t *ret_size) {
+static bool read_size(struct json_reader *json, uint64_t *ret_size)
+{
     struct json_number number;
     if (json_peek(json) != JSON_NUMBER || !json_number(json, &number) || !number.is_integer)
         return false;
@@ -60,7 +64,8 @@ static bool read_size(struct json_reader *json, uint64_t *ret_size) {
     return true;
 }
 
-static int read_shape(struct v2_reader *v2, struct tensor_members *tensor) {
+static int read_shape(struct v2_reader *v2, struct tensor_members *tensor)
+{
     if (json_peek(v2->json) != JSON_ARRAY)
         return wrong(v2, "\"shape\" must be a list of positive integers");
     if (!json_enter(v2->json))
@@ -75,6 +80,7 @@ static int read_shape(struct v2_reader *v2, struct tensor_members *tensor) {
             return wrong(v2, "\"shape\" must be a list of positive integers");
         if (++tensor->n_dims > SHAPE_MAX_DIMS)
             return wrong(v2, "\"shape\" has more than 8 dimensions");
+        tensor->last_dim = size;
         if (__builtin_mul_overflow(tensor->n_elements, size, &tensor->n_elements))
             return wrong(v2, "\"shape\" overflows");
     }
@@ -84,7 +90,8 @@ static int read_shape(struct v2_reader *v2, struct tensor_members *tensor) {
 }
 
 /* {"binary_data_size": N, ..} or null; other parameters are the client's own. */
-static int read_parameters(struct v2_reader *v2, struct tensor_members *tensor) {
+static int read_parameters(struct v2_reader *v2, struct tensor_members *tensor)
+{
     const enum json_kind kind = json_peek(v2->json);
     tensor->has_binary = false;
     if (kind == JSON_NULL)
@@ -109,7 +116,8 @@ static int read_parameters(struct v2_reader *v2, struct tensor_members *tensor) 
 
 /* One value, or in a shape of [N, 1] one value in a list of its own. */
 static int read_element(struct v2_reader *v2, struct json_reader *json, uint32_t c,
-                        struct tensor_members *tensor) {
+                        struct tensor_members *tensor)
+{
     const uint32_t row = v2->frame->columns[c].n + 1;
     if (json_peek(json) != JSON_ARRAY)
         return request_json_cell(json, v2->frame, c, row, v2->error);
@@ -132,8 +140,8 @@ static int read_element(struct v2_reader *v2, struct json_reader *json, uint32_t
 
 /* Reads "data" at `json` into the column of that name; a column that the model lacks is passed
  * over. */
-static int read_data(struct v2_reader *v2, struct json_reader *json,
-                     struct tensor_members *tensor) {
+static int read_data(struct v2_reader *v2, struct json_reader *json, struct tensor_members *tensor)
+{
     tensor->read_as = tensor->name.at;
     tensor->nested = false;
     const uint32_t c = schema_find(v2->frame->schema, tensor->name, v2->n_inputs - 1);
@@ -154,7 +162,8 @@ static int read_data(struct v2_reader *v2, struct json_reader *json,
     return json->reason ? -1 : 0;
 }
 
-static int read_member(struct v2_reader *v2, struct text key, struct tensor_members *tensor) {
+static int read_member(struct v2_reader *v2, struct text key, struct tensor_members *tensor)
+{
     if (text_is(key, "name"))
         return read_text(v2, "\"name\" must be a string", &tensor->name, &tensor->has_name);
     if (text_is(key, "datatype"))
@@ -174,13 +183,15 @@ static int read_member(struct v2_reader *v2, struct text key, struct tensor_memb
     return json_skip(v2->json) ? 0 : -1;
 }
 
-static int check_count(struct v2_reader *v2, const struct tensor_members *tensor, uint32_t n) {
-    if (tensor->n_elements == n && !(tensor->nested && tensor->n_dims != 2))
+static int check_count(struct v2_reader *v2, const struct tensor_members *tensor, uint32_t n)
+{
+    if (tensor->n_elements == n &&
+        !(tensor->nested && (tensor->n_dims != 2 || tensor->last_dim != 1)))
         return 0;
     if (tensor->n_elements == n)
-        return request_error_set(
-            v2->error, 400, "Input \"%.*s\": nested \"data\" needs a \"shape\" of two dimensions.",
-            TEXT_SHOWN(tensor->name));
+        return request_error_set(v2->error, 400,
+                                 "Input \"%.*s\": nested \"data\" needs a \"shape\" of [N, 1].",
+                                 TEXT_SHOWN(tensor->name));
     return request_error_set(v2->error, 400,
                              "Input \"%.*s\": \"shape\" has room for %" PRIu64
                              " values, \"data\" has %u.",
@@ -189,7 +200,8 @@ static int check_count(struct v2_reader *v2, const struct tensor_members *tensor
 
 /* The bytes behind the JSON that belong to this tensor. */
 static int take_binary(struct v2_reader *v2, const struct tensor_members *tensor,
-                       struct text *ret_data) {
+                       struct text *ret_data)
+{
     const size_t left = v2->binary.length - v2->binary_used;
     if (tensor->binary_size > left)
         return request_error_set(v2->error, 400,
@@ -201,7 +213,8 @@ static int take_binary(struct v2_reader *v2, const struct tensor_members *tensor
     return 0;
 }
 
-static int finish_tensor(struct v2_reader *v2, struct tensor_members *tensor) {
+static int finish_tensor(struct v2_reader *v2, struct tensor_members *tensor)
+{
     if (!tensor->has_name)
         return wrong(v2, "\"name\" is missing");
     if (!tensor->has_datatype || !tensor->has_shape || !(tensor->has_data || tensor->has_binary))
@@ -221,8 +234,13 @@ static int finish_tensor(struct v2_reader *v2, struct tensor_members *tensor) {
                                  TEXT_SHOWN(tensor->name));
     struct text binary = {NULL, 0};
     if (tensor->has_data) {
-        if (tensor->read_as != tensor->name.at && read_data(v2, &tensor->data, tensor) != 0)
+        if (tensor->read_as != tensor->name.at && read_data(v2, &tensor->data, tensor) != 0) {
+            if (tensor->data.reason) { /* it was JSON before: the arena is full */
+                v2->json->reason = tensor->data.reason;
+                v2->json->error_at = tensor->data.error_at;
+            }
             return -1;
+        }
     } else if (take_binary(v2, tensor, &binary) != 0) {
         return -1;
     }
@@ -239,7 +257,8 @@ static int finish_tensor(struct v2_reader *v2, struct tensor_members *tensor) {
     return datatype_read_binary(datatype, binary, tensor->n_elements, v2->frame, c, v2->error);
 }
 
-static int read_tensor(struct v2_reader *v2) {
+static int read_tensor(struct v2_reader *v2)
+{
     v2->n_inputs++;
     if (json_peek(v2->json) != JSON_OBJECT)
         return wrong(v2, "a tensor must be an object");
@@ -254,12 +273,14 @@ static int read_tensor(struct v2_reader *v2) {
     return v2->json->reason ? -1 : finish_tensor(v2, &tensor);
 }
 
-static uint32_t n_columns(const struct frame *frame) {
+static uint32_t n_columns(const struct frame *frame)
+{
     return frame->schema->n_sparse + frame->schema->n_dense;
 }
 
 /* Every column given and of one length. */
-static int finish_inputs(struct v2_reader *v2) {
+static int finish_inputs(struct v2_reader *v2)
+{
     struct frame *frame = v2->frame;
     const struct text *names = frame->schema->names;
     for (uint32_t c = 0; c < n_columns(frame); c++) {
@@ -278,7 +299,8 @@ static int finish_inputs(struct v2_reader *v2) {
     return frame_end_segment(frame, frame->columns[0].n, v2->error);
 }
 
-static int read_inputs(struct v2_reader *v2) {
+static int read_inputs(struct v2_reader *v2)
+{
     frame_clear(v2->frame);
     memset(v2->seen, 0, n_columns(v2->frame));
     v2->n_inputs = 0;
@@ -299,7 +321,8 @@ enum flag { FLAG_UNSET, FLAG_FALSE, FLAG_TRUE };
 
 /* Finds the boolean `name` in an object of parameters, or null. */
 static int read_flag(struct json_reader *json, const char *name, enum flag *ret_flag,
-                     struct request_error *error) {
+                     struct request_error *error)
+{
     const enum json_kind kind = json_peek(json);
     *ret_flag = FLAG_UNSET;
     if (kind == JSON_NULL)
@@ -325,7 +348,8 @@ static int read_flag(struct json_reader *json, const char *name, enum flag *ret_
 }
 
 static int read_output(struct json_reader *json, const char *model_name, enum flag *ret_binary,
-                       struct request_error *error) {
+                       struct request_error *error)
+{
     if (json_peek(json) != JSON_OBJECT)
         return request_error_set(error, 400, "Expected \"outputs\" to be a list of objects.");
     if (!json_enter(json))
@@ -354,7 +378,8 @@ static int read_output(struct json_reader *json, const char *model_name, enum fl
 
 /* A list of outputs, or null for all. There is one output: what is said last counts. */
 static int read_outputs(struct json_reader *json, const char *model_name, enum flag *ret_binary,
-                        struct request_error *error) {
+                        struct request_error *error)
+{
     const enum json_kind kind = json_peek(json);
     *ret_binary = FLAG_UNSET;
     if (kind == JSON_NULL)
@@ -370,7 +395,8 @@ static int read_outputs(struct json_reader *json, const char *model_name, enum f
     return json->reason ? -1 : 0;
 }
 
-static int read_id(struct json_reader *json, struct text *ret_id, struct request_error *error) {
+static int read_id(struct json_reader *json, struct text *ret_id, struct request_error *error)
+{
     const enum json_kind kind = json_peek(json);
     *ret_id = (struct text){NULL, 0};
     if (kind == JSON_STRING)
@@ -394,7 +420,8 @@ struct request_members {
 };
 
 static void read_request_member(struct v2_reader *v2, struct text key, const char *model_name,
-                                struct request_members *request) {
+                                struct request_members *request)
+{
     static const char *const names[N_MEMBERS] = {"inputs", "id", "parameters", "outputs"};
     struct json_reader *json = v2->json;
     const struct json_reader before = *json;
@@ -430,7 +457,8 @@ static void read_request_member(struct v2_reader *v2, struct text key, const cha
 }
 
 int v2_parse(struct frame *frame, struct text body, size_t json_length, const char *model_name,
-             struct v2_options *ret_options, struct request_error *error) {
+             struct v2_options *ret_options, struct request_error *error)
+{
     struct json_reader json;
     json_init(&json, body.at, json_length, frame->arena);
     struct v2_reader v2 = {.json = &json,

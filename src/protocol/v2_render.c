@@ -12,7 +12,8 @@ enum {
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "binary tensors are little-endian");
 
 /* RFC 4122 section 4.4: version 4, variant 10. */
-static void print_uuid(const unsigned char random[16], char out[UUID_LENGTH]) {
+static void print_uuid(const unsigned char random[16], char out[UUID_LENGTH])
+{
     static const char hex[] = "0123456789abcdef";
     char *at = out;
     for (int i = 0; i < 16; i++) {
@@ -29,14 +30,16 @@ static void print_uuid(const unsigned char random[16], char out[UUID_LENGTH]) {
 }
 
 /* "name":"output-0","shape":[N,1],"datatype":"FP32","parameters": */
-static char *write_output_head(char *at, uint32_t n_rows) {
+static char *write_output_head(char *at, uint32_t n_rows)
+{
     at = write_raw(at, "\"outputs\":[{\"name\":\"" V2_OUTPUT_NAME "\",\"shape\":[");
     at = write_unsigned(at, n_rows);
     return write_raw(at, ",1],\"datatype\":\"FP32\",\"parameters\":");
 }
 
 static char *write_json_reply(char *at, struct text name, struct text id, const float *scores,
-                              uint32_t n_rows) {
+                              uint32_t n_rows)
+{
     at = write_raw(at, "{\"model_name\":");
     at = write_json_string(at, name);
     at = write_raw(at, ",\"model_version\":null,\"id\":");
@@ -52,7 +55,8 @@ static char *write_json_reply(char *at, struct text name, struct text id, const 
     return write_raw(at, "]}]}");
 }
 
-static char *write_binary_head(char *at, struct text name, struct text id, uint32_t n_rows) {
+static char *write_binary_head(char *at, struct text name, struct text id, uint32_t n_rows)
+{
     at = write_raw(at, "{\"id\":");
     at = write_json_string(at, id);
     at = write_raw(at, ",\"model_name\":");
@@ -66,7 +70,8 @@ static char *write_binary_head(char *at, struct text name, struct text id, uint3
 
 struct v2_reply v2_render(struct arena *arena, const char *model_name,
                           const struct v2_options *options, const unsigned char random[16],
-                          const float *scores, uint32_t n_rows) {
+                          const float *scores, uint32_t n_rows)
+{
     char uuid[UUID_LENGTH];
     const struct text name = text_of(model_name);
     struct text id = options->id;

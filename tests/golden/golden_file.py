@@ -10,9 +10,7 @@ import sys
 
 def escape(field) -> str:
     data = field if isinstance(field, bytes) else str(field).encode("utf-8")
-    return "".join(
-        chr(b) if 0x20 <= b < 0x7F and b != 0x5C else f"\\x{b:02x}" for b in data
-    )
+    return "".join(chr(b) if 0x20 <= b < 0x7F and b != 0x5C else f"\\x{b:02x}" for b in data)
 
 
 def write(path, remarks, records) -> None:

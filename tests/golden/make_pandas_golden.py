@@ -53,12 +53,16 @@ COLUMNS = {
     "integer beyond 64 bits beside a null": "[18446744073709551616, null]",
     "whole floats": "[1.0, 33.0, 884208.0]",
     "floats in many forms": "[1e3, 1E+2, 100e-2, -0.0, 0.0, -1.50, 1.10]",
-    "floats where Python turns to exponents": "[1e15, 1e16, 123456789012345680.0, 1e17, 0.001, 0.0001, 0.00001, 1e22, 1e23]",
-    "extreme floats": "[5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, 1e-400, -1e-400]",
-    "floats that need 17 digits": "[0.1, 0.30000000000000004, 3.141592653589793, 1e100, 9007199254740993.0]",
-    "long decimals": "[0.1000000000000000055511151231257827, 179769313486231570000000000000000000000.0]",
+    "large floats": "[1e15, 1e16, 123456789012345680.0, 1e17, 1e22, 1e23]",
+    "small floats": "[0.001, 0.0001, 0.00001, 1e-10]",
+    "extreme floats": "[5e-324, 2.2250738585072014e-308, 1.7976931348623157e308]",
+    "floats that are too small": "[1e-400, -1e-400]",
+    "floats that need 17 digits": "[0.1, 0.30000000000000004, 3.141592653589793]",
+    "floats that are rounded": "[9007199254740993.0, 1e100]",
+    "long decimals": "[0.1000000000000000055511151231257827, 17976931348623157000000000000.0]",
     "texts": '["1", "01", "1.0", "", " ", "None", "nan", "True", "NaN"]',
-    "texts with escapes": '["\\u00e9", "\\ud83d\\ude00", "a\\u0000b", "\\u0000", "tab\\there", "\\"\\\\\\/"]',
+    "texts with escapes": '["\\u00e9", "\\ud83d\\ude00", "tab\\there", "\\"\\\\\\/"]',
+    "texts with NUL": '["a\\u0000b", "\\u0000"]',
     "text that looks like a date": '["2024-01-01", "2024-01-01T00:00:00"]',
     "beyond the basic plane": '["\U0001f600", "\u4e2d\u6587", "\u00e9"]',
     "two nulls": "[null, null]",
@@ -117,12 +121,13 @@ def v1_cases():
             v1_instance(SEGMENTS[n]) for n in names
         )
     yield "instances: objects in a list / float", (
-        '{"instances": [[{"c": 1, "d": 0.5}, {"c": null, "d": 0.5}], {"c": [true], "d": [0.5]}]}'
+        '{"instances": [[{"c": 1, "d": 0.5}, {"c": null, "d": 0.5}], ' '{"c": [true], "d": [0.5]}]}'
     )
     # One column's type can depend on its neighbour: pandas asks a block of columns at once
     # whether it is all null, and then forgets the block's type.
     yield "instances: float / null beside a column of floats / text", (
-        '{"instances": [{"d": [0.5], "c": [1.5], "e": [1.5]}, {"d": [0.5], "c": [null], "e": ["x"]}]}'
+        '{"instances": [{"d": [0.5], "c": [1.5], "e": [1.5]}, '
+        '{"d": [0.5], "c": [null], "e": ["x"]}]}'
     )
 
 
@@ -190,7 +195,11 @@ def v2_binary_cases():
 
     floats = [0.0, -0.0, 1.0, 0.1, -2.5, 33.0, 1e-5, 0.0001, 3.14159274]
     arrays = {
-        **{f"{s}INT{b}": limits(f"<{c}{b // 8}") for s, c in (("", "i"), ("U", "u")) for b in (8, 16, 32, 64)},
+        **{
+            f"{s}INT{b}": limits(f"<{c}{b // 8}")
+            for s, c in (("", "i"), ("U", "u"))
+            for b in (8, 16, 32, 64)
+        },
         "BOOL": np.array([0, 1, 1], dtype=np.uint8),
         "FP16": np.array([*floats, 65504.0, 6e-8, 6.104e-05], dtype="<f2"),
         "FP32": np.array([*floats, 1e20, 16777216.0, 3.4028235e38, 1e-45, 1e16, 1e15], dtype="<f4"),
@@ -233,12 +242,14 @@ def main() -> None:
         records.append((name, "v2", len(head), head + raw, *texts))
     names = [r[0] for r in records if r[1] == "v1"], [r[0] for r in records if r[1] == "v2"]
     assert all(len(set(n)) == len(n) for n in names), "two cases of one name"
+    packages = ("pandas", "numpy", "kserve", "orjson")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    versions += f", Python {sys.version.split()[0]}"
     golden_file.write(
         pathlib.Path(__file__).with_name("cell_text.tsv"),
         [
-            "The text that astype(str) gives to each value of column c. Made by make_pandas_golden.py",
-            f"with pandas {pd.__version__}, numpy {np.__version__}, "
-            f"kserve {importlib.metadata.version('kserve')}, orjson {orjson.__version__}, Python {sys.version.split()[0]}.",
+            "The text that astype(str) gives to each value of column c.",
+            f"Made by make_pandas_golden.py with {versions}.",
             "name, protocol, length of the JSON part, body, text of each row",
         ],
         records,

@@ -90,6 +90,11 @@ TEST(a_size_near_the_largest_is_refused) {
         CHECK(arena_alloc(&arena, SIZE_MAX - below) == NULL);
     CHECK(arena_alloc(&arena, 100) != NULL);
     arena_free(&arena);
+    for (size_t below = 0; below < 32; below++) { /* as the first of an arena */
+        arena_init(&arena, SIZE_MAX);
+        CHECK_MSG(arena_alloc(&arena, SIZE_MAX - below) == NULL, "%zu below", below);
+        arena_free(&arena);
+    }
 }
 
 TEST(the_limit_holds_and_what_was_given_stays) {
@@ -165,6 +170,19 @@ TEST(a_warm_arena_takes_no_more_memory) {
     arena_free(&arena);
 }
 
+TEST(what_took_several_blocks_takes_one_the_next_time) {
+    struct arena arena;
+    arena_init(&arena, LIMIT);
+    for (int round = 0; round < 5; round++) {
+        for (size_t size = 1; size < 400000; size = size * 5 / 2 + 3)
+            CHECK(arena_alloc(&arena, size) != NULL);
+        if (round > 0)
+            CHECK(arena.first == arena.last);
+        arena_reset(&arena, LIMIT);
+    }
+    arena_free(&arena);
+}
+
 TEST(a_reset_arena_serves_again_whatever_it_keeps) {
     static const size_t keep[] = {0, 1, 1000, 65536, LIMIT, SIZE_MAX};
     for (size_t k = 0; k < sizeof keep / sizeof *keep; k++) {
@@ -209,6 +227,7 @@ int main(void) {
     RUN(a_copied_text_ends_in_nul);
     RUN(a_copied_text_over_the_limit_is_refused);
     RUN(a_warm_arena_takes_no_more_memory);
+    RUN(what_took_several_blocks_takes_one_the_next_time);
     RUN(a_reset_arena_serves_again_whatever_it_keeps);
     RUN(a_freed_arena_may_be_used_and_freed_again);
     return test_report();

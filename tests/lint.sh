@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Checks what docs/architecture.md says of the rooms: who may include whom, where a library is
+# used, that every source says its licence. Prints what is wrong; exit 1 if anything is.
+set -eu
+bad=0
+complain() { echo "lint: $1" >&2; bad=1; }
+
+# may_include FOLDER 'headers allowed, as an extended regular expression'
+may_include() {
+    for file in src/"$1"/*.[ch]; do
+        grep -hoE '^#include "[^"]+"' "$file" | sed 's/#include "//;s/"//' | while read -r header; do
+            echo "$header" | grep -qE "^($1/|$2)" || echo "$file includes $header"
+        done
+    done
+}
+found=$(
+    may_include kernels 'kernels/'
+    may_include format 'arena\.h|text\.h|half\.h'
+    may_include encode 'frame\.h|arena\.h|text\.h|number\.h'
+    may_include model 'dcnv2\.h|kernels/|format/|encode/|arena\.h|text\.h'
+    may_include protocol 'frame\.h|arena\.h|text\.h|number\.h|half\.h'
+    may_include http 'protocol/|frame\.h|arena\.h|text\.h|metrics\.h|log\.h|config\.h|registry\.h|clock\.h|dcnv2\.h|model/'
+)
+[ -z "$found" ] || complain "$found"
+
+# used_only_in HEADER 'where'
+used_only_in() {
+    outside=$(grep -lE "#include <$1>" -r src include | grep -vE "$2" || true)
+    [ -z "$outside" ] || complain "$1 is included in $outside"
+}
+used_only_in 'microhttpd\.h' '^src/http/'
+used_only_in 'cjson/cJSON\.h' '^src/http/handlers\.c$'
+used_only_in 'zlib\.h' '^src/(format/zip|http/body)\.c$'
+used_only_in 'immintrin\.h' '^src/kernels/(avx2|avx512)\.c$'
+
+for file in $(git ls-files '*.c' '*.h' '*.py' '*.sh' Makefile); do
+    head -3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || complain "$file has no SPDX line"
+done
+long=$(git ls-files 'src/*.[ch]' 'tests/*.[ch]' | grep -v number_pow10.h | xargs wc -l | awk '$2 != "total" && $1 > 600 {print $2 ": " $1 " lines"}')
+[ -z "$long" ] || complain "longer than 600 lines: $long"
+exit $bad

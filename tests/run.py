@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs every test and adds up: the last line is `N passed, N failed`.
+
+usage: tests/run.py                       all of it, builds included
+       tests/run.py --only client,thread  some of the stages named below
+       tests/run.py --programs P ..       these programs alone
+
+A stage is a build and the suites that run against it. Each suite is a program whose last line
+is `N passed, N failed`; one that ends otherwise counts as one failure.
+"""
+import argparse
+import glob
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CLOSING_LINE = re.compile(r'^(\d+) passed, (\d+) failed$')
+SUITE_TIMEOUT_S = 900
+
+
+def run_suite(command, environment=None):
+    """Runs one suite, showing its output; returns (passed, failed)."""
+    name = ' '.join(os.path.relpath(c, ROOT) if c.startswith(ROOT) else c for c in command)
+    print('== %s' % name, flush=True)
+    start = time.monotonic()
+    try:
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **(environment or {})},
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=SUITE_TIMEOUT_S, text=True, errors='replace')
+        output, code = done.stdout, done.returncode
+    except subprocess.TimeoutExpired as late:
+        output, code = (late.stdout or b'').decode(errors='replace'), 'over %d s' % SUITE_TIMEOUT_S
+    lines = output.rstrip('\n').split('\n')
+    closing = CLOSING_LINE.match(lines[-1]) if lines else None
+    for line in lines[:-1] if closing else lines:
+        print('   ' + line)
+    passed, failed = map(int, closing.groups()) if closing else (0, 0)
+    if not closing or (code != 0) != (failed > 0):
+        print('   FAIL the suite ended with %s and no fitting last line' % code)
+        failed += 1
+    print('   %d passed, %d failed, %.1f s' % (passed, failed, time.monotonic() - start), flush=True)
+    return passed, failed
+
+
+def build(sanitizer, targets):
+    """make with or without a sanitizer; returns whether it worked."""
+    command = ['make', '-s', '-j%d' % (os.cpu_count() or 1)] + targets
+    if sanitizer:
+        command.append('SANITIZER=' + sanitizer)
+    print('== %s' % ' '.join(command), flush=True)
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode == 0
+
+
+def folder(sanitizer):
+    return os.path.join(ROOT, 'build', sanitizer.replace(',', '-')) if sanitizer else os.path.join(ROOT, 'build')
+
+
+def unit_programs(sanitizer):
+    sources = sorted(glob.glob(os.path.join(ROOT, 'tests/unit/**/test_*.c'), recursive=True))
+    return [os.path.join(folder(sanitizer), os.path.relpath(s, ROOT)[:-2]) for s in sources]
+
+
+def environment_of(sanitizer):
+    """What the suites need to know of the build they test."""
+    environment = {'DCNV2_SERVER': os.path.join(folder(sanitizer), 'bin/dcnv2-server')}
+    if sanitizer:
+        environment['DCNV2_TEST_SLOWDOWN'] = '10' if sanitizer == 'thread' else '5'
+        environment['ASAN_OPTIONS'] = 'detect_stack_use_after_return=1:allocator_may_return_null=1'
+        environment['UBSAN_OPTIONS'] = 'print_stacktrace=1'
+        environment['TSAN_OPTIONS'] = 'halt_on_error=0:second_deadlock_stack=1'
+    return environment
+
+
+def python_suites(names):
+    return [[sys.executable, os.path.join(ROOT, 'tests', n)] for n in names]
+
+
+def integration_suites():
+    return sorted(os.path.relpath(p, os.path.join(ROOT, 'tests'))
+                  for p in glob.glob(os.path.join(ROOT, 'tests/integration/test_*.py')))
+
+
+def stage(sanitizer, suites, units=True):
+    """One build and its suites."""
+    programs = unit_programs(sanitizer) if units else []
+    targets = ['all'] + [os.path.relpath(p, ROOT) for p in programs]
+    if not build(sanitizer, targets):
+        print('   FAIL the build')
+        return 0, 1
+    total = [0, 0]
+    for command in [[p] for p in programs] + python_suites(suites):
+        passed, failed = run_suite(command, environment_of(sanitizer))
+        total[0] += passed
+        total[1] += failed
+    return tuple(total)
+
+
+def client_stage():
+    """KServe's own client, from PyPI, in a virtual environment of its own."""
+    requirements = os.path.join(ROOT, 'tests/client/requirements.txt')
+    with open(requirements, 'rb') as file:
+        wanted = hashlib.sha256(file.read()).hexdigest()
+    venv = os.path.join(ROOT, 'build/venv-client')
+    python, stamp = os.path.join(venv, 'bin/python'), os.path.join(venv, 'installed')
+    if not os.path.exists(stamp) or open(stamp).read() != wanted:
+        print('== installing KServe\'s client', flush=True)
+        for command in [[sys.executable, '-m', 'venv', '--clear', venv],
+                        [python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', requirements]]:
+            if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=1200).returncode != 0:
+                print('   FAIL KServe\'s client cannot be installed: %s' % ' '.join(command))
+                return 0, 1
+        with open(stamp, 'w') as file:
+            file.write(wanted)
+    if not build('', ['all']):
+        return 0, 1
+    return run_suite([python, os.path.join(ROOT, 'tests/client/test_client.py')], environment_of(''))
+
+
+STAGES = {
+    'plain': lambda: stage('', ['conformance/run.py'] + integration_suites()),
+    'client': client_stage,
+    'address': lambda: stage('address,undefined', ['conformance/run.py'] + integration_suites()),
+    'thread': lambda: stage('thread', ['integration/test_concurrency.py'], units=False),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--only', help='comma list of: ' + ', '.join(STAGES))
+    parser.add_argument('--programs', nargs='+', help='run these test programs alone')
+    arguments = parser.parse_args()
+    if arguments.programs:
+        results = [run_suite([os.path.abspath(p)]) for p in arguments.programs]
+    else:
+        wanted = arguments.only.split(',') if arguments.only else list(STAGES)
+        unknown = [name for name in wanted if name not in STAGES]
+        if unknown:
+            parser.error('unknown stage %s' % ', '.join(unknown))
+        results = [STAGES[name]() for name in wanted]
+    passed, failed = sum(r[0] for r in results), sum(r[1] for r in results)
+    print('%d passed, %d failed' % (passed, failed))
+    sys.exit(1 if failed else 0)
+
+
+main()
