@@ -279,8 +279,12 @@ static int read_flag(struct config_reader *reader, int argc, char **argv, int i,
     *given = 1;
     if (value)
         return set_value(reader, setting, shown, value) == 0 ? 1 : -1;
-    if (i + 1 == argc || strncmp(argv[i + 1], "--", 2) == 0)
-        return wrong(reader, shown, "", "the value is missing");
+    if (i + 1 == argc || strncmp(argv[i + 1], "--", 2) == 0) {
+        if (setting->kind != KIND_IGNORED) /* some of KServe's switches take no value */
+            return wrong(reader, shown, "", "the value is missing");
+        reader->config->ignored_flag = shown;
+        return 1;
+    }
     int taken = 1;
     do {
         if (set_value(reader, setting, shown, argv[i + taken]) != 0)

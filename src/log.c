@@ -50,18 +50,22 @@ bool log_format_parse(const char *text, enum log_format *ret_format)
     return true;
 }
 
-/* A line that cannot be written is lost: nobody is there to be told. */
-static void write_all(const char *at, size_t left)
+/* Returns how many lines could not be written: a full disk, or nobody is there any more. */
+static uint64_t write_all(const char *at, size_t left)
 {
     while (left > 0) {
         const ssize_t n = write(STDERR_FILENO, at, left);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return;
+            break;
         at += n;
         left -= (size_t)n;
     }
+    uint64_t n_lost = 0;
+    for (; left > 0; at++, left--)
+        n_lost += *at == '\n';
+    return n_lost;
 }
 
 static void *run_writer(void *unused)
@@ -79,8 +83,9 @@ static void *run_writer(void *unused)
         state.writing = full;
         state.n_filled = 0;
         pthread_mutex_unlock(&state.mutex);
-        write_all(full, n);
+        const uint64_t n_lost = write_all(full, n);
         pthread_mutex_lock(&state.mutex);
+        state.n_dropped += n_lost;
     }
     state.finished = true;
     pthread_cond_broadcast(&state.changed);

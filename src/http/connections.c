@@ -7,20 +7,25 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "clock.h"
 #include "log.h"
 
+enum { STATE_CLOSE_WAIT = 8 }; /* the kernel's TCP_CLOSE_WAIT: the peer has sent its end */
+
 struct connection {
     struct connection *next, *previous;
     int fd;
     _Atomic uint64_t phase_and_since; /* enum connection_phase in the low 2 bits, then ms */
+    _Atomic uint64_t consumed_bytes;  /* by the requests that have ended */
     /* What the reaping thread has seen: */
     uint64_t seen_phase;      /* phase_and_since at the last look */
     uint64_t seen_bytes;      /* bytes received by then */
     uint64_t bytes_came_ms;   /* when the count last changed */
     uint64_t header_since_ms; /* when a header began to come; 0: none has */
+    bool peer_closed; /* at this look and the one before: it has sent its end and all was read */
     bool cut;
 };
 
@@ -91,26 +96,59 @@ void connection_enter(struct connection *connection, enum connection_phase phase
                               memory_order_relaxed);
 }
 
-static uint64_t bytes_received(int fd)
+void connection_consumed(struct connection *connection, uint64_t n_bytes)
+{
+    if (connection)
+        atomic_fetch_add_explicit(&connection->consumed_bytes, n_bytes, memory_order_relaxed);
+}
+
+static struct tcp_info tcp_info_of(int fd)
 {
     struct tcp_info info = {0};
     socklen_t length = sizeof info;
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
-        return 0;
-    return info.tcpi_bytes_received;
+    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
+    return info;
+}
+
+void connection_consumed_all(struct connection *connection)
+{
+    if (connection)
+        atomic_store_explicit(&connection->consumed_bytes,
+                              tcp_info_of(connection->fd).tcpi_bytes_received,
+                              memory_order_relaxed);
+}
+
+bool connection_has_more(const struct connection *connection, uint64_t n_bytes)
+{
+    return connection && tcp_info_of(connection->fd).tcpi_bytes_received >
+                             atomic_load(&connection->consumed_bytes) + n_bytes;
+}
+
+static int unread_bytes(int fd)
+{
+    int n = 0;
+    return ioctl(fd, FIONREAD, &n) == 0 ? n : 0;
 }
 
 /* Brings what was seen of the connection up to date. Under the mutex. */
 static void look(struct connection *connection, uint64_t now_ms)
 {
     const uint64_t phase = atomic_load_explicit(&connection->phase_and_since, memory_order_relaxed);
-    const uint64_t bytes = bytes_received(connection->fd);
+    const struct tcp_info info = tcp_info_of(connection->fd);
+    const uint64_t bytes = info.tcpi_bytes_received;
+    const bool pending =
+        bytes > atomic_load_explicit(&connection->consumed_bytes, memory_order_relaxed);
+    const bool closed = info.tcpi_state == STATE_CLOSE_WAIT && unread_bytes(connection->fd) == 0;
     if (bytes != connection->seen_bytes)
         connection->bytes_came_ms = now_ms;
-    if (phase != connection->seen_phase)
-        connection->header_since_ms = 0; /* a request has passed since the last look */
-    else if (bytes != connection->seen_bytes && connection->header_since_ms == 0)
-        connection->header_since_ms = now_ms;
+    if (phase != connection->seen_phase) { /* a request has passed since the last look */
+        connection->header_since_ms = 0;
+        connection->peer_closed = false;
+    } else {
+        if (pending && connection->header_since_ms == 0)
+            connection->header_since_ms = now_ms;
+        connection->peer_closed = closed;
+    }
     connection->seen_phase = phase;
     connection->seen_bytes = bytes;
 }
@@ -143,13 +181,17 @@ void connections_reap(struct connections *connections)
         if (c->cut)
             continue;
         look(c, now_ms);
+        /* The rest of the request will never come. libmicrohttpd misses an end that comes
+         * together with a part of a request. */
+        const bool gone = c->peer_closed && (c->seen_phase & 3) != CONNECTION_WRITING;
         const char *why = overdue(connections, c, now_ms);
-        if (why == NULL)
+        if (why == NULL && !gone)
             continue;
         /* The fd is not closed before connections_remove(), which waits for this mutex. */
         shutdown(c->fd, SHUT_RDWR);
         c->cut = true;
-        log_event(LOG_LEVEL_INFO, "connection cut: %s in time", why);
+        if (why)
+            log_event(LOG_LEVEL_INFO, "connection cut: %s in time", why);
     }
     pthread_mutex_unlock(&connections->mutex);
 }

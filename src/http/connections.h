@@ -9,13 +9,14 @@
 #ifndef DCNV2_HTTP_CONNECTIONS_H
 #define DCNV2_HTTP_CONNECTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum connection_phase {
     CONNECTION_IDLE,   /* between requests, or in a header that is not whole */
-    CONNECTION_BODY,   /* a request's header has come */
-    CONNECTION_WRITING /* its reply is under way */
+    CONNECTION_BODY,   /* a request's header has come, its body is coming */
+    CONNECTION_WRITING /* it is being answered */
 };
 
 struct connection;
@@ -29,8 +30,17 @@ void connections_free(struct connections *connections);
 struct connection *connections_add(struct connections *connections, int fd);
 void connections_remove(struct connections *connections, struct connection *connection);
 
-/* By the thread that serves the connection; no lock. */
+/* By the thread that serves the connection; no lock. These accept NULL. */
 void connection_enter(struct connection *connection, enum connection_phase phase);
+
+/* A request ended that took `n_bytes`, header and body, as they came. */
+void connection_consumed(struct connection *connection, uint64_t n_bytes);
+
+/* A request ended whose size is not known, as chunks have a frame: it took all that has come. */
+void connection_consumed_all(struct connection *connection);
+
+/* Whether more has come than the requests before and `n_bytes` of this one: pipelined requests. */
+bool connection_has_more(const struct connection *connection, uint64_t n_bytes);
 
 /* Shuts down what is over its deadline. Call it about once a second, from one thread. */
 void connections_reap(struct connections *connections);

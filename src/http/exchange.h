@@ -65,7 +65,8 @@ struct exchange {
     struct request_error error; /* found before the body came; http_status 0: none */
     const char *method;
     uint64_t started_ns;
-    char path[128]; /* its start, for the access log */
+    size_t head_bytes; /* of the request line and header as they came */
+    char path[128];    /* its start, for the access log */
 };
 
 /* Fills exchange->reply. */

@@ -110,8 +110,11 @@ static void handle_model_ready(struct exchange *exchange)
         fail_no_model(exchange);
         return;
     }
-    const bool ready = !is_draining(exchange);
-    reply_name_and(exchange, ready ? 200 : 503, "ready", ready);
+    if (is_draining(exchange))
+        fail(exchange, 503, "Model with name %.*s is not ready: the server is stopping.",
+             TEXT_SHOWN(exchange->match.model));
+    else
+        reply_name_and(exchange, 200, "ready", true);
 }
 
 static void handle_live(struct exchange *exchange)
@@ -122,7 +125,7 @@ static void handle_live(struct exchange *exchange)
 static void handle_ready(struct exchange *exchange)
 {
     if (is_draining(exchange))
-        reply_text(exchange, 503, text_of("{\"ready\":false}"));
+        fail(exchange, 503, "The server is stopping.");
     else
         reply_text(exchange, 200, text_of("{\"ready\":true}"));
 }

@@ -18,6 +18,7 @@ enum {
     EXCHANGE_ARENA_MAX_BYTES = 256 << 20,
     KEPT_BYTES = 256 * 1024, /* of an exchange's arena and body, from one request to the next */
     FDS_RESERVED = 64,       /* for files, pipes and libraries */
+    URL_MAX_BYTES = 16 * 1024,
     EXIT_PANIC = 70
 };
 
@@ -135,6 +136,16 @@ static struct MHD_Response *make_response(struct exchange *exchange)
     return response;
 }
 
+/* While draining every reply closes its connection, but for those with requests behind them. */
+static bool is_last(const struct exchange *exchange)
+{
+    if (!atomic_load_explicit(&exchange->worker->server->draining, memory_order_relaxed))
+        return false;
+    return exchange->head.is_chunked ||
+           !connection_has_more(exchange->connection,
+                                exchange->head_bytes + exchange->body.n_received);
+}
+
 /* Queues exchange->reply. `close`: the rest of the connection cannot be trusted. */
 static enum MHD_Result send_reply(struct exchange *exchange, struct MHD_Connection *connection,
                                   bool close)
@@ -145,7 +156,7 @@ static enum MHD_Result send_reply(struct exchange *exchange, struct MHD_Connecti
     if (!own) {
         response = server->no_memory;
         exchange->reply.http_status = 503;
-    } else if (close || atomic_load_explicit(&server->draining, memory_order_relaxed)) {
+    } else if (close || is_last(exchange)) {
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     }
     connection_enter(exchange->connection, CONNECTION_WRITING);
@@ -164,7 +175,7 @@ static enum MHD_Result send_reply(struct exchange *exchange, struct MHD_Connecti
 
 /* What can be said before the body is there. true: at once, and the connection closes. */
 static bool check_head(struct exchange *exchange, struct MHD_Connection *connection,
-                       const char *version)
+                       const char *url, const char *version)
 {
     const struct server *server = exchange->worker->server;
     const size_t most = server->budget.body_max_bytes;
@@ -172,6 +183,10 @@ static bool check_head(struct exchange *exchange, struct MHD_Connection *connect
     struct request_error *error = &exchange->error;
     if (head_read(head, connection, version, error) != 0)
         return true;
+    if (strlen(url) > URL_MAX_BYTES) {
+        request_error_set(error, 414, "The path is longer than %d bytes.", URL_MAX_BYTES);
+        return true;
+    }
     if (head->content_length > most) {
         body_error(BODY_TOO_LARGE, &server->budget, error);
         /* A client that sends before it listens would lose the answer: take a bounded amount. */
@@ -200,6 +215,8 @@ static enum MHD_Result start_request(struct server *server, struct MHD_Connectio
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     exchange->connection = info ? info->socket_context : NULL;
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    exchange->head_bytes = info ? info->header_size : 0;
     exchange->started_ns = clock_ns();
     if (server->config->access_log)
         snprintf(exchange->path, sizeof exchange->path, "%s", url);
@@ -207,7 +224,7 @@ static enum MHD_Result start_request(struct server *server, struct MHD_Connectio
     connection_enter(exchange->connection, CONNECTION_BODY);
     exchange->match = route_find(&exchange->arena, method, url);
     exchange->method = exchange->match.route == ROUTE_NONE ? "-" : method;
-    const bool at_once = check_head(exchange, connection, version);
+    const bool at_once = check_head(exchange, connection, url, version);
     if (exchange->error.http_status && at_once) {
         reply_error(exchange, &exchange->error);
         return send_reply(exchange, connection, true);
@@ -247,6 +264,7 @@ static int check_body(struct exchange *exchange, struct request_error *error)
 static enum MHD_Result finish_request(struct exchange *exchange, struct MHD_Connection *connection)
 {
     struct request_error error = {0};
+    connection_enter(exchange->connection, CONNECTION_WRITING);
     metrics_body(exchange->worker->metrics, exchange->body.n_received);
     if (check_body(exchange, &error) == 0)
         handle(exchange);
@@ -288,6 +306,10 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     if (exchange == NULL)
         return;
     *context = NULL;
+    if (exchange->head.is_chunked)
+        connection_consumed_all(exchange->connection);
+    else
+        connection_consumed(exchange->connection, exchange->head_bytes + exchange->body.n_received);
     connection_enter(exchange->connection, CONNECTION_IDLE);
     metrics_request_ended(exchange->worker->metrics);
     exchange_release(exchange);

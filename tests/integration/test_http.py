@@ -73,9 +73,11 @@ def test_transfer_encoding_with_http_1_0_is_refused(server):
 
 
 def test_a_folded_header_name_is_a_known_limit_and_never_a_crash(server):
-    # libmicrohttpd 0.9.75 joins the name with its continuation; only a proxy can remove this.
-    found = exchange(server, post_with([b"Content-Lengt", b" h: 3"], b"abc"), 4)
-    check(set(found.statuses()) <= {400}, f"statuses {found.statuses()}")
+    # libmicrohttpd 0.9.75 joins a name with its continuation line, so that this is a
+    # Content-Length of 3; only a proxy that writes headers anew can remove it.
+    smuggled = request_bytes("GET", "/", headers=[("Connection", "close")])
+    found = exchange(server, post_with([b"Content-Lengt: 3", b" h"], b"abc" + smuggled), 4)
+    check(found.statuses() in ([400, 200], [400]), f"statuses {found.statuses()}")
     check_good(server)
 
 
@@ -225,8 +227,8 @@ def test_a_wrong_method_is_405_with_allow(server):
 
 
 def test_methods_without_a_path_are_refused(server):
-    for data in (b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
-                 b"CONNECT localhost:80 HTTP/1.1\r\nHost: h\r\n\r\n"):
+    for line in (b"OPTIONS *", b"CONNECT localhost:80"):
+        data = line + b" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
         found = exchange(server, data, 4)
         check(found.first().status in (400, 404, 405, 501), f"{data!r}: {found.raw[:100]!r}")
     check_good(server)
@@ -278,20 +280,21 @@ def test_a_connection_is_kept_for_many_requests(server):
         check_scores(scores_of(connection.request("POST", V1, GOOD_BODY)), TWO_SCORES)
 
 
-def test_pipelined_requests_are_answered_in_order(server):
+def test_pipelined_requests_are_answered_in_order_and_a_cut_one_times_out():
     n = 1000
-    with Connection(server) as connection:
-        connection.send(b"".join(
-            request_bytes("GET", f"/v1/models/m{i}") if i % 2 else request_bytes("POST", V1, GOOD_BODY)
-            for i in range(n)) + b"GET /v1/models HT")
-        for i in range(n):
-            answer = connection.response()
-            if i % 2:
-                check(answer.error() == f"Model with name m{i} does not exist.", answer.error())
-            else:
-                check_scores(scores_of(answer), TWO_SCORES)
-        check(connection.is_closed_within(6), "a request that was cut stays open")
-    check_good(server)
+    pipeline = b"".join(request_bytes("GET", f"/v1/models/m{i}") if i % 2
+                        else request_bytes("POST", V1, GOOD_BODY) for i in range(n))
+    with harness.Server("--header_timeout", "1", "--idle_timeout", "2") as server:
+        with Connection(server) as connection:
+            connection.send(pipeline + b"GET /v1/models HT")
+            for i in range(n):
+                answer = connection.response()
+                if i % 2:
+                    check(answer.error() == f"Model with name m{i} does not exist.", answer.error())
+                else:
+                    check_scores(scores_of(answer), TWO_SCORES)
+            check(connection.is_closed_within(6), "a request that was cut stays open")
+        check_good(server)
 
 
 def test_expect_100_continue_is_answered_before_the_body(server):
@@ -356,6 +359,7 @@ def test_a_content_encoding_other_than_gzip_and_identity_is_415(server):
 def test_names_and_ids_from_a_request_add_no_line_to_the_log():
     for kind in ("text", "json"):
         with harness.Server("--access_log", "true", "--log_format", kind) as server:
+            check(harness.wait_until(lambda: "listening" in server.log(), 2), server.log())
             before = len(server.log().splitlines())
             path = "/v1/models/a%0d%0a%0aINJECTED%22:predict"
             check(ask(server, "POST", path, GOOD_BODY).status in (400, 404), path)

@@ -31,16 +31,19 @@ def test_a_post_without_a_body_is_a_bad_request(server):
     check_good(server)
 
 
-def test_a_body_that_stops_early_is_dropped(server):
-    with Connection(server) as warm_up:
-        warm_up.request("GET", "/")
-    before = server.n_open_files()
-    for _ in range(20):
-        with Connection(server) as connection:
-            connection.send(post_with([b"Content-Length: 1000"], b"x" * 500))
-    check(harness.wait_until(lambda: server.n_open_files() <= before, 5),
-          f"{server.n_open_files()} open files, {before} before")
-    check_good(server)
+def test_a_request_whose_client_leaves_early_is_dropped_before_its_deadline():
+    # The last bytes and the end of the connection mostly come at once.
+    with harness.Server("--header_timeout", whole(60), "--body_timeout", whole(60)) as server:
+        check_good(server)
+        before = server.n_open_files()
+        for data in (b"GET / HT", post_with([b"Content-Length: 1000"], b"x" * 500),
+                     post_with([b"Transfer-Encoding: chunked"], b"5\r\nab")):
+            for _ in range(100):
+                with Connection(server) as connection:
+                    connection.send(data)
+            check(harness.wait_until(lambda: server.n_open_files() <= before + 2, 5),
+                  f"{data[:20]!r}: {server.n_open_files()} open files, {before} before")
+        check_good(server)
 
 
 def test_bytes_behind_a_body_are_the_next_request(server):
@@ -121,7 +124,8 @@ def test_many_one_byte_chunks_take_linear_time(server):
 def test_ten_megabytes_of_chunk_extensions_do_not_hold_the_server(server):
     head = post_with([b"Transfer-Encoding: chunked", b"Connection: close"])
     one_line = head + b"1;" + b"e" * 10_000_000 + b"\r\n \r\n0\r\n\r\n"
-    check_ended_or_refused(server, one_line, [400, 413, 431], 10)
+    # The 500 is libmicrohttpd's own answer when a line outgrows its memory for a connection.
+    check_ended_or_refused(server, one_line, [400, 413, 431, 500], 10)
     spread = head + (b"1;" + b"e" * 1000 + b"\r\n \r\n") * 10_000 + b"0\r\n\r\n"
     start = time.monotonic()
     check_ended_or_refused(server, spread, [400, 413, 431], 10)

@@ -33,24 +33,30 @@ def changed(column, columns=None, **fields):
     return document
 
 
-def check_bad(server, document, *parts):
-    """A 400 whose text holds these parts."""
-    body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    answer = ask(server, "POST", V2, body)
-    check(answer.status == 400, f"{body[:100]!r}: status {answer.status}: {answer.body[:160]!r}")
+def by_name_or_number(column):
+    """The two ways in which a message may say which tensor it means."""
+    return column, f"Input {COLUMNS.index(column) + 1}:"
+
+
+def check_bad_answer(answer, body, parts):
+    """A 400 whose text holds these parts; a tuple stands for any one of its texts."""
+    label = repr(body[:100])
+    check(answer.status == 400, f"{label}: status {answer.status}: {answer.body[:160]!r}")
     text = answer.error()
     for part in parts:
-        check(str(part) in text, f"{body[:100]!r}: {part!r} is not in {text!r}")
+        choice = part if isinstance(part, tuple) else (str(part),)
+        check(any(word in text for word in choice), f"{label}: {part!r} is not in {text!r}")
     check(not re.search("Traceback|Error :|0x[0-9a-f]{6}", text), text)
 
 
-def check_bad_binary(server, document, tail, *parts, headers=None):
-    body, own_headers = join_binary(document, tail)
-    answer = ask(server, "POST", V2, body, headers or own_headers)
-    check(answer.status == 400, f"{body[:100]!r}: status {answer.status}: {answer.body[:160]!r}")
-    text = answer.error()
-    for part in parts:
-        check(str(part) in text, f"{part!r} is not in {text!r}")
+def check_bad(server, document, *parts):
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    check_bad_answer(ask(server, "POST", V2, body), body, parts)
+
+
+def check_bad_binary(server, document, tail, *parts):
+    body, headers = join_binary(document, tail)
+    check_bad_answer(ask(server, "POST", V2, body, headers), body, parts)
 
 
 # ---------------------------------------------------------------- the reply
@@ -202,9 +208,10 @@ def test_a_shape_that_does_not_fit_the_data_is_refused(server):
                   [2 ** 64 - 2, 2 ** 64 - 1], [2 ** 32, 2 ** 32, 2], [2 ** 63, 2, 2],
                   [2, 2 ** 63, 2], [2] * 1000, [-1] * 2 + [2], [2.0, 3]):
         problems.collect(f"shape {str(shape)[:50]}", check_bad, server,
-                         changed("brand", shape=shape), "brand")
+                         changed("brand", shape=shape), by_name_or_number("brand"))
     for data in ([], ["1"], ["1", "2", "3"], [["1"], ["2"]], ["1", ["2"]], [["1", "2"]]):
-        problems.collect(f"data {data}", check_bad, server, changed("brand", data=data), "brand")
+        problems.collect(f"data {data}", check_bad, server, changed("brand", data=data),
+                         by_name_or_number("brand"))
     problems.report()
 
 
@@ -216,9 +223,9 @@ def test_a_shape_of_n_by_1_is_taken_flat_or_nested(server):
     for tensor in document["inputs"]:
         tensor["data"] = [[value] for value in tensor["data"]]
     check_scores(scores_of(post_v2(server, document)), TWO_SCORES)
-    for data in ([["a"], "b"], [["a", "b"]], [["a", "b"], ["c", "d"]], [["a"], []], [[["a"]], [["b"]]],
-                 [["a"]], [["a"], ["b"], ["c"]], [["a"], [None, None]]):
-        check_bad(server, changed("brand", shape=[2, 1], data=data), "brand")
+    for data in ([["a", "b"]], [["a", "b"], ["c", "d"]], [["a"], []], [[["a"]], [["b"]]], [["a"]],
+                 [["a"], ["b"], ["c"]], [["a"], [None, None]]):
+        check_bad(server, changed("brand", shape=[2, 1], data=data), by_name_or_number("brand"))
 
 
 def test_columns_missing_twice_or_of_different_length_are_named(server):
@@ -290,7 +297,7 @@ def test_data_wins_over_binary_data_size(server):
 
 def test_each_binary_datatype_is_read_as_its_type():
     cases = [("BOOL", [True, False], ["True", "False"]), ("FP64", [1.0, 0.1], ["1.0", "0.1"]),
-             ("FP32", [1.0, 0.1], ["1.0", "0.1"]), ("FP16", [1.0, 1.5], ["1.0", "1.5"]),
+             ("FP32", [1.0, 0.1], ["1.0", "0.10000000149011612"]), ("FP16", [1.0, 1.5], ["1.0", "1.5"]),
              ("FP64", [float("nan"), 2.0], ["nan", "2.0"]), ("BYTES", ["1", "é"], ["1", "é"]),
              ("BYTES", ["", "a\0b"], ["", "a\0b"]),
              ("INT64", [-2 ** 63, 1], ["-9223372036854775808", "1"]),
@@ -395,7 +402,8 @@ def test_bad_bytes_elements_are_refused(server):
         brand = document["inputs"][COLUMNS.index("brand")]
         del brand["data"]
         brand["parameters"] = {"binary_data_size": len(data)}
-        problems.collect(repr(data[:30]), check_bad_binary, server, document, tail, "brand")
+        problems.collect(repr(data[:30]), check_bad_binary, server, document, tail,
+                         by_name_or_number("brand"))
     problems.collect("afterwards", check_good, server)
     problems.report()
 
@@ -406,7 +414,8 @@ def test_a_shape_that_does_not_fit_binary_data_is_refused(server):
         for name, index in (("price", -1), ("userid", 0)):
             document, tail = binary_document()
             document["inputs"][index]["shape"] = shape
-            problems.collect(f"{name} {shape}", check_bad_binary, server, document, tail, name)
+            problems.collect(f"{name} {shape}", check_bad_binary, server, document, tail,
+                             by_name_or_number(name))
     problems.report()
 
 

@@ -23,7 +23,8 @@ struct fixture {
 
 /* `names`: sparse columns, then dense ones, separated by commas. */
 static inline void fixture_init(struct fixture *fixture, const char *names, uint32_t n_sparse,
-                                uint32_t n_dense, uint32_t max_rows) {
+                                uint32_t n_dense, uint32_t max_rows)
+{
     struct text columns[FIXTURE_MAX_COLUMNS];
     uint32_t twice;
     for (uint32_t i = 0; i < n_sparse + n_dense; i++) {
@@ -39,20 +40,23 @@ static inline void fixture_init(struct fixture *fixture, const char *names, uint
     memset(&fixture->error, 0, sizeof fixture->error);
 }
 
-static inline void fixture_free(struct fixture *fixture) {
+static inline void fixture_free(struct fixture *fixture)
+{
     arena_free(&fixture->arena);
     arena_free(&fixture->schema_arena);
 }
 
 /* Ready for another request: the arena is empty, the frame new, the error blank. */
-static inline void fixture_reset(struct fixture *fixture) {
+static inline void fixture_reset(struct fixture *fixture)
+{
     const uint32_t max_rows = fixture->frame.max_rows;
     arena_reset(&fixture->arena, SIZE_MAX);
     CHECK(frame_init(&fixture->frame, &fixture->schema, &fixture->arena, max_rows) == 0);
     memset(&fixture->error, 0, sizeof fixture->error);
 }
 
-static inline struct text fixture_copy(const void *bytes, size_t length) {
+static inline struct text fixture_copy(const void *bytes, size_t length)
+{
     char *copy = malloc(length ? length : 1);
     if (copy == NULL)
         abort();
@@ -61,7 +65,8 @@ static inline struct text fixture_copy(const void *bytes, size_t length) {
     return (struct text){copy, length};
 }
 
-static inline void fixture_drop(struct text copy) {
+static inline void fixture_drop(struct text copy)
+{
     free((char *)copy.at);
 }
 
@@ -71,7 +76,8 @@ struct builder {
     size_t length, capacity;
 };
 
-static inline void builder_add(struct builder *builder, const void *bytes, size_t length) {
+static inline void builder_add(struct builder *builder, const void *bytes, size_t length)
+{
     if (builder->length + length > builder->capacity) {
         builder->capacity = 2 * (builder->length + length);
         builder->at = realloc(builder->at, builder->capacity);
@@ -82,31 +88,37 @@ static inline void builder_add(struct builder *builder, const void *bytes, size_
     builder->length += length;
 }
 
-static inline void builder_text(struct builder *builder, const char *text) {
+static inline void builder_text(struct builder *builder, const char *text)
+{
     builder_add(builder, text, strlen(text));
 }
 
-static inline void builder_repeat(struct builder *builder, const char *text, size_t n) {
+static inline void builder_repeat(struct builder *builder, const char *text, size_t n)
+{
     for (size_t i = 0; i < n; i++)
         builder_text(builder, text);
 }
 
-static inline struct text builder_view(const struct builder *builder) {
+static inline struct text builder_view(const struct builder *builder)
+{
     return (struct text){builder->at, builder->length};
 }
 
-static inline void builder_free(struct builder *builder) {
+static inline void builder_free(struct builder *builder)
+{
     free(builder->at);
     *builder = (struct builder){0};
 }
 
 /* The cell is of this kind and, where it has a text, of this text. */
-static inline bool cell_is(const struct cell *cell, enum cell_kind kind, const char *text) {
+static inline bool cell_is(const struct cell *cell, enum cell_kind kind, const char *text)
+{
     return cell->kind == (uint32_t)kind && text_is((struct text){cell->text, cell->length}, text);
 }
 
 /* A message for a client: there is one, it is UTF-8, and it names nothing of ours. */
-static inline bool error_is_for_clients(const struct request_error *error) {
+static inline bool error_is_for_clients(const struct request_error *error)
+{
     size_t length = strnlen(error->message, sizeof error->message);
     if (length == 0 || length == sizeof error->message)
         return false;

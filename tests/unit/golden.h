@@ -26,7 +26,8 @@ struct golden {
 };
 
 /* false: a check has failed, the file cannot be read. */
-static inline bool golden_open(struct golden *golden, const char *path) {
+static inline bool golden_open(struct golden *golden, const char *path)
+{
     *golden = (struct golden){0};
     FILE *file = fopen(path, "rb");
     CHECK_MSG(file != NULL, "cannot open %s; the tests run from the repository's root", path);
@@ -48,12 +49,14 @@ static inline bool golden_open(struct golden *golden, const char *path) {
     return true;
 }
 
-static inline int golden_hex_digit(char c) {
+static inline int golden_hex_digit(char c)
+{
     return c <= '9' ? c - '0' : c - 'a' + 10;
 }
 
 /* Turns \xHH into its byte, in place. */
-static inline struct text golden_unescape(char *field, size_t length) {
+static inline struct text golden_unescape(char *field, size_t length)
+{
     char *out = field;
     for (size_t i = 0; i < length; out++) {
         if (field[i] == '\\' && i + 3 < length) {
@@ -67,7 +70,8 @@ static inline struct text golden_unescape(char *field, size_t length) {
 }
 
 /* Number of fields of the next record, 0 at the end. Fields beyond `max` are left out. */
-static inline size_t golden_next(struct golden *golden, struct text *ret_fields, size_t max) {
+static inline size_t golden_next(struct golden *golden, struct text *ret_fields, size_t max)
+{
     while (golden->at < golden->end && *golden->at == '#') {
         while (golden->at < golden->end && *golden->at != '\n')
             golden->at++;
@@ -89,7 +93,8 @@ static inline size_t golden_next(struct golden *golden, struct text *ret_fields,
     return n;
 }
 
-static inline void golden_close(struct golden *golden) {
+static inline void golden_close(struct golden *golden)
+{
     free(golden->bytes);
     *golden = (struct golden){0};
 }

@@ -8,7 +8,8 @@
 
 enum { LIMIT = 1 << 20 };
 
-TEST(nothing_is_allocated_before_the_first_alloc) {
+TEST(nothing_is_allocated_before_the_first_alloc)
+{
     struct arena arena;
     arena_init(&arena, LIMIT);
     CHECK(arena.first == NULL);
@@ -18,7 +19,8 @@ TEST(nothing_is_allocated_before_the_first_alloc) {
     arena_free(&arena);
 }
 
-TEST(every_size_comes_aligned_to_16_bytes) {
+TEST(every_size_comes_aligned_to_16_bytes)
+{
     struct arena arena;
     arena_init(&arena, LIMIT);
     for (size_t size = 0; size < 200; size++) {
@@ -32,7 +34,8 @@ TEST(every_size_comes_aligned_to_16_bytes) {
     arena_free(&arena);
 }
 
-TEST(blocks_do_not_overlap) {
+TEST(blocks_do_not_overlap)
+{
     enum { N = 2000 };
     static unsigned char *at[N];
     static size_t size[N];
@@ -57,7 +60,8 @@ TEST(blocks_do_not_overlap) {
     arena_free(&arena);
 }
 
-TEST(calloc_clears_memory_that_was_used_before) {
+TEST(calloc_clears_memory_that_was_used_before)
+{
     struct arena arena;
     arena_init(&arena, LIMIT);
     char *used = arena_alloc(&arena, 1000);
@@ -71,7 +75,8 @@ TEST(calloc_clears_memory_that_was_used_before) {
     arena_free(&arena);
 }
 
-TEST(a_product_that_overflows_is_refused) {
+TEST(a_product_that_overflows_is_refused)
+{
     struct arena arena;
     arena_init(&arena, SIZE_MAX);
     CHECK(arena_calloc(&arena, SIZE_MAX / 2 + 2, 2) == NULL);
@@ -82,7 +87,8 @@ TEST(a_product_that_overflows_is_refused) {
     arena_free(&arena);
 }
 
-TEST(a_size_near_the_largest_is_refused) {
+TEST(a_size_near_the_largest_is_refused)
+{
     struct arena arena;
     arena_init(&arena, SIZE_MAX);
     CHECK(arena_alloc(&arena, 100) != NULL);
@@ -97,7 +103,8 @@ TEST(a_size_near_the_largest_is_refused) {
     }
 }
 
-TEST(the_limit_holds_and_what_was_given_stays) {
+TEST(the_limit_holds_and_what_was_given_stays)
+{
     struct arena arena;
     arena_init(&arena, 10000);
     char *kept = arena_alloc(&arena, 4000);
@@ -116,7 +123,8 @@ TEST(the_limit_holds_and_what_was_given_stays) {
     arena_free(&arena);
 }
 
-TEST(the_limit_counts_again_after_a_reset) {
+TEST(the_limit_counts_again_after_a_reset)
+{
     struct arena arena;
     arena_init(&arena, 10000);
     for (int i = 0; i < 50; i++) {
@@ -128,7 +136,8 @@ TEST(the_limit_counts_again_after_a_reset) {
     arena_free(&arena);
 }
 
-TEST(a_copied_text_ends_in_nul) {
+TEST(a_copied_text_ends_in_nul)
+{
     struct arena arena;
     arena_init(&arena, LIMIT);
     const char *copy = arena_copy_text(&arena, "a\0bc", 4);
@@ -146,7 +155,8 @@ TEST(a_copied_text_ends_in_nul) {
     arena_free(&arena);
 }
 
-TEST(a_copied_text_over_the_limit_is_refused) {
+TEST(a_copied_text_over_the_limit_is_refused)
+{
     struct arena arena;
     arena_init(&arena, 100);
     static const char text[200];
@@ -154,7 +164,8 @@ TEST(a_copied_text_over_the_limit_is_refused) {
     arena_free(&arena);
 }
 
-TEST(a_warm_arena_takes_no_more_memory) {
+TEST(a_warm_arena_takes_no_more_memory)
+{
     struct arena arena;
     arena_init(&arena, LIMIT);
     CHECK(arena_alloc(&arena, 100) != NULL);
@@ -170,7 +181,8 @@ TEST(a_warm_arena_takes_no_more_memory) {
     arena_free(&arena);
 }
 
-TEST(what_took_several_blocks_takes_one_the_next_time) {
+TEST(what_took_several_blocks_takes_one_the_next_time)
+{
     struct arena arena;
     arena_init(&arena, LIMIT);
     for (int round = 0; round < 5; round++) {
@@ -183,7 +195,8 @@ TEST(what_took_several_blocks_takes_one_the_next_time) {
     arena_free(&arena);
 }
 
-TEST(a_reset_arena_serves_again_whatever_it_keeps) {
+TEST(a_reset_arena_serves_again_whatever_it_keeps)
+{
     static const size_t keep[] = {0, 1, 1000, 65536, LIMIT, SIZE_MAX};
     for (size_t k = 0; k < sizeof keep / sizeof *keep; k++) {
         struct arena arena;
@@ -202,7 +215,8 @@ TEST(a_reset_arena_serves_again_whatever_it_keeps) {
     }
 }
 
-TEST(a_freed_arena_may_be_used_and_freed_again) {
+TEST(a_freed_arena_may_be_used_and_freed_again)
+{
     struct arena arena;
     arena_init(&arena, LIMIT);
     arena_free(&arena);
@@ -215,7 +229,8 @@ TEST(a_freed_arena_may_be_used_and_freed_again) {
     arena_free(&arena);
 }
 
-int main(void) {
+int main(void)
+{
     RUN(nothing_is_allocated_before_the_first_alloc);
     RUN(every_size_comes_aligned_to_16_bytes);
     RUN(blocks_do_not_overlap);

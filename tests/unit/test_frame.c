@@ -7,7 +7,8 @@
 static const struct cell one = {.text = "1", .length = 1, .kind = CELL_INTEGER};
 static const struct cell missing = {.kind = CELL_MISSING};
 
-TEST(every_name_is_found_whatever_the_hint) {
+TEST(every_name_is_found_whatever_the_hint)
+{
     static const char *const names[] = {"userid", "brand",       "", "price", "pric",
                                         "price2", "\xE4\xB8\xAD"};
     enum { N = sizeof names / sizeof *names };
@@ -36,7 +37,8 @@ TEST(every_name_is_found_whatever_the_hint) {
     arena_free(&arena);
 }
 
-TEST(a_name_that_stands_twice_is_reported) {
+TEST(a_name_that_stands_twice_is_reported)
+{
     struct text names[] = {text_of("a"), text_of("b"), text_of("c"), text_of("b")};
     struct arena arena;
     struct schema schema;
@@ -49,7 +51,8 @@ TEST(a_name_that_stands_twice_is_reported) {
     arena_free(&arena);
 }
 
-TEST(a_schema_that_does_not_fit_is_reported) {
+TEST(a_schema_that_does_not_fit_is_reported)
+{
     struct text names[] = {text_of("userid"), text_of("price")};
     for (size_t limit = 0; limit < 400; limit++) {
         struct arena arena;
@@ -64,7 +67,8 @@ TEST(a_schema_that_does_not_fit_is_reported) {
     }
 }
 
-TEST(a_schema_may_be_empty_or_wide) {
+TEST(a_schema_may_be_empty_or_wide)
+{
     enum { N = 5000 };
     static char bytes[N][16];
     static struct text names[N];
@@ -85,7 +89,8 @@ TEST(a_schema_may_be_empty_or_wide) {
     arena_free(&arena);
 }
 
-TEST(cells_stay_in_order_while_a_column_grows) {
+TEST(cells_stay_in_order_while_a_column_grows)
+{
     enum { N = 20000 };
     struct fixture f;
     fixture_init(&f, "a,b,c", 2, 1, N);
@@ -103,7 +108,8 @@ TEST(cells_stay_in_order_while_a_column_grows) {
     fixture_free(&f);
 }
 
-TEST(a_column_knows_which_kinds_it_holds) {
+TEST(a_column_knows_which_kinds_it_holds)
+{
     struct fixture f;
     fixture_init(&f, "a,b", 1, 1, 10);
     CHECK(f.frame.columns[0].kinds == 0);
@@ -117,7 +123,8 @@ TEST(a_column_knows_which_kinds_it_holds) {
     fixture_free(&f);
 }
 
-TEST(a_row_too_many_is_a_413) {
+TEST(a_row_too_many_is_a_413)
+{
     struct fixture f;
     fixture_init(&f, "a,b", 1, 1, 3);
     for (int i = 0; i < 3; i++)
@@ -130,7 +137,8 @@ TEST(a_row_too_many_is_a_413) {
     fixture_free(&f);
 }
 
-TEST(a_frame_that_does_not_fit_is_an_error_and_keeps_what_it_has) {
+TEST(a_frame_that_does_not_fit_is_an_error_and_keeps_what_it_has)
+{
     struct fixture f;
     fixture_init(&f, "a,b", 1, 1, 1 << 30);
     f.arena.limit_bytes = 20000;
@@ -145,7 +153,8 @@ TEST(a_frame_that_does_not_fit_is_an_error_and_keeps_what_it_has) {
     fixture_free(&f);
 }
 
-TEST(truncating_cuts_and_never_grows) {
+TEST(truncating_cuts_and_never_grows)
+{
     struct fixture f;
     fixture_init(&f, "a,b", 1, 1, 100);
     for (int i = 0; i < 10; i++)
@@ -162,7 +171,8 @@ TEST(truncating_cuts_and_never_grows) {
     fixture_free(&f);
 }
 
-TEST(segments_start_where_the_rows_before_them_end) {
+TEST(segments_start_where_the_rows_before_them_end)
+{
     enum { N = 3000 };
     struct fixture f;
     fixture_init(&f, "a,b", 1, 1, N * 4);
@@ -180,7 +190,8 @@ TEST(segments_start_where_the_rows_before_them_end) {
     fixture_free(&f);
 }
 
-TEST(a_cleared_frame_takes_the_same_again_without_more_memory) {
+TEST(a_cleared_frame_takes_the_same_again_without_more_memory)
+{
     struct fixture f;
     fixture_init(&f, "a,b", 1, 1, 1000);
     size_t used = 0;
@@ -199,7 +210,8 @@ TEST(a_cleared_frame_takes_the_same_again_without_more_memory) {
     fixture_free(&f);
 }
 
-TEST(an_error_message_is_cut_at_a_code_point) {
+TEST(an_error_message_is_cut_at_a_code_point)
+{
     struct request_error error;
     for (size_t before = 0; before < 8; before++) {
         struct builder builder = {0};
@@ -215,14 +227,16 @@ TEST(an_error_message_is_cut_at_a_code_point) {
     }
 }
 
-TEST(an_error_message_that_fits_is_whole) {
+TEST(an_error_message_that_fits_is_whole)
+{
     struct request_error error;
     CHECK(request_error_set(&error, 413, "Column %s, row %d.", "\xE4\xB8\xAD", 7) == -1);
     CHECK(error.http_status == 413);
     CHECK(strcmp(error.message, "Column \xE4\xB8\xAD, row 7.") == 0);
 }
 
-int main(void) {
+int main(void)
+{
     RUN(every_name_is_found_whatever_the_hint);
     RUN(a_name_that_stands_twice_is_reported);
     RUN(a_schema_that_does_not_fit_is_reported);

@@ -13,25 +13,29 @@
 #include "number.h"
 #include "test.h"
 
-static uint64_t double_bits(double value) {
+static uint64_t double_bits(double value)
+{
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
 }
 
-static double double_of(uint64_t bits) {
+static double double_of(uint64_t bits)
+{
     double value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
-static uint32_t float_bits(float value) {
+static uint32_t float_bits(float value)
+{
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
 }
 
-static float float_of(uint32_t bits) {
+static float float_of(uint32_t bits)
+{
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
@@ -39,7 +43,8 @@ static float float_of(uint32_t bits) {
 
 static uint64_t random_state = 88172645463325252u;
 
-static uint64_t random_bits(void) {
+static uint64_t random_bits(void)
+{
     random_state ^= random_state << 13;
     random_state ^= random_state >> 7;
     random_state ^= random_state << 17;
@@ -47,7 +52,8 @@ static uint64_t random_bits(void) {
 }
 
 /* `text` ends in NUL for strtod; what number_parse() gets does not. */
-static bool parses_as_strtod(const char *text) {
+static bool parses_as_strtod(const char *text)
+{
     const double expected = strtod(text, NULL);
     struct text exact = fixture_copy(text, strlen(text));
     const double value = number_parse(exact.at, exact.length);
@@ -58,7 +64,8 @@ static bool parses_as_strtod(const char *text) {
     return false;
 }
 
-TEST(numbers_that_are_hard_to_round_are_rounded_exactly) {
+TEST(numbers_that_are_hard_to_round_are_rounded_exactly)
+{
     static const char *const texts[] = {
         "0",
         "-0",
@@ -175,7 +182,8 @@ TEST(numbers_that_are_hard_to_round_are_rounded_exactly) {
         parses_as_strtod(texts[i]);
 }
 
-TEST(numbers_of_thousands_of_digits_are_rounded_exactly) {
+TEST(numbers_of_thousands_of_digits_are_rounded_exactly)
+{
     enum { N = 3000 };
     static char text[2 * N + 64];
     for (int digit = 0; digit <= 9; digit++) {
@@ -199,7 +207,8 @@ TEST(numbers_of_thousands_of_digits_are_rounded_exactly) {
     }
 }
 
-TEST(halfway_points_of_random_doubles_go_to_the_even_neighbour) {
+TEST(halfway_points_of_random_doubles_go_to_the_even_neighbour)
+{
     static char text[1200];
     for (int i = 0; i < 20000; i++) {
         const uint64_t bits = random_bits() & 0x7FFFFFFFFFFFFFFFu;
@@ -219,7 +228,8 @@ TEST(halfway_points_of_random_doubles_go_to_the_even_neighbour) {
     }
 }
 
-TEST(a_million_random_numbers_are_read_as_strtod_reads_them) {
+TEST(a_million_random_numbers_are_read_as_strtod_reads_them)
+{
     char text[128];
     for (int i = 0; i < 1000000; i++) {
         const uint64_t random = random_bits();
@@ -251,7 +261,8 @@ TEST(a_million_random_numbers_are_read_as_strtod_reads_them) {
 }
 
 /* Digits of a JSON number without leading and trailing zeros. */
-static size_t significant_digits(const char *text, size_t length) {
+static size_t significant_digits(const char *text, size_t length)
+{
     size_t n = 0, trailing = 0;
     for (size_t i = 0; i < length && text[i] != 'e'; i++) {
         if (text[i] < '0' || text[i] > '9' || (n == 0 && text[i] == '0'))
@@ -263,7 +274,8 @@ static size_t significant_digits(const char *text, size_t length) {
 }
 
 /* RFC 8259 section 6. */
-static bool is_json_number(const char *text, size_t length) {
+static bool is_json_number(const char *text, size_t length)
+{
     size_t i = length > 0 && text[0] == '-';
     if (i == length)
         return false;
@@ -296,7 +308,8 @@ static bool is_json_number(const char *text, size_t length) {
 }
 
 /* Number of digits with which no decimal that is near reads back, and one more does. */
-static size_t least_digits(float value) {
+static size_t least_digits(float value)
+{
     char text[64];
     for (int precision = 0; precision < 9; precision++) {
         snprintf(text, sizeof text, "%.*e", precision, (double)value);
@@ -314,7 +327,8 @@ static size_t least_digits(float value) {
     return 9;
 }
 
-static bool prints_shortest(uint32_t bits) {
+static bool prints_shortest(uint32_t bits)
+{
     struct text exact = fixture_copy("################", NUMBER_FLOAT_MAX);
     char *out = (char *)exact.at, text[NUMBER_FLOAT_MAX + 1] = "";
     const float value = float_of(bits);
@@ -339,14 +353,16 @@ static bool prints_shortest(uint32_t bits) {
     return good;
 }
 
-TEST(floats_over_all_bit_patterns_print_shortest_and_read_back) {
+TEST(floats_over_all_bit_patterns_print_shortest_and_read_back)
+{
     unsigned n_wrong = 0;
     for (uint64_t bits = 0; bits <= UINT32_MAX && n_wrong < 10; bits += 15013)
         if (isfinite(float_of((uint32_t)bits)))
             n_wrong += !prints_shortest((uint32_t)bits);
 }
 
-TEST(floats_at_boundaries_print_shortest_and_read_back) {
+TEST(floats_at_boundaries_print_shortest_and_read_back)
+{
     for (uint32_t sign = 0; sign <= 0x80000000u; sign += 0x80000000u) {
         for (uint32_t bits = 0; bits < 3000; bits++) /* the smallest denormals */
             prints_shortest(sign | bits);
@@ -369,13 +385,15 @@ TEST(floats_at_boundaries_print_shortest_and_read_back) {
     }
 }
 
-TEST(floats_of_a_score_print_shortest_and_read_back) {
+TEST(floats_of_a_score_print_shortest_and_read_back)
+{
     for (uint32_t i = 0; i < 200000; i++)
         if (!prints_shortest(float_bits((float)i / 200000)))
             break;
 }
 
-TEST(well_known_floats_have_the_texts_that_the_header_names) {
+TEST(well_known_floats_have_the_texts_that_the_header_names)
+{
     static const struct {
         float value;
         const char *text;
@@ -393,20 +411,23 @@ TEST(well_known_floats_have_the_texts_that_the_header_names) {
     }
 }
 
-static uint64_t hex(struct text text) {
+static uint64_t hex(struct text text)
+{
     char digits[17] = "";
     memcpy(digits, text.at, text.length < 16 ? text.length : 16);
     return strtoull(digits, NULL, 16);
 }
 
-static void check_repr(struct text bits, const char *out, size_t length, struct text expected) {
+static void check_repr(struct text bits, const char *out, size_t length, struct text expected)
+{
     CHECK(length <= NUMBER_REPR_MAX);
     struct text text = {out, length};
     CHECK_MSG(text_equal(text, expected), "%.*s: \"%.*s\", not \"%.*s\"", (int)bits.length, bits.at,
               (int)length, out, (int)expected.length, expected.at);
 }
 
-TEST(doubles_have_pythons_repr) {
+TEST(doubles_have_pythons_repr)
+{
     struct golden golden;
     struct text fields[2];
     if (!golden_open(&golden, "tests/golden/repr_double.tsv"))
@@ -421,7 +442,8 @@ TEST(doubles_have_pythons_repr) {
     golden_close(&golden);
 }
 
-TEST(random_doubles_print_with_17_digits_at_most_and_read_back) {
+TEST(random_doubles_print_with_17_digits_at_most_and_read_back)
+{
     for (int i = 0; i < 300000; i++) {
         const double value = double_of(random_bits());
         if (isnan(value))
@@ -437,7 +459,8 @@ TEST(random_doubles_print_with_17_digits_at_most_and_read_back) {
     }
 }
 
-TEST(every_nan_prints_as_nan) {
+TEST(every_nan_prints_as_nan)
+{
     static const uint64_t nans[] = {0x7FF8000000000000u, 0xFFF8000000000000u, 0x7FF0000000000001u,
                                     0xFFFFFFFFFFFFFFFFu};
     for (size_t i = 0; i < 4; i++) {
@@ -447,7 +470,8 @@ TEST(every_nan_prints_as_nan) {
 }
 
 /* The text with what is not printable as \\xHH, cut. */
-static const char *shown(struct text text) {
+static const char *shown(struct text text)
+{
     static char out[300];
     size_t n = 0;
     for (size_t i = 0; i < text.length && n < sizeof out - 8; i++) {
@@ -458,7 +482,8 @@ static const char *shown(struct text text) {
     return out;
 }
 
-static bool is_ascii(struct text text) {
+static bool is_ascii(struct text text)
+{
     for (size_t i = 0; i < text.length; i++)
         if ((unsigned char)text.at[i] >= 0x80)
             return false;
@@ -466,7 +491,8 @@ static bool is_ascii(struct text text) {
 }
 
 /* Python also knows the digits and the spaces of other scripts; we may refuse those. */
-TEST(text_is_a_number_when_pythons_float_says_so) {
+TEST(text_is_a_number_when_pythons_float_says_so)
+{
     struct golden golden;
     struct text fields[2];
     if (!golden_open(&golden, "tests/golden/python_float.tsv"))
@@ -491,7 +517,8 @@ TEST(text_is_a_number_when_pythons_float_says_so) {
     golden_close(&golden);
 }
 
-int main(void) {
+int main(void)
+{
     RUN(numbers_that_are_hard_to_round_are_rounded_exactly);
     RUN(numbers_of_thousands_of_digits_are_rounded_exactly);
     RUN(halfway_points_of_random_doubles_go_to_the_even_neighbour);

@@ -5,13 +5,15 @@
 #include "test.h"
 #include "text.h"
 
-static size_t valid_length(const char *bytes, size_t length) {
+static size_t valid_length(const char *bytes, size_t length)
+{
     return text_utf8_valid_length(bytes, length);
 }
 
 /* Length of the code point at the start, or 0. By value, not by the table that the program may use.
  */
-static size_t code_point_length(const unsigned char *at, size_t length) {
+static size_t code_point_length(const unsigned char *at, size_t length)
+{
     if (length == 0)
         return 0;
     if (at[0] < 0x80)
@@ -30,14 +32,16 @@ static size_t code_point_length(const unsigned char *at, size_t length) {
     return value < least[n] || value > 0x10FFFF || surrogate ? 0 : n;
 }
 
-static size_t expected_length(const unsigned char *bytes, size_t length) {
+static size_t expected_length(const unsigned char *bytes, size_t length)
+{
     size_t at = 0, n;
     while ((n = code_point_length(bytes + at, length - at)) != 0)
         at += n;
     return at;
 }
 
-TEST(ranges_of_table_3_7_end_where_they_should) {
+TEST(ranges_of_table_3_7_end_where_they_should)
+{
     static const struct {
         const char *bytes;
         bool valid;
@@ -82,7 +86,8 @@ TEST(ranges_of_table_3_7_end_where_they_should) {
     }
 }
 
-TEST(every_sequence_of_four_bytes_agrees_with_the_definition) {
+TEST(every_sequence_of_four_bytes_agrees_with_the_definition)
+{
     static const unsigned char tails[] = {0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90,
                                           0x9F, 0xA0, 0xBF, 0xC0, 0xE0, 0xFF};
     unsigned n_wrong = 0;
@@ -100,7 +105,8 @@ TEST(every_sequence_of_four_bytes_agrees_with_the_definition) {
     CHECK_MSG(n_wrong == 0, "%u sequences", n_wrong);
 }
 
-TEST(the_offset_is_that_of_the_first_bad_byte_wherever_it_stands) {
+TEST(the_offset_is_that_of_the_first_bad_byte_wherever_it_stands)
+{
     static const char *const bad[] = {"\x80",         "\xC2", "\xE2\x82", "\xF0\x9F\x98",
                                       "\xED\xA0\x80", "\xFF", "\xC0\xAF"};
     for (size_t b = 0; b < sizeof bad / sizeof *bad; b++)
@@ -117,7 +123,8 @@ TEST(the_offset_is_that_of_the_first_bad_byte_wherever_it_stands) {
             }
 }
 
-TEST(long_runs_of_every_width_are_valid_and_no_byte_beyond_is_read) {
+TEST(long_runs_of_every_width_are_valid_and_no_byte_beyond_is_read)
+{
     static const char *const runs[] = {"a", "\xC3\xA9", "\xE4\xB8\xAD", "\xF0\x9F\x98\x80",
                                        "ab\xC3\xA9"};
     for (size_t r = 0; r < sizeof runs / sizeof *runs; r++) {
@@ -137,14 +144,16 @@ TEST(long_runs_of_every_width_are_valid_and_no_byte_beyond_is_read) {
     }
 }
 
-TEST(nul_bytes_are_text) {
+TEST(nul_bytes_are_text)
+{
     CHECK(valid_length("\0\0\0", 3) == 3);
     CHECK(valid_length("a\0\xFF", 3) == 2);
     CHECK(valid_length("", 0) == 0);
     CHECK(valid_length(NULL, 0) == 0);
 }
 
-TEST(every_code_point_is_written_as_its_bytes) {
+TEST(every_code_point_is_written_as_its_bytes)
+{
     unsigned n_wrong = 0;
     for (uint32_t c = 0; c <= 0x10FFFF; c++) {
         if (c >= 0xD800 && c <= 0xDFFF)
@@ -163,12 +172,14 @@ TEST(every_code_point_is_written_as_its_bytes) {
     CHECK_MSG(n_wrong == 0, "%u code points", n_wrong);
 }
 
-static int order(const char *a, size_t a_length, const char *b, size_t b_length) {
+static int order(const char *a, size_t a_length, const char *b, size_t b_length)
+{
     int result = text_compare((struct text){a, a_length}, (struct text){b, b_length});
     return (result > 0) - (result < 0);
 }
 
-TEST(texts_are_in_the_order_of_their_code_points) {
+TEST(texts_are_in_the_order_of_their_code_points)
+{
     /* sorted(..) of Python */
     static const struct text list[] = {
         {"", 0},
@@ -204,7 +215,8 @@ TEST(texts_are_in_the_order_of_their_code_points) {
                       "texts %zu and %zu", i, j);
 }
 
-TEST(empty_texts_compare_whatever_they_point_to) {
+TEST(empty_texts_compare_whatever_they_point_to)
+{
     CHECK(order(NULL, 0, NULL, 0) == 0);
     CHECK(order(NULL, 0, "", 0) == 0);
     CHECK(order(NULL, 0, "a", 1) == -1);
@@ -216,7 +228,8 @@ TEST(empty_texts_compare_whatever_they_point_to) {
     CHECK(text_is((struct text){"abc", 2}, "ab"));
 }
 
-int main(void) {
+int main(void)
+{
     RUN(ranges_of_table_3_7_end_where_they_should);
     RUN(every_sequence_of_four_bytes_agrees_with_the_definition);
     RUN(the_offset_is_that_of_the_first_bad_byte_wherever_it_stands);

@@ -18,7 +18,8 @@ enum { MAX_ROWS = 128 };
 
 static struct fixture f;
 
-TEST(a_column_of_floats_and_what_fits_among_them_is_float) {
+TEST(a_column_of_floats_and_what_fits_among_them_is_float)
+{
     const uint32_t missing = 1u << CELL_MISSING, boolean = 1u << CELL_BOOL,
                    integer = 1u << CELL_INTEGER, floating = 1u << CELL_FLOAT,
                    text = 1u << CELL_TEXT;
@@ -38,7 +39,8 @@ TEST(a_column_of_floats_and_what_fits_among_them_is_float) {
     }
 }
 
-static bool text_of_cell_is(struct cell cell, enum column_type type, const char *expected) {
+static bool text_of_cell_is(struct cell cell, enum column_type type, const char *expected)
+{
     char scratch[NUMBER_REPR_MAX];
     const struct text text = cell_text(&cell, type, scratch);
     const bool same = text_is(text, expected);
@@ -46,7 +48,8 @@ static bool text_of_cell_is(struct cell cell, enum column_type type, const char 
     return same;
 }
 
-TEST(a_cell_is_written_as_its_columns_type_wants) {
+TEST(a_cell_is_written_as_its_columns_type_wants)
+{
     const struct cell missing = {.kind = CELL_MISSING};
     const struct cell yes = {.boolean = true, .kind = CELL_BOOL};
     const struct cell no = {.boolean = false, .kind = CELL_BOOL};
@@ -82,7 +85,8 @@ struct golden_case {
     uint32_t n;
 };
 
-static int parse_case(const struct golden_case *c) {
+static int parse_case(const struct golden_case *c)
+{
     struct v2_options options;
     fixture_reset(&f);
     return c->v2 ? v2_parse(&f.frame, c->body, c->json_length, "m", &options, &f.error)
@@ -90,7 +94,8 @@ static int parse_case(const struct golden_case *c) {
 }
 
 /* What cell_text.h says of column 0, row by row. */
-static struct text our_text(uint32_t row, char scratch[NUMBER_REPR_MAX]) {
+static struct text our_text(uint32_t row, char scratch[NUMBER_REPR_MAX])
+{
     const struct column *column = &f.frame.columns[0];
     uint32_t kinds[MAX_ROWS] = {0}, segment = 0;
     for (uint32_t r = 0, s = 0; r < f.frame.n_rows; r++) {
@@ -108,7 +113,8 @@ static struct text our_text(uint32_t row, char scratch[NUMBER_REPR_MAX]) {
 }
 
 /* The encoder finds each text as the class that it is: true where it does for all rows. */
-static bool encoder_agrees(const struct golden_case *c) {
+static bool encoder_agrees(const struct golden_case *c)
+{
     static float dense[MAX_ROWS];
     static uint32_t indices[MAX_ROWS];
     struct text classes[MAX_ROWS];
@@ -134,13 +140,15 @@ static bool encoder_agrees(const struct golden_case *c) {
     return agrees;
 }
 
-static bool ends_with(struct text text, const char *end) {
+static bool ends_with(struct text text, const char *end)
+{
     const size_t n = strlen(end);
     return text.length >= n && memcmp(text.at + text.length - n, end, n) == 0;
 }
 
 /* "instances: a / b / c": some are int64, some uint64, and nothing makes them floats or objects. */
-static bool joins_signed_and_unsigned(struct text name) {
+static bool joins_signed_and_unsigned(struct text name)
+{
     static const char start[] = "instances: ";
     char rest[120];
     bool is_signed = false, is_unsigned = false;
@@ -160,7 +168,8 @@ static bool joins_signed_and_unsigned(struct text name) {
 }
 
 /* Where we differ from pandas on purpose. */
-static bool differs_on_purpose(const struct golden_case *c) {
+static bool differs_on_purpose(const struct golden_case *c)
+{
     static const struct {
         const char *name;
         bool v1, v2;
@@ -183,7 +192,8 @@ static bool differs_on_purpose(const struct golden_case *c) {
     return joins_signed_and_unsigned(c->name);
 }
 
-TEST(every_value_of_a_request_has_the_text_that_pandas_gives_it) {
+TEST(every_value_of_a_request_has_the_text_that_pandas_gives_it)
+{
     struct golden golden;
     struct text fields[4 + MAX_ROWS];
     size_t n;
@@ -221,7 +231,8 @@ TEST(every_value_of_a_request_has_the_text_that_pandas_gives_it) {
     golden_close(&golden);
 }
 
-int main(void) {
+int main(void)
+{
     fixture_init(&f, "c,d", 1, 1, MAX_ROWS);
     RUN(a_column_of_floats_and_what_fits_among_them_is_float);
     RUN(a_cell_is_written_as_its_columns_type_wants);

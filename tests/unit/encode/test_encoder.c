@@ -20,7 +20,8 @@ static uint32_t unknown[2];
 static double mean[2] = {0.5, -3.0};
 static double scale[2] = {2.0, 0.1};
 
-static void init(void) {
+static void init(void)
+{
     static struct vocabulary vocabularies[2];
     static const struct text a[] = {{"1", 1}, {"2", 1}, {"None", 4}, {"True", 4}, {"x", 1}};
     static const struct text b[] = {{"1.0", 3}, {"nan", 3}, {"\xC3\xA9", 2}};
@@ -30,50 +31,59 @@ static void init(void) {
     encoder = (struct encoder){f.schema, vocabularies, mean, scale};
 }
 
-static struct cell integer(const char *digits) {
+static struct cell integer(const char *digits)
+{
     return (struct cell){.text = digits, .length = (uint32_t)strlen(digits), .kind = CELL_INTEGER};
 }
 
-static struct cell text(const char *nul_terminated) {
+static struct cell text(const char *nul_terminated)
+{
     return (struct cell){
         .text = nul_terminated, .length = (uint32_t)strlen(nul_terminated), .kind = CELL_TEXT};
 }
 
-static struct cell number(double value) {
+static struct cell number(double value)
+{
     return (struct cell){.number = value, .kind = CELL_FLOAT};
 }
 
-static struct cell boolean(bool value) {
+static struct cell boolean(bool value)
+{
     return (struct cell){.boolean = value, .kind = CELL_BOOL};
 }
 
 static const struct cell missing = {.kind = CELL_MISSING};
 
-static void add_row(struct cell a, struct cell b, struct cell p, struct cell q) {
+static void add_row(struct cell a, struct cell b, struct cell p, struct cell q)
+{
     CHECK(frame_append(&f.frame, A, a, &f.error) == 0);
     CHECK(frame_append(&f.frame, B, b, &f.error) == 0);
     CHECK(frame_append(&f.frame, P, p, &f.error) == 0);
     CHECK(frame_append(&f.frame, Q, q, &f.error) == 0);
 }
 
-static void end_segment(void) {
+static void end_segment(void)
+{
     CHECK(frame_end_segment(&f.frame, f.frame.columns[A].n, &f.error) == 0);
 }
 
-static int encode(void) {
+static int encode(void)
+{
     memset(unknown, 0, sizeof unknown);
     return encoder_encode(&encoder, &f.frame, dense, indices, unknown, &f.error);
 }
 
 /* Encodes one row whose p is this cell. */
-static int encode_p(struct cell p) {
+static int encode_p(struct cell p)
+{
     fixture_reset(&f);
     add_row(text("x"), text("x"), p, integer("0"));
     end_segment();
     return encode();
 }
 
-TEST(values_are_scaled_in_double_and_then_rounded_to_float) {
+TEST(values_are_scaled_in_double_and_then_rounded_to_float)
+{
     for (int i = 0; i < 20000; i++) {
         const double value = sin(i) * pow(10, i % 60 - 30);
         CHECK(encoder_scale(&encoder, 0, value) == (float)((value - 0.5) / 2.0));
@@ -84,7 +94,8 @@ TEST(values_are_scaled_in_double_and_then_rounded_to_float) {
     CHECK(encode_p(number(value)) == 0 && dense[0] == (float)((16777217.0 - 0.5) / 2.0));
 }
 
-TEST(each_kind_of_cell_is_a_number) {
+TEST(each_kind_of_cell_is_a_number)
+{
     static const struct {
         struct cell cell;
         double value;
@@ -110,7 +121,8 @@ TEST(each_kind_of_cell_is_a_number) {
     }
 }
 
-TEST(text_is_a_number_as_python_reads_it) {
+TEST(text_is_a_number_as_python_reads_it)
+{
     static const struct {
         const char *text;
         double value;
@@ -123,7 +135,8 @@ TEST(text_is_a_number_as_python_reads_it) {
     }
 }
 
-static void is_refused(struct cell cell, const char *what) {
+static void is_refused(struct cell cell, const char *what)
+{
     fixture_reset(&f);
     add_row(text("1"), text("1"), integer("1"), integer("1"));
     end_segment();
@@ -138,7 +151,8 @@ static void is_refused(struct cell cell, const char *what) {
               f.error.message);
 }
 
-TEST(what_is_not_a_number_is_refused_by_column_and_row) {
+TEST(what_is_not_a_number_is_refused_by_column_and_row)
+{
     static const char *const texts[] = {"abc", "",    " ",  "1,5",  "1x",   "1__0", "_1",
                                         "1_",  "--1", "1e", "None", "True", "null", "1 2"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -146,7 +160,8 @@ TEST(what_is_not_a_number_is_refused_by_column_and_row) {
     is_refused((struct cell){.text = "1\0", .length = 2, .kind = CELL_TEXT}, "1 and a NUL");
 }
 
-TEST(what_is_not_finite_is_refused_by_column_and_row) {
+TEST(what_is_not_finite_is_refused_by_column_and_row)
+{
     static const char *const texts[] = {"inf",  "-inf",  "Infinity", "nan",  "NaN",
                                         "-NAN", "1e400", "-1e999",   "1e308"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -159,7 +174,8 @@ TEST(what_is_not_finite_is_refused_by_column_and_row) {
     is_refused(number(DBL_MAX), "the largest double");
 }
 
-TEST(a_refused_text_is_shown_and_cut_at_a_character) {
+TEST(a_refused_text_is_shown_and_cut_at_a_character)
+{
     is_refused(text("abc"), "abc");
     CHECK_MSG(strstr(f.error.message, "abc"), "%s", f.error.message);
     for (size_t before = 0; before < 4; before++) {
@@ -175,7 +191,8 @@ TEST(a_refused_text_is_shown_and_cut_at_a_character) {
     }
 }
 
-TEST(numbers_that_fit_a_float_once_scaled_are_taken) {
+TEST(numbers_that_fit_a_float_once_scaled_are_taken)
+{
     CHECK(encode_p(number(6e38)) == 0 && dense[0] == (float)((6e38 - 0.5) / 2.0));
     CHECK(encode_p(number(1e-300)) == 0 && dense[0] == -0.25f);
     const double kept = mean[0];
@@ -184,7 +201,8 @@ TEST(numbers_that_fit_a_float_once_scaled_are_taken) {
     mean[0] = kept;
 }
 
-TEST(columns_lie_one_behind_the_other) {
+TEST(columns_lie_one_behind_the_other)
+{
     enum { N = 1000 };
     fixture_reset(&f);
     for (int i = 0; i < N; i++)
@@ -206,7 +224,8 @@ TEST(columns_lie_one_behind_the_other) {
     CHECK(unknown[0] == N / 2 && unknown[1] == 334);
 }
 
-TEST(unknown_values_are_the_number_of_classes_and_are_added) {
+TEST(unknown_values_are_the_number_of_classes_and_are_added)
+{
     fixture_reset(&f);
     add_row(text("1"), text("1.0"), missing, missing);
     add_row(text(""), text("1"), missing, missing);
@@ -220,7 +239,8 @@ TEST(unknown_values_are_the_number_of_classes_and_are_added) {
     CHECK(indices[3] == 0 && indices[4] == 3 && indices[5] == 3);
 }
 
-TEST(a_category_is_written_as_its_column_is_typed) {
+TEST(a_category_is_written_as_its_column_is_typed)
+{
     fixture_reset(&f); /* a: object; b: float64 */
     add_row(integer("1"), integer("1"), missing, missing);
     add_row(boolean(true), missing, missing, missing);
@@ -232,7 +252,8 @@ TEST(a_category_is_written_as_its_column_is_typed) {
     CHECK(unknown[0] == 0 && unknown[1] == 0);
 }
 
-TEST(each_instance_is_typed_by_itself_before_they_are_joined) {
+TEST(each_instance_is_typed_by_itself_before_they_are_joined)
+{
     fixture_reset(&f);
     add_row(integer("1"), integer("1"), missing, missing);
     end_segment();
@@ -251,7 +272,8 @@ TEST(each_instance_is_typed_by_itself_before_they_are_joined) {
     CHECK(indices[2] == 0 && indices[3] == 0);
 }
 
-TEST(a_category_may_be_any_text) {
+TEST(a_category_may_be_any_text)
+{
     fixture_reset(&f);
     struct builder builder = {0};
     builder_repeat(&builder, "x", 1 << 20);
@@ -262,7 +284,8 @@ TEST(a_category_may_be_any_text) {
     builder_free(&builder);
 }
 
-int main(void) {
+int main(void)
+{
     init();
     RUN(values_are_scaled_in_double_and_then_rounded_to_float);
     RUN(each_kind_of_cell_is_a_number);

@@ -6,20 +6,23 @@
 
 static uint64_t random_state = 1;
 
-static uint32_t random_below(uint32_t n) {
+static uint32_t random_below(uint32_t n)
+{
     random_state = random_state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)((random_state >> 33) % n);
 }
 
 /* Looks a text up at the end of its own memory. */
-static uint32_t find(const struct vocabulary *vocabulary, const char *bytes, size_t length) {
+static uint32_t find(const struct vocabulary *vocabulary, const char *bytes, size_t length)
+{
     const struct text exact = fixture_copy(bytes, length);
     const uint32_t index = vocabulary_find(vocabulary, exact.at, exact.length);
     fixture_drop(exact);
     return index;
 }
 
-TEST(an_empty_vocabulary_knows_nothing) {
+TEST(an_empty_vocabulary_knows_nothing)
+{
     struct vocabulary vocabulary;
     CHECK(vocabulary_init(&vocabulary, NULL, 0) == 0);
     CHECK(vocabulary.n == 0);
@@ -30,7 +33,8 @@ TEST(an_empty_vocabulary_knows_nothing) {
     vocabulary_free(&vocabulary);
 }
 
-TEST(one_class_is_0_and_everything_else_is_1) {
+TEST(one_class_is_0_and_everything_else_is_1)
+{
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz";
     for (size_t length = 0; length <= 40; length++) {
         struct vocabulary vocabulary;
@@ -43,7 +47,8 @@ TEST(one_class_is_0_and_everything_else_is_1) {
     }
 }
 
-TEST(classes_of_every_length_differ_in_every_byte) {
+TEST(classes_of_every_length_differ_in_every_byte)
+{
     for (size_t length = 1; length <= 40; length++) {
         struct vocabulary vocabulary;
         char bytes[40], changed[40];
@@ -63,7 +68,8 @@ TEST(classes_of_every_length_differ_in_every_byte) {
     }
 }
 
-TEST(nul_bytes_count) {
+TEST(nul_bytes_count)
+{
     enum { N = 41 };
     static const char zeros[N];
     struct text classes[2 * N];
@@ -84,7 +90,8 @@ TEST(nul_bytes_count) {
     vocabulary_free(&vocabulary);
 }
 
-TEST(the_classes_are_copied) {
+TEST(the_classes_are_copied)
+{
     struct text classes[3] = {fixture_copy("short", 5), fixture_copy("a text of 21 bytes ..", 21),
                               fixture_copy("", 0)};
     struct vocabulary vocabulary;
@@ -98,7 +105,8 @@ TEST(the_classes_are_copied) {
 }
 
 /* Texts that a hash of too few bytes, or of too little mixing, would put together. */
-TEST(texts_that_are_nearly_equal_are_told_apart) {
+TEST(texts_that_are_nearly_equal_are_told_apart)
+{
     enum { N = 3000 };
     static const struct {
         const char *before, *after;
@@ -128,12 +136,14 @@ TEST(texts_that_are_nearly_equal_are_told_apart) {
     }
 }
 
-static int by_text(const void *a, const void *b) {
+static int by_text(const void *a, const void *b)
+{
     return text_compare(*(const struct text *)a, *(const struct text *)b);
 }
 
 /* Position in a sorted array, or n. */
-static uint32_t find_sorted(const struct text *sorted, uint32_t n, struct text text) {
+static uint32_t find_sorted(const struct text *sorted, uint32_t n, struct text text)
+{
     uint32_t low = 0, high = n;
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
@@ -145,7 +155,8 @@ static uint32_t find_sorted(const struct text *sorted, uint32_t n, struct text t
     return low < n && text_equal(sorted[low], text) ? low : n;
 }
 
-TEST(random_texts_are_found_as_in_a_sorted_array) {
+TEST(random_texts_are_found_as_in_a_sorted_array)
+{
     enum { N = 60000, MAX_LENGTH = 40 };
     char *bytes = malloc((size_t)N * MAX_LENGTH);
     struct text *texts = malloc(N * sizeof *texts);
@@ -181,7 +192,8 @@ TEST(random_texts_are_found_as_in_a_sorted_array) {
     free(bytes);
 }
 
-TEST(four_hundred_thousand_ids_are_found) {
+TEST(four_hundred_thousand_ids_are_found)
+{
     enum { N = 400000 };
     char(*bytes)[16] = malloc(N * sizeof *bytes);
     struct text *classes = malloc(N * sizeof *classes);
@@ -205,7 +217,8 @@ TEST(four_hundred_thousand_ids_are_found) {
     free(bytes);
 }
 
-TEST(every_number_of_classes_leaves_room_to_stop) {
+TEST(every_number_of_classes_leaves_room_to_stop)
+{
     enum { N = 300 };
     static char bytes[N][32];
     static struct text classes[N];
@@ -222,7 +235,8 @@ TEST(every_number_of_classes_leaves_room_to_stop) {
     }
 }
 
-TEST(a_freed_vocabulary_may_be_made_again) {
+TEST(a_freed_vocabulary_may_be_made_again)
+{
     struct vocabulary vocabulary;
     const struct text one = text_of("1"), two = text_of("a class of 19 bytes");
     CHECK(vocabulary_init(&vocabulary, &one, 1) == 0);
@@ -232,7 +246,8 @@ TEST(a_freed_vocabulary_may_be_made_again) {
     vocabulary_free(&vocabulary);
 }
 
-int main(void) {
+int main(void)
+{
     RUN(an_empty_vocabulary_knows_nothing);
     RUN(one_class_is_0_and_everything_else_is_1);
     RUN(classes_of_every_length_differ_in_every_byte);

@@ -15,14 +15,16 @@
 /* Enough for any file here; a reader that asks for more has believed a length it read. */
 enum { ARENA_LIMIT_BYTES = 256 * 1024 * 1024 };
 
-static void die(const char *what, const char *detail) {
+static void die(const char *what, const char *detail)
+{
     fprintf(stderr, "%s: %s\n", what, detail);
     exit(1);
 }
 
 /* ---- bytes */
 
-static void bytes_reserve(struct bytes *bytes, size_t more) {
+static void bytes_reserve(struct bytes *bytes, size_t more)
+{
     if (bytes->capacity - bytes->size >= more)
         return;
     size_t capacity = bytes->capacity ? bytes->capacity : 256;
@@ -34,94 +36,111 @@ static void bytes_reserve(struct bytes *bytes, size_t more) {
     bytes->capacity = capacity;
 }
 
-void bytes_add(struct bytes *bytes, const void *at, size_t size) {
+void bytes_add(struct bytes *bytes, const void *at, size_t size)
+{
     bytes_reserve(bytes, size);
     if (size)
         memcpy(bytes->at + bytes->size, at, size);
     bytes->size += size;
 }
 
-void bytes_fill(struct bytes *bytes, uint8_t value, size_t n) {
+void bytes_fill(struct bytes *bytes, uint8_t value, size_t n)
+{
     bytes_reserve(bytes, n);
     if (n)
         memset(bytes->at + bytes->size, value, n);
     bytes->size += n;
 }
 
-void bytes_text(struct bytes *bytes, const char *text) {
+void bytes_text(struct bytes *bytes, const char *text)
+{
     bytes_add(bytes, text, strlen(text));
 }
 
-void bytes_u8(struct bytes *bytes, unsigned value) {
+void bytes_u8(struct bytes *bytes, unsigned value)
+{
     uint8_t byte = (uint8_t)value;
     bytes_add(bytes, &byte, 1);
 }
 
-void bytes_u16(struct bytes *bytes, unsigned value) {
+void bytes_u16(struct bytes *bytes, unsigned value)
+{
     uint8_t out[2];
     put_u16(out, value);
     bytes_add(bytes, out, sizeof out);
 }
 
-void bytes_u32(struct bytes *bytes, uint32_t value) {
+void bytes_u32(struct bytes *bytes, uint32_t value)
+{
     uint8_t out[4];
     put_u32(out, value);
     bytes_add(bytes, out, sizeof out);
 }
 
-void bytes_u64(struct bytes *bytes, uint64_t value) {
+void bytes_u64(struct bytes *bytes, uint64_t value)
+{
     uint8_t out[8];
     put_u64(out, value);
     bytes_add(bytes, out, sizeof out);
 }
 
-void bytes_f64(struct bytes *bytes, double value) {
+void bytes_f64(struct bytes *bytes, double value)
+{
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
     bytes_u64(bytes, bits);
 }
 
-void bytes_remove(struct bytes *bytes, size_t from, size_t n) {
+void bytes_remove(struct bytes *bytes, size_t from, size_t n)
+{
     memmove(bytes->at + from, bytes->at + from + n, bytes->size - from - n);
     bytes->size -= n;
 }
 
-void bytes_insert(struct bytes *bytes, size_t at, const void *what, size_t n) {
+void bytes_insert(struct bytes *bytes, size_t at, const void *what, size_t n)
+{
     bytes_reserve(bytes, n);
     memmove(bytes->at + at + n, bytes->at + at, bytes->size - at);
     memcpy(bytes->at + at, what, n);
     bytes->size += n;
 }
 
-void bytes_free(struct bytes *bytes) {
+void bytes_free(struct bytes *bytes)
+{
     free(bytes->at);
     *bytes = (struct bytes){0};
 }
 
-void put_u16(uint8_t *at, unsigned value) {
+void put_u16(uint8_t *at, unsigned value)
+{
     at[0] = (uint8_t)value;
     at[1] = (uint8_t)(value >> 8);
 }
 
-void put_u32(uint8_t *at, uint32_t value) {
+void put_u32(uint8_t *at, uint32_t value)
+{
     put_u16(at, value & 0xFFFF);
     put_u16(at + 2, value >> 16);
 }
 
-void put_u64(uint8_t *at, uint64_t value) {
+void put_u64(uint8_t *at, uint64_t value)
+{
     put_u32(at, (uint32_t)value);
     put_u32(at + 4, (uint32_t)(value >> 32));
 }
 
-uint32_t get_u32(const uint8_t *at) {
+uint32_t get_u32(const uint8_t *at)
+{
     return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-uint64_t get_u64(const uint8_t *at) {
+uint64_t get_u64(const uint8_t *at)
+{
     return get_u32(at) | (uint64_t)get_u32(at + 4) << 32;
 }
 
-struct bytes bytes_of_file(const char *path) {
+struct bytes bytes_of_file(const char *path)
+{
     struct bytes bytes = {0};
     FILE *file = fopen(path, "rb");
     if (file == NULL)
@@ -139,31 +158,35 @@ struct bytes bytes_of_file(const char *path) {
 
 /* ---- asking a reader */
 
-int read_as_zip(struct arena *arena, const uint8_t *bytes, size_t size,
-                struct format_error *error) {
+int read_as_zip(struct arena *arena, const uint8_t *bytes, size_t size, struct format_error *error)
+{
     struct zip zip;
     return zip_open(&zip, arena, bytes, size, error);
 }
 
 int read_as_pickle(struct arena *arena, const uint8_t *bytes, size_t size,
-                   struct format_error *error) {
+                   struct format_error *error)
+{
     struct pickle_value *value;
     return pickle_read(arena, bytes, size, &value, error);
 }
 
 int read_as_torch_file(struct arena *arena, const uint8_t *bytes, size_t size,
-                       struct format_error *error) {
+                       struct format_error *error)
+{
     struct torch_file file;
     return torch_file_read(&file, arena, bytes, size, error);
 }
 
 int read_as_sklearn_file(struct arena *arena, const uint8_t *bytes, size_t size,
-                         struct format_error *error) {
+                         struct format_error *error)
+{
     struct sklearn_file file;
     return sklearn_file_read(&file, arena, bytes, size, error);
 }
 
-bool is_one_line(const struct format_error *error) {
+bool is_one_line(const struct format_error *error)
+{
     const char *end = memchr(error->message, '\0', sizeof error->message);
     if (end == NULL || end == error->message)
         return false;
@@ -180,7 +203,8 @@ enum outcome { READ, REFUSED, MISBEHAVED };
 
 /* With an arena of `limit_bytes` and a copy of the first `size` bytes. */
 static enum outcome ask(format_reader *reader, const uint8_t *bytes, size_t size,
-                        size_t limit_bytes, struct format_error *ret_error) {
+                        size_t limit_bytes, struct format_error *ret_error)
+{
     uint8_t *copy = malloc(size ? size : 1);
     if (copy == NULL)
         die("tests", "out of memory");
@@ -201,7 +225,8 @@ static enum outcome ask(format_reader *reader, const uint8_t *bytes, size_t size
     return MISBEHAVED;
 }
 
-bool is_refused(format_reader *reader, const struct bytes *bytes, const char *needle) {
+bool is_refused(format_reader *reader, const struct bytes *bytes, const char *needle)
+{
     struct format_error error;
     enum outcome outcome = ask(reader, bytes->at, bytes->size, ARENA_LIMIT_BYTES, &error);
     if (outcome == READ) {
@@ -217,7 +242,8 @@ bool is_refused(format_reader *reader, const struct bytes *bytes, const char *ne
     return outcome == REFUSED;
 }
 
-bool is_read(format_reader *reader, const struct bytes *bytes) {
+bool is_read(format_reader *reader, const struct bytes *bytes)
+{
     struct format_error error;
     enum outcome outcome = ask(reader, bytes->at, bytes->size, ARENA_LIMIT_BYTES, &error);
     if (outcome == REFUSED)
@@ -225,12 +251,14 @@ bool is_read(format_reader *reader, const struct bytes *bytes) {
     return outcome == READ;
 }
 
-bool is_survived(format_reader *reader, const struct bytes *bytes) {
+bool is_survived(format_reader *reader, const struct bytes *bytes)
+{
     struct format_error error;
     return ask(reader, bytes->at, bytes->size, ARENA_LIMIT_BYTES, &error) != MISBEHAVED;
 }
 
-bool every_cut_is_refused(format_reader *reader, const struct bytes *bytes) {
+bool every_cut_is_refused(format_reader *reader, const struct bytes *bytes)
+{
     struct format_error error;
     for (size_t size = 0; size < bytes->size; size++) {
         if (ask(reader, bytes->at, size, ARENA_LIMIT_BYTES, &error) != REFUSED) {
@@ -241,7 +269,8 @@ bool every_cut_is_refused(format_reader *reader, const struct bytes *bytes) {
     return true;
 }
 
-bool every_flip_is_survived(format_reader *reader, const struct bytes *bytes) {
+bool every_flip_is_survived(format_reader *reader, const struct bytes *bytes)
+{
     static const uint8_t masks[] = {0x01, 0x02, 0x08, 0x10, 0x40, 0x80, 0xFF};
     struct format_error error;
     for (size_t i = 0; i < bytes->size; i++) {
@@ -258,7 +287,8 @@ bool every_flip_is_survived(format_reader *reader, const struct bytes *bytes) {
     return true;
 }
 
-bool running_out_of_memory_is_refused(format_reader *reader, const struct bytes *bytes) {
+bool running_out_of_memory_is_refused(format_reader *reader, const struct bytes *bytes)
+{
     struct format_error error;
     for (size_t limit = 0; limit < ARENA_LIMIT_BYTES; limit += 16) {
         enum outcome outcome = ask(reader, bytes->at, bytes->size, limit, &error);
@@ -274,25 +304,30 @@ bool running_out_of_memory_is_refused(format_reader *reader, const struct bytes 
 
 /* ---- zip */
 
-void zip_image_start(struct zip_image *image, unsigned style) {
+void zip_image_start(struct zip_image *image, unsigned style)
+{
     *image = (struct zip_image){.style = style};
 }
 
-void zip_image_add(struct zip_image *image, const char *name, const void *data, size_t size) {
+void zip_image_add(struct zip_image *image, const char *name, const void *data, size_t size)
+{
     zip_image_add_named(image, name, strlen(name), data, size);
 }
 
 /* Sizes as they stand in a header: in place, or as all ones with the true ones elsewhere. */
-static uint32_t size_field(const struct zip_image *image, size_t size) {
+static uint32_t size_field(const struct zip_image *image, size_t size)
+{
     return image->style & ZIP_ENTRIES64 ? UINT32_MAX : (uint32_t)size;
 }
 
-static unsigned flags_field(const struct zip_image *image) {
+static unsigned flags_field(const struct zip_image *image)
+{
     return 0x0800 | (image->style & ZIP_DESCRIPTORS ? 0x0008 : 0);
 }
 
 void zip_image_add_named(struct zip_image *image, const char *name, size_t name_length,
-                         const void *data, size_t size) {
+                         const void *data, size_t size)
+{
     struct bytes *out = &image->bytes;
     if (image->n == ZIP_IMAGE_MAX)
         die("tests", "too many zip entries");
@@ -342,7 +377,8 @@ void zip_image_add_named(struct zip_image *image, const char *name, size_t name_
     }
 }
 
-static void add_central(struct zip_image *image, struct zip_image_entry *entry) {
+static void add_central(struct zip_image *image, struct zip_image_entry *entry)
+{
     struct bytes *out = &image->bytes;
     bool wide = image->style & ZIP_ENTRIES64;
     entry->central = out->size;
@@ -373,7 +409,8 @@ static void add_central(struct zip_image *image, struct zip_image_entry *entry) 
     }
 }
 
-void zip_image_finish(struct zip_image *image) {
+void zip_image_finish(struct zip_image *image)
+{
     struct bytes *out = &image->bytes;
     image->directory = out->size;
     for (size_t i = 0; i < image->n; i++)
@@ -408,6 +445,7 @@ void zip_image_finish(struct zip_image *image) {
     bytes_u16(out, 0);
 }
 
-void zip_image_free(struct zip_image *image) {
+void zip_image_free(struct zip_image *image)
+{
     bytes_free(&image->bytes);
 }

@@ -7,28 +7,33 @@
 
 /* ---- opcodes and values */
 
-void pickle_op(struct bytes *bytes, enum pickle_opcode opcode) {
+void pickle_op(struct bytes *bytes, enum pickle_opcode opcode)
+{
     bytes_u8(bytes, opcode);
 }
 
-void pickle_proto(struct bytes *bytes, unsigned protocol) {
+void pickle_proto(struct bytes *bytes, unsigned protocol)
+{
     pickle_op(bytes, OP_PROTO);
     bytes_u8(bytes, protocol);
 }
 
-void pickle_text(struct bytes *bytes, const char *text) {
+void pickle_text(struct bytes *bytes, const char *text)
+{
     pickle_op(bytes, OP_BINUNICODE);
     bytes_u32(bytes, (uint32_t)strlen(text));
     bytes_text(bytes, text);
 }
 
-void pickle_bytes(struct bytes *bytes, const void *at, size_t size) {
+void pickle_bytes(struct bytes *bytes, const void *at, size_t size)
+{
     pickle_op(bytes, OP_BINBYTES);
     bytes_u32(bytes, (uint32_t)size);
     bytes_add(bytes, at, size);
 }
 
-void pickle_int(struct bytes *bytes, long long value) {
+void pickle_int(struct bytes *bytes, long long value)
+{
     if (value >= INT32_MIN && value <= INT32_MAX) {
         pickle_op(bytes, OP_BININT);
         bytes_u32(bytes, (uint32_t)value);
@@ -39,7 +44,8 @@ void pickle_int(struct bytes *bytes, long long value) {
     }
 }
 
-void pickle_global(struct bytes *bytes, const char *module, const char *name) {
+void pickle_global(struct bytes *bytes, const char *module, const char *name)
+{
     pickle_op(bytes, OP_GLOBAL);
     bytes_text(bytes, module);
     bytes_u8(bytes, '\n');
@@ -47,36 +53,42 @@ void pickle_global(struct bytes *bytes, const char *module, const char *name) {
     bytes_u8(bytes, '\n');
 }
 
-void pickle_stack_global(struct bytes *bytes, const char *module, const char *name) {
+void pickle_stack_global(struct bytes *bytes, const char *module, const char *name)
+{
     pickle_text(bytes, module);
     pickle_text(bytes, name);
     pickle_op(bytes, OP_STACK_GLOBAL);
 }
 
-void pickle_put(struct bytes *bytes, unsigned slot) {
+void pickle_put(struct bytes *bytes, unsigned slot)
+{
     pickle_op(bytes, OP_BINPUT);
     bytes_u8(bytes, slot);
 }
 
-void pickle_get_slot(struct bytes *bytes, unsigned slot) {
+void pickle_get_slot(struct bytes *bytes, unsigned slot)
+{
     pickle_op(bytes, OP_BINGET);
     bytes_u8(bytes, slot);
 }
 
-void pickle_int_tuple(struct bytes *bytes, const long long *values, unsigned n) {
+void pickle_int_tuple(struct bytes *bytes, const long long *values, unsigned n)
+{
     pickle_op(bytes, OP_MARK);
     for (unsigned i = 0; i < n; i++)
         pickle_int(bytes, values[i]);
     pickle_op(bytes, OP_TUPLE);
 }
 
-void pickle_empty_ordered_dict(struct bytes *bytes) {
+void pickle_empty_ordered_dict(struct bytes *bytes)
+{
     pickle_global(bytes, "collections", "OrderedDict");
     pickle_op(bytes, OP_EMPTY_TUPLE);
     pickle_op(bytes, OP_REDUCE);
 }
 
-void pickle_storage(struct bytes *bytes, const struct tensor_spec *tensor) {
+void pickle_storage(struct bytes *bytes, const struct tensor_spec *tensor)
+{
     pickle_op(bytes, OP_MARK);
     pickle_text(bytes, "storage");
     pickle_global(bytes, "torch", tensor->storage_type);
@@ -87,7 +99,8 @@ void pickle_storage(struct bytes *bytes, const struct tensor_spec *tensor) {
     pickle_op(bytes, OP_BINPERSID);
 }
 
-void pickle_tensor(struct bytes *bytes, const struct tensor_spec *tensor) {
+void pickle_tensor(struct bytes *bytes, const struct tensor_spec *tensor)
+{
     pickle_global(bytes, "torch._utils", "_rebuild_tensor_v2");
     pickle_op(bytes, OP_MARK);
     pickle_storage(bytes, tensor);
@@ -100,7 +113,8 @@ void pickle_tensor(struct bytes *bytes, const struct tensor_spec *tensor) {
     pickle_op(bytes, OP_REDUCE);
 }
 
-void pickle_state_dict(struct bytes *bytes, const struct tensor_spec *tensors, size_t n) {
+void pickle_state_dict(struct bytes *bytes, const struct tensor_spec *tensors, size_t n)
+{
     pickle_proto(bytes, 2);
     pickle_empty_ordered_dict(bytes);
     pickle_op(bytes, OP_MARK);
@@ -115,13 +129,15 @@ void pickle_state_dict(struct bytes *bytes, const struct tensor_spec *tensors, s
 static struct arena loaded;
 static uint8_t *loaded_copy; /* what the values point into */
 
-void pickle_unload(void) {
+void pickle_unload(void)
+{
     arena_free(&loaded);
     free(loaded_copy);
     loaded_copy = NULL;
 }
 
-struct pickle_value *pickle_load(struct bytes *bytes) {
+struct pickle_value *pickle_load(struct bytes *bytes)
+{
     pickle_unload();
     arena_init(&loaded, (size_t)256 * 1024 * 1024);
     size_t size = bytes->size;
@@ -138,12 +154,14 @@ struct pickle_value *pickle_load(struct bytes *bytes) {
     return NULL;
 }
 
-size_t pickle_loaded_bytes(void) {
+size_t pickle_loaded_bytes(void)
+{
     return loaded.used_bytes;
 }
 
 void zip_image_torch(struct zip_image *image, const struct bytes *pickle, const void *storage,
-                     size_t size) {
+                     size_t size)
+{
     zip_image_start(image, ZIP_TORCH);
     zip_image_add(image, "m/data.pkl", pickle->at, pickle->size);
     zip_image_add(image, "m/byteorder", "little", 6);
@@ -164,7 +182,8 @@ const struct array_spec array_objects = {.dtype = "O8",
                                          .objects = true};
 const struct array_spec array_wide = {.dtype = "U3", .shape = 2, .data = TWO_WIDE, .size = 24};
 
-static void add_dtype(struct bytes *out, const struct array_spec *array) {
+static void add_dtype(struct bytes *out, const struct array_spec *array)
+{
     pickle_global(out, "numpy", "dtype");
     pickle_text(out, array->dtype);
     pickle_op(out, OP_NEWFALSE);
@@ -189,7 +208,8 @@ static void add_dtype(struct bytes *out, const struct array_spec *array) {
     pickle_op(out, OP_BUILD);
 }
 
-static void add_shape(struct bytes *out, const struct array_spec *array) {
+static void add_shape(struct bytes *out, const struct array_spec *array)
+{
     if (array->shape_as) {
         bytes_add(out, array->shape_as, array->shape_size);
     } else {
@@ -198,14 +218,16 @@ static void add_shape(struct bytes *out, const struct array_spec *array) {
     }
 }
 
-static void add_data(struct bytes *out, const struct array_spec *array) {
+static void add_data(struct bytes *out, const struct array_spec *array)
+{
     if (array->objects)
         bytes_add(out, array->data, array->size);
     else
         pickle_bytes(out, array->data, array->size);
 }
 
-void pickle_array(struct bytes *out, const struct array_spec *array) {
+void pickle_array(struct bytes *out, const struct array_spec *array)
+{
     if (array->buffer) {
         pickle_global(out, "numpy._core.numeric", "_frombuffer");
         pickle_op(out, OP_MARK);
@@ -236,18 +258,21 @@ void pickle_array(struct bytes *out, const struct array_spec *array) {
 
 /* ---- pairs of a StandardScaler and encoders */
 
-void part_set_array(struct bytes *part, const struct array_spec *array) {
+void part_set_array(struct bytes *part, const struct array_spec *array)
+{
     bytes_free(part);
     pickle_array(part, array);
 }
 
-void part_set(struct bytes *part, const void *at, size_t size) {
+void part_set(struct bytes *part, const void *at, size_t size)
+{
     bytes_free(part);
     bytes_add(part, at, size);
 }
 
 /* Column and LabelEncoder on the stack, its classes the opcodes in `classes`. */
-void pickle_encoder(struct bytes *out, const char *column, const struct bytes *classes) {
+void pickle_encoder(struct bytes *out, const char *column, const struct bytes *classes)
+{
     pickle_text(out, column);
     pickle_global(out, "sklearn.preprocessing._label", "LabelEncoder");
     pickle_op(out, OP_EMPTY_TUPLE);
@@ -259,7 +284,8 @@ void pickle_encoder(struct bytes *out, const char *column, const struct bytes *c
     pickle_op(out, OP_BUILD);
 }
 
-void pair_set_classes(struct pair *pair, const struct array_spec *array) {
+void pair_set_classes(struct pair *pair, const struct array_spec *array)
+{
     struct bytes classes = {0};
     pickle_array(&classes, array);
     bytes_free(&pair->encoders);
@@ -267,7 +293,8 @@ void pair_set_classes(struct pair *pair, const struct array_spec *array) {
     bytes_free(&classes);
 }
 
-struct pair pair_good(void) {
+struct pair pair_good(void)
+{
     struct pair pair = {0};
     part_set_array(&pair.mean, &array_doubles);
     part_set_array(&pair.scale, &array_doubles);
@@ -277,7 +304,8 @@ struct pair pair_good(void) {
     return pair;
 }
 
-static void add_attribute(struct bytes *out, const char *name, const struct bytes *value) {
+static void add_attribute(struct bytes *out, const char *name, const struct bytes *value)
+{
     if (value->size == 0)
         return;
     pickle_text(out, name);
@@ -285,7 +313,8 @@ static void add_attribute(struct bytes *out, const char *name, const struct byte
 }
 
 /* The pickle of the pair; empties the pair. */
-struct bytes pair_pickle(struct pair *pair) {
+struct bytes pair_pickle(struct pair *pair)
+{
     struct bytes out = {0};
     pickle_proto(&out, 4);
     pickle_global(&out, "sklearn.preprocessing._data", "StandardScaler");

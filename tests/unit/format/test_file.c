@@ -13,19 +13,22 @@
 
 /* The file of impossible size must meet a malloc() that fails, with a sanitizer too. */
 const char *__asan_default_options(void);
-const char *__asan_default_options(void) {
+const char *__asan_default_options(void)
+{
     return "allocator_may_return_null=1";
 }
 
 static char folder[] = "/tmp/test_file_XXXXXX";
 
-static const char *path_in_folder(const char *name) {
+static const char *path_in_folder(const char *name)
+{
     static char path[256];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     return path;
 }
 
-static void write_file(const char *path, const void *bytes, size_t size) {
+static void write_file(const char *path, const void *bytes, size_t size)
+{
     FILE *file = fopen(path, "wb");
     CHECK(file != NULL);
     if (file == NULL)
@@ -34,7 +37,8 @@ static void write_file(const char *path, const void *bytes, size_t size) {
     CHECK(fclose(file) == 0);
 }
 
-static unsigned n_open_files(void) {
+static unsigned n_open_files(void)
+{
     DIR *directory = opendir("/proc/self/fd");
     unsigned n = 0;
     while (directory && readdir(directory))
@@ -44,7 +48,8 @@ static unsigned n_open_files(void) {
 }
 
 /* Refused with one line, nothing left open, the result untouched. */
-static bool is_file_refused(const char *path) {
+static bool is_file_refused(const char *path)
+{
     struct format_error error;
     memset(&error, '\n', sizeof error);
     uint8_t other;
@@ -57,7 +62,8 @@ static bool is_file_refused(const char *path) {
     return n_open_files() == n_open && file.at == &other && file.size == 12345;
 }
 
-TEST(a_file_is_read_whole) {
+TEST(a_file_is_read_whole)
+{
     struct format_error error;
     unsigned n_open = n_open_files();
     struct file_bytes file;
@@ -70,7 +76,8 @@ TEST(a_file_is_read_whole) {
     CHECK(n_open_files() == n_open);
 }
 
-TEST(a_file_of_one_byte_is_read) {
+TEST(a_file_of_one_byte_is_read)
+{
     struct format_error error;
     struct file_bytes file;
     write_file(path_in_folder("one"), "x", 1);
@@ -79,7 +86,8 @@ TEST(a_file_of_one_byte_is_read) {
     file_free(&file);
 }
 
-TEST(a_symbolic_link_is_followed) {
+TEST(a_symbolic_link_is_followed)
+{
     struct format_error error;
     struct file_bytes file;
     write_file(path_in_folder("target"), "abc", 3);
@@ -89,7 +97,8 @@ TEST(a_symbolic_link_is_followed) {
     file_free(&file);
 }
 
-TEST(replacing_the_file_afterwards_changes_nothing) {
+TEST(replacing_the_file_afterwards_changes_nothing)
+{
     struct format_error error;
     struct file_bytes file;
     write_file(path_in_folder("replaced"), "before", 6);
@@ -101,7 +110,8 @@ TEST(replacing_the_file_afterwards_changes_nothing) {
     file_free(&file);
 }
 
-TEST(a_freed_file_is_empty_and_may_be_freed_again) {
+TEST(a_freed_file_is_empty_and_may_be_freed_again)
+{
     struct format_error error;
     struct file_bytes file;
     CHECK(file_read("model/input.json", &file, &error) == 0);
@@ -112,43 +122,50 @@ TEST(a_freed_file_is_empty_and_may_be_freed_again) {
     file_free(&empty);
 }
 
-TEST(a_missing_file_is_refused) {
+TEST(a_missing_file_is_refused)
+{
     CHECK(is_file_refused(path_in_folder("missing")));
     CHECK(is_file_refused(path_in_folder("one/below")));
     CHECK(is_file_refused(""));
 }
 
-TEST(a_link_to_nothing_or_to_itself_is_refused) {
+TEST(a_link_to_nothing_or_to_itself_is_refused)
+{
     CHECK(symlink("nowhere", path_in_folder("dangling")) == 0);
     CHECK(is_file_refused(path_in_folder("dangling")));
     CHECK(symlink("itself", path_in_folder("itself")) == 0);
     CHECK(is_file_refused(path_in_folder("itself")));
 }
 
-TEST(a_folder_is_refused) {
+TEST(a_folder_is_refused)
+{
     CHECK(is_file_refused(folder));
 }
 
-TEST(a_fifo_is_refused_without_waiting_for_a_writer) {
+TEST(a_fifo_is_refused_without_waiting_for_a_writer)
+{
     CHECK(mkfifo(path_in_folder("fifo"), 0600) == 0);
     alarm(10);
     CHECK(is_file_refused(path_in_folder("fifo")));
     alarm(0);
 }
 
-TEST(a_device_is_refused) {
+TEST(a_device_is_refused)
+{
     alarm(10);
     CHECK(is_file_refused("/dev/zero"));
     CHECK(is_file_refused("/dev/null"));
     alarm(0);
 }
 
-TEST(an_empty_file_is_refused) {
+TEST(an_empty_file_is_refused)
+{
     write_file(path_in_folder("empty"), "", 0);
     CHECK(is_file_refused(path_in_folder("empty")));
 }
 
-TEST(a_file_without_permission_is_refused) {
+TEST(a_file_without_permission_is_refused)
+{
     write_file(path_in_folder("secret"), "x", 1);
     CHECK(chmod(path_in_folder("secret"), 0) == 0);
     uid_t user = geteuid();
@@ -159,7 +176,8 @@ TEST(a_file_without_permission_is_refused) {
         CHECK(seteuid(user) == 0);
 }
 
-TEST(a_file_larger_than_memory_is_refused) {
+TEST(a_file_larger_than_memory_is_refused)
+{
     int fd = memfd_create("huge", 0);
     CHECK(fd >= 0);
     CHECK(ftruncate(fd, (off_t)1 << 62) == 0);
@@ -171,7 +189,8 @@ TEST(a_file_larger_than_memory_is_refused) {
     close(fd);
 }
 
-static void remove_folder(void) {
+static void remove_folder(void)
+{
     static const char *const names[] = {"one",    "target", "link",  "dangling",
                                         "itself", "fifo",   "empty", "secret"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -179,7 +198,8 @@ static void remove_folder(void) {
     rmdir(folder);
 }
 
-int main(void) {
+int main(void)
+{
     if (mkdtemp(folder) == NULL) {
         perror(folder);
         return 1;

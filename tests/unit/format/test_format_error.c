@@ -8,24 +8,28 @@
 
 static struct format_error error;
 
-TEST(a_message_is_formatted_and_minus_one_returned) {
+TEST(a_message_is_formatted_and_minus_one_returned)
+{
     CHECK(format_error_set(&error, FORMAT_NO_OFFSET, "%s has %d of %zu", "x", -3, (size_t)7) == -1);
     CHECK_MSG(strcmp(error.message, "x has -3 of 7") == 0, "%s", error.message);
 }
 
-TEST(a_known_place_is_told) {
+TEST(a_known_place_is_told)
+{
     format_error_set(&error, 0, "bad");
     CHECK_MSG(strcmp(error.message, "bad at byte 0") == 0, "%s", error.message);
     format_error_set(&error, 1LL << 40, "bad");
     CHECK_MSG(strcmp(error.message, "bad at byte 1099511627776") == 0, "%s", error.message);
 }
 
-TEST(control_bytes_are_shown_as_question_marks) {
+TEST(control_bytes_are_shown_as_question_marks)
+{
     format_error_set(&error, FORMAT_NO_OFFSET, "[%s]", "a\nb\r\t\x01\x1b[0m\x7f");
     CHECK_MSG(strcmp(error.message, "[a?b????[0m?]") == 0, "%s", error.message);
 }
 
-TEST(utf_8_stays_and_other_bytes_are_shown_as_question_marks) {
+TEST(utf_8_stays_and_other_bytes_are_shown_as_question_marks)
+{
     format_error_set(&error, FORMAT_NO_OFFSET, "[%s]", "\xC3\xBC\xE4\xB8\xAD\xF0\x9F\x98\x80");
     CHECK(strcmp(error.message, "[\xC3\xBC\xE4\xB8\xAD\xF0\x9F\x98\x80]") == 0);
     static const char *const others[] = {"\xFF",     "\xC3",         "\x80",
@@ -38,7 +42,8 @@ TEST(utf_8_stays_and_other_bytes_are_shown_as_question_marks) {
     }
 }
 
-TEST(a_long_message_is_cut_and_keeps_its_place) {
+TEST(a_long_message_is_cut_and_keeps_its_place)
+{
     for (size_t length = 300; length < 2000; length += 17) {
         for (unsigned wide = 0; wide < 2; wide++) {
             char *text = malloc(length + 1);
@@ -54,7 +59,8 @@ TEST(a_long_message_is_cut_and_keeps_its_place) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     RUN(a_message_is_formatted_and_minus_one_returned);
     RUN(a_known_place_is_told);
     RUN(control_bytes_are_shown_as_question_marks);

@@ -6,17 +6,20 @@
 #include "build_pickle.h"
 #include "test.h"
 
-static bool is_integer(const struct pickle_value *value, int64_t expected) {
+static bool is_integer(const struct pickle_value *value, int64_t expected)
+{
     return value->kind == PICKLE_INTEGER && value->integer == expected;
 }
 
-static bool is_text(const struct pickle_value *value, const char *expected) {
+static bool is_text(const struct pickle_value *value, const char *expected)
+{
     return value->kind == PICKLE_TEXT && text_is(value->text, expected);
 }
 
 /* ---- scalars */
 
-TEST(none_and_booleans_are_read) {
+TEST(none_and_booleans_are_read)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_op(&bytes, OP_NONE);
@@ -35,7 +38,8 @@ TEST(none_and_booleans_are_read) {
     pickle_unload();
 }
 
-TEST(integers_of_every_width_are_read) {
+TEST(integers_of_every_width_are_read)
+{
     static const struct {
         const char *bytes;
         size_t size;
@@ -69,7 +73,8 @@ TEST(integers_of_every_width_are_read) {
     pickle_unload();
 }
 
-TEST(floats_are_big_endian) {
+TEST(floats_are_big_endian)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_op(&bytes, OP_BINFLOAT);
@@ -80,7 +85,8 @@ TEST(floats_are_big_endian) {
     pickle_unload();
 }
 
-TEST(text_with_any_length_prefix_is_read) {
+TEST(text_with_any_length_prefix_is_read)
+{
     static const char text[] = "a\0\xC3\xBC\xE4\xB8\xAD\xF0\x9F\x98\x80";
     enum { N = sizeof text - 1 };
     for (unsigned kind = 0; kind < 3; kind++) {
@@ -104,7 +110,8 @@ TEST(text_with_any_length_prefix_is_read) {
     pickle_unload();
 }
 
-TEST(empty_text_and_bytes_are_read) {
+TEST(empty_text_and_bytes_are_read)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 3);
     pickle_text(&bytes, "");
@@ -120,7 +127,8 @@ TEST(empty_text_and_bytes_are_read) {
     pickle_unload();
 }
 
-TEST(lone_surrogates_pass_as_python_writes_them) {
+TEST(lone_surrogates_pass_as_python_writes_them)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_text(&bytes, "\xED\xA0\x80");
@@ -130,7 +138,8 @@ TEST(lone_surrogates_pass_as_python_writes_them) {
     pickle_unload();
 }
 
-TEST(bytes_with_any_length_prefix_are_read) {
+TEST(bytes_with_any_length_prefix_are_read)
+{
     static const enum pickle_opcode opcodes[] = {OP_SHORT_BINBYTES, OP_BINBYTES, OP_BINBYTES8,
                                                  OP_BYTEARRAY8};
     for (size_t i = 0; i < sizeof opcodes / sizeof opcodes[0]; i++) {
@@ -152,7 +161,8 @@ TEST(bytes_with_any_length_prefix_are_read) {
     pickle_unload();
 }
 
-TEST(bytes_that_protocol_2_writes_as_latin_1_text_are_bytes) {
+TEST(bytes_that_protocol_2_writes_as_latin_1_text_are_bytes)
+{
     static const char *const spellings[] = {"latin1", "latin-1"};
     for (size_t i = 0; i < 2; i++) {
         struct bytes bytes = {0};
@@ -172,7 +182,8 @@ TEST(bytes_that_protocol_2_writes_as_latin_1_text_are_bytes) {
     pickle_unload();
 }
 
-TEST(a_bytearray_of_protocols_2_to_4_is_bytes) {
+TEST(a_bytearray_of_protocols_2_to_4_is_bytes)
+{
     static const char *const modules[] = {"builtins", "__builtin__"};
     for (unsigned i = 0; i < 2; i++) {
         struct bytes bytes = {0};
@@ -191,7 +202,8 @@ TEST(a_bytearray_of_protocols_2_to_4_is_bytes) {
 
 /* ---- containers */
 
-TEST(tuples_of_every_length_are_read) {
+TEST(tuples_of_every_length_are_read)
+{
     for (unsigned n = 0; n < 6; n++) {
         struct bytes bytes = {0};
         pickle_proto(&bytes, 2);
@@ -215,7 +227,8 @@ TEST(tuples_of_every_length_are_read) {
     pickle_unload();
 }
 
-TEST(lists_grow_by_one_and_by_many) {
+TEST(lists_grow_by_one_and_by_many)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_op(&bytes, OP_EMPTY_LIST);
@@ -241,7 +254,8 @@ TEST(lists_grow_by_one_and_by_many) {
     pickle_unload();
 }
 
-TEST(dicts_keep_their_order_and_find_the_last_of_equal_keys) {
+TEST(dicts_keep_their_order_and_find_the_last_of_equal_keys)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_op(&bytes, OP_EMPTY_DICT);
@@ -272,7 +286,8 @@ TEST(dicts_keep_their_order_and_find_the_last_of_equal_keys) {
     pickle_unload();
 }
 
-TEST(an_ordered_dict_holds_pairs_and_attributes) {
+TEST(an_ordered_dict_holds_pairs_and_attributes)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_empty_ordered_dict(&bytes);
@@ -303,7 +318,8 @@ TEST(an_ordered_dict_holds_pairs_and_attributes) {
     pickle_unload();
 }
 
-TEST(empty_dicts_have_no_pairs_and_other_values_are_no_dicts) {
+TEST(empty_dicts_have_no_pairs_and_other_values_are_no_dicts)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_op(&bytes, OP_EMPTY_DICT);
@@ -329,7 +345,8 @@ TEST(empty_dicts_have_no_pairs_and_other_values_are_no_dicts) {
 
 /* ---- memo, frames, stack */
 
-TEST(a_value_from_the_memo_is_the_same_value) {
+TEST(a_value_from_the_memo_is_the_same_value)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 4);
     pickle_op(&bytes, OP_MARK);
@@ -359,7 +376,8 @@ TEST(a_value_from_the_memo_is_the_same_value) {
     pickle_unload();
 }
 
-TEST(a_memo_slot_may_be_written_again) {
+TEST(a_memo_slot_may_be_written_again)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_int(&bytes, 1);
@@ -374,7 +392,8 @@ TEST(a_memo_slot_may_be_written_again) {
     pickle_unload();
 }
 
-TEST(a_list_changed_after_memoizing_is_changed_everywhere) {
+TEST(a_list_changed_after_memoizing_is_changed_everywhere)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_op(&bytes, OP_EMPTY_LIST);
@@ -389,7 +408,8 @@ TEST(a_list_changed_after_memoizing_is_changed_everywhere) {
     pickle_unload();
 }
 
-TEST(frames_are_read) {
+TEST(frames_are_read)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 4);
     for (unsigned i = 0; i < 2; i++) {
@@ -405,7 +425,8 @@ TEST(frames_are_read) {
     pickle_unload();
 }
 
-TEST(popped_values_are_gone) {
+TEST(popped_values_are_gone)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_int(&bytes, 1);
@@ -420,7 +441,8 @@ TEST(popped_values_are_gone) {
     pickle_unload();
 }
 
-int main(void) {
+int main(void)
+{
     RUN(none_and_booleans_are_read);
     RUN(integers_of_every_width_are_read);
     RUN(floats_are_big_endian);

@@ -8,14 +8,16 @@
 #include "build_pickle.h"
 #include "test.h"
 
-static bool refused(struct bytes *bytes, const char *needle) {
+static bool refused(struct bytes *bytes, const char *needle)
+{
     bool result = is_refused(read_as_pickle, bytes, needle);
     bytes_free(bytes);
     return result;
 }
 
 /* A pickle of protocol 4 of these bytes only. */
-static struct bytes raw(const void *at, size_t size) {
+static struct bytes raw(const void *at, size_t size)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 4);
     bytes_add(&bytes, at, size);
@@ -24,7 +26,8 @@ static struct bytes raw(const void *at, size_t size) {
 
 #define RAW(literal) raw(literal, sizeof(literal) - 1)
 
-static bool raw_is_refused(const void *at, size_t size) {
+static bool raw_is_refused(const void *at, size_t size)
+{
     struct bytes bytes = raw(at, size);
     return refused(&bytes, NULL);
 }
@@ -72,7 +75,8 @@ static const struct {
     {"joblib.numpy_pickle", "NumpyArrayWrapper"},
 };
 
-TEST(any_other_name_is_refused_naming_it) {
+TEST(any_other_name_is_refused_naming_it)
+{
     for (size_t i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++) {
         char needle[128];
         snprintf(needle, sizeof needle, "%s.%s", forbidden[i].module, forbidden[i].name);
@@ -88,7 +92,8 @@ TEST(any_other_name_is_refused_naming_it) {
     }
 }
 
-TEST(a_refused_name_comes_with_its_place) {
+TEST(a_refused_name_comes_with_its_place)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_op(&bytes, OP_NONE);
@@ -97,7 +102,8 @@ TEST(a_refused_name_comes_with_its_place) {
     CHECK(refused(&bytes, " at byte 4"));
 }
 
-TEST(a_name_is_compared_to_its_full_length) {
+TEST(a_name_is_compared_to_its_full_length)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 4);
     pickle_text(&bytes, "collections");
@@ -122,7 +128,8 @@ TEST(a_name_is_compared_to_its_full_length) {
     }
 }
 
-TEST(a_refused_name_cannot_break_the_message) {
+TEST(a_refused_name_cannot_break_the_message)
+{
     static const char *const names[] = {
         "line\r\rFILE: all is well",
         "\033[31mred\a\b\x7f",
@@ -149,7 +156,8 @@ TEST(a_refused_name_cannot_break_the_message) {
     }
 }
 
-TEST(a_refused_name_of_any_length_is_told_on_one_line_with_its_place) {
+TEST(a_refused_name_of_any_length_is_told_on_one_line_with_its_place)
+{
     for (size_t length = 1; length < 200000; length = length * 3 / 2 + 1) {
         for (unsigned part = 0; part < 2; part++) {
             char *name = malloc(length + 1);
@@ -166,7 +174,8 @@ TEST(a_refused_name_of_any_length_is_told_on_one_line_with_its_place) {
     }
 }
 
-TEST(a_name_that_is_not_text_or_not_ended_is_refused) {
+TEST(a_name_that_is_not_text_or_not_ended_is_refused)
+{
     CHECK_REFUSED("ccollections\nOrderedDict");
     CHECK_REFUSED("ccollections");
     CHECK_REFUSED("c");
@@ -176,7 +185,8 @@ TEST(a_name_that_is_not_text_or_not_ended_is_refused) {
     CHECK_REFUSED("(X\002\0\0\0os\x93.");
 }
 
-TEST(calls_made_by_hand_are_refused_naming_them) {
+TEST(calls_made_by_hand_are_refused_naming_them)
+{
     static const char *const paths[][2] = {
         {"tests/golden/format/refused_os_system_p2.pkl", "os.system"},
         {"tests/golden/format/refused_os_system_p4.pkl", "os.system"},
@@ -189,7 +199,8 @@ TEST(calls_made_by_hand_are_refused_naming_them) {
 
 /* ---- opcodes and protocols */
 
-TEST(opcodes_that_no_model_file_needs_are_refused) {
+TEST(opcodes_that_no_model_file_needs_are_refused)
+{
     CHECK_REFUSED("ios\nsystem\n."); /* INST without its mark, and with it */
     CHECK_REFUSED("(ios\nsystem\n.");
     CHECK_REFUSED("(X\004\0\0\0trueios\nsystem\n.");
@@ -208,7 +219,8 @@ TEST(opcodes_that_no_model_file_needs_are_refused) {
     CHECK_REFUSED("C\001x\x98.");                             /* READONLY_BUFFER */
 }
 
-TEST(the_text_opcodes_of_protocols_0_and_1_are_refused) {
+TEST(the_text_opcodes_of_protocols_0_and_1_are_refused)
+{
     CHECK_REFUSED("I1\n.");
     CHECK_REFUSED("I01\n.");
     CHECK_REFUSED("I99999999999999999999999999\n.");
@@ -225,7 +237,8 @@ TEST(the_text_opcodes_of_protocols_0_and_1_are_refused) {
     CHECK_REFUSED("Nq\000g0\n.");
 }
 
-TEST(unknown_opcodes_are_refused) {
+TEST(unknown_opcodes_are_refused)
+{
     static const char known[] = "(.012BCFGIJKLMNPQRSTUVX]abcdeghijloqrstu})";
     for (unsigned opcode = 0; opcode < 256; opcode++) {
         if (opcode >= 0x80 && opcode <= 0x98)
@@ -242,7 +255,8 @@ TEST(unknown_opcodes_are_refused) {
     }
 }
 
-TEST(any_opcode_on_any_stack_is_survived) {
+TEST(any_opcode_on_any_stack_is_survived)
+{
     static const struct opcodes stacks[] = {{BYTES("")},
                                             {BYTES("(")},
                                             {BYTES("((")},
@@ -271,7 +285,8 @@ TEST(any_opcode_on_any_stack_is_survived) {
     }
 }
 
-TEST(other_protocols_are_refused) {
+TEST(other_protocols_are_refused)
+{
     static const unsigned protocols[] = {0, 1, 6, 7, 127, 255};
     for (size_t i = 0; i < sizeof protocols / sizeof protocols[0]; i++) {
         struct bytes bytes = {0};
@@ -282,7 +297,8 @@ TEST(other_protocols_are_refused) {
     }
 }
 
-TEST(a_pickle_without_its_protocol_is_refused) {
+TEST(a_pickle_without_its_protocol_is_refused)
+{
     static const char *const texts[] = {
         "", ".", "N.", ")", "(dp0\n.", "cos\nsystem\n(S'true'\ntR.", "<html>", "{\"a\": 1}"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -302,7 +318,9 @@ static const struct operand {
     const char *accepts; /* opcodes: b: BUILD, s: SETITEM, a: APPEND, R: REDUCE */
 } operands[] = {
 #define OPERAND(label, literal, accepts)                                                           \
-    { label, literal, sizeof(literal) - 1, accepts }
+    {                                                                                              \
+        label, literal, sizeof(literal) - 1, accepts                                               \
+    }
     OPERAND("None", "N", ""),
     OPERAND("a bool", "\x88", ""),
     OPERAND("an integer", "K\001", ""),
@@ -323,7 +341,8 @@ static const struct operand {
 };
 
 /* `operand`, then `rest`, is refused or not as the table says. */
-static bool fits(const struct operand *operand, char opcode, const void *rest, size_t size) {
+static bool fits(const struct operand *operand, char opcode, const void *rest, size_t size)
+{
     struct bytes bytes = raw(operand->at, operand->size);
     bytes_add(&bytes, rest, size);
     pickle_op(&bytes, OP_STOP);
@@ -334,7 +353,8 @@ static bool fits(const struct operand *operand, char opcode, const void *rest, s
     return result;
 }
 
-TEST(each_opcode_works_on_its_own_kind_of_value_only) {
+TEST(each_opcode_works_on_its_own_kind_of_value_only)
+{
     for (size_t i = 0; i < sizeof operands / sizeof operands[0]; i++) {
         const struct operand *operand = &operands[i];
         CHECK_MSG(fits(operand, 'b', "}b", 2), "BUILD on %s", operand->label);
@@ -348,7 +368,8 @@ TEST(each_opcode_works_on_its_own_kind_of_value_only) {
     }
 }
 
-TEST(a_function_is_applied_to_a_tuple_only) {
+TEST(a_function_is_applied_to_a_tuple_only)
+{
     for (size_t i = 0; i < sizeof operands / sizeof operands[0]; i++) {
         if (strncmp(operands[i].label, "a tuple", 7) == 0)
             continue;
@@ -364,7 +385,8 @@ TEST(a_function_is_applied_to_a_tuple_only) {
     }
 }
 
-TEST(bytes_that_are_no_latin_1_text_are_refused) {
+TEST(bytes_that_are_no_latin_1_text_are_refused)
+{
     CHECK_REFUSED("c_codecs\nencode\nX\002\0\0\0\xC4\x80X\006\0\0\0latin1\x86R."); /* U+0100 */
     CHECK_REFUSED("c_codecs\nencode\nX\001\0\0\0aX\005\0\0\0utf-8\x86R.");
     CHECK_REFUSED("c_codecs\nencode\nX\001\0\0\0aX\004\0\0\0zlib\x86R.");
@@ -373,13 +395,15 @@ TEST(bytes_that_are_no_latin_1_text_are_refused) {
     CHECK_REFUSED("c_codecs\nencode\n)R.");
 }
 
-TEST(a_key_without_a_value_is_refused) {
+TEST(a_key_without_a_value_is_refused)
+{
     CHECK_REFUSED("}(X\001\0\0\0ku.");
     CHECK_REFUSED("}(NNNu.");
     CHECK_REFUSED("}Ns.");
 }
 
-TEST(text_that_is_not_utf_8_is_refused) {
+TEST(text_that_is_not_utf_8_is_refused)
+{
     CHECK_REFUSED("X\001\0\0\0\xFF.");
     CHECK_REFUSED("X\002\0\0\0\xC0\x80.");
     CHECK_REFUSED("X\002\0\0\0\xC3(.");
@@ -389,7 +413,8 @@ TEST(text_that_is_not_utf_8_is_refused) {
     CHECK_REFUSED("\x8D\002\0\0\0\0\0\0\0\xF8\x88.");
 }
 
-int main(void) {
+int main(void)
+{
     RUN(any_other_name_is_refused_naming_it);
     RUN(a_refused_name_comes_with_its_place);
     RUN(a_name_is_compared_to_its_full_length);

@@ -10,13 +10,15 @@
 #include "build_pickle.h"
 #include "test.h"
 
-static bool refused(struct bytes *bytes, const char *needle) {
+static bool refused(struct bytes *bytes, const char *needle)
+{
     bool result = is_refused(read_as_pickle, bytes, needle);
     bytes_free(bytes);
     return result;
 }
 
-static bool survived(struct bytes *bytes) {
+static bool survived(struct bytes *bytes)
+{
     clock_t start = clock();
     bool result = is_survived(read_as_pickle, bytes);
     double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
@@ -29,7 +31,8 @@ static bool survived(struct bytes *bytes) {
 }
 
 /* A pickle of protocol 4 of these bytes only. */
-static struct bytes raw(const void *at, size_t size) {
+static struct bytes raw(const void *at, size_t size)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 4);
     bytes_add(&bytes, at, size);
@@ -38,7 +41,8 @@ static struct bytes raw(const void *at, size_t size) {
 
 #define RAW(literal) raw(literal, sizeof(literal) - 1)
 
-static bool raw_is_refused(const void *at, size_t size) {
+static bool raw_is_refused(const void *at, size_t size)
+{
     struct bytes bytes = raw(at, size);
     return refused(&bytes, NULL);
 }
@@ -47,7 +51,8 @@ static bool raw_is_refused(const void *at, size_t size) {
 
 /* ---- stack and memo */
 
-TEST(a_stack_that_is_too_short_is_refused) {
+TEST(a_stack_that_is_too_short_is_refused)
+{
     static const char consuming[] = "abestu012QRoql\x81\x85\x86\x87\x90\x91\x92\x93\x94";
     for (size_t i = 0; i < sizeof consuming - 1; i++) {
         for (unsigned n = 0; n < 2; n++) { /* with nothing, or a mark only */
@@ -72,7 +77,8 @@ TEST(a_stack_that_is_too_short_is_refused) {
     CHECK_REFUSED("N00N.");
 }
 
-TEST(operands_are_not_taken_from_below_a_mark) {
+TEST(operands_are_not_taken_from_below_a_mark)
+{
     CHECK_REFUSED("N(\x85.");
     CHECK_REFUSED("N(N\x86.");
     CHECK_REFUSED("NN(N\x87.");
@@ -85,7 +91,8 @@ TEST(operands_are_not_taken_from_below_a_mark) {
     CHECK_REFUSED("N(.");
 }
 
-TEST(opcodes_that_need_a_mark_are_refused_without) {
+TEST(opcodes_that_need_a_mark_are_refused_without)
+{
     CHECK_REFUSED("Nt.");
     CHECK_REFUSED("]NNe.");
     CHECK_REFUSED("}NNu.");
@@ -93,14 +100,16 @@ TEST(opcodes_that_need_a_mark_are_refused_without) {
     CHECK_REFUSED("N(t1.");
 }
 
-TEST(a_mark_is_not_a_value) {
+TEST(a_mark_is_not_a_value)
+{
     CHECK_REFUSED("(\x94.");
     CHECK_REFUSED("(q\000N.");
     CHECK_REFUSED("((t(.");
     CHECK_REFUSED("]((NNe.");
 }
 
-TEST(an_empty_memo_slot_is_refused) {
+TEST(an_empty_memo_slot_is_refused)
+{
     CHECK_REFUSED("h\000.");
     CHECK_REFUSED("N\x94h\001.");
     CHECK_REFUSED("Nq\005h\004.");
@@ -108,7 +117,8 @@ TEST(an_empty_memo_slot_is_refused) {
     CHECK_REFUSED("N\x94j\000\001\000\000.");
 }
 
-TEST(the_largest_memo_slot_takes_no_memory) {
+TEST(the_largest_memo_slot_takes_no_memory)
+{
     struct bytes bytes = RAW("Nr\xFF\xFF\xFF\xFF.");
     struct arena arena;
     arena_init(&arena, SIZE_MAX);
@@ -120,7 +130,8 @@ TEST(the_largest_memo_slot_takes_no_memory) {
     bytes_free(&bytes);
 }
 
-TEST(stop_needs_one_value_and_the_end_of_the_file) {
+TEST(stop_needs_one_value_and_the_end_of_the_file)
+{
     CHECK_REFUSED("N");
     CHECK_REFUSED("(N");
     CHECK_REFUSED("N..");
@@ -134,7 +145,8 @@ TEST(stop_needs_one_value_and_the_end_of_the_file) {
 
 /* ---- lengths */
 
-TEST(lengths_beyond_the_file_are_refused) {
+TEST(lengths_beyond_the_file_are_refused)
+{
     CHECK_REFUSED("X\xFF\xFF\xFF\xFFx.");
     CHECK_REFUSED("X\x00\x00\x00\x80x.");
     CHECK_REFUSED("X\x03\x00\x00\x00x.");
@@ -161,7 +173,8 @@ TEST(lengths_beyond_the_file_are_refused) {
     CHECK_REFUSED("\x95\0\0\0");
 }
 
-TEST(an_integer_of_more_than_64_bits_is_never_another_number) {
+TEST(an_integer_of_more_than_64_bits_is_never_another_number)
+{
     struct bytes bytes = RAW("\x8A\011\0\0\0\0\0\0\0\0\001.");
     CHECK(refused(&bytes, NULL));
     bytes = RAW("\x8A\011\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0."); /* 2^64 - 1 */
@@ -176,7 +189,8 @@ TEST(an_integer_of_more_than_64_bits_is_never_another_number) {
 
 /* ---- cost */
 
-TEST(a_memo_bomb_is_read_in_linear_memory) {
+TEST(a_memo_bomb_is_read_in_linear_memory)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 4);
     pickle_op(&bytes, OP_NONE);
@@ -198,7 +212,8 @@ TEST(a_memo_bomb_is_read_in_linear_memory) {
     pickle_unload();
 }
 
-TEST(cycles_are_survived) {
+TEST(cycles_are_survived)
+{
     static const char list[] = "]\x94h\000a.";
     struct bytes bytes = raw(list, sizeof list - 1);
     CHECK(survived(&bytes));
@@ -215,7 +230,8 @@ TEST(cycles_are_survived) {
     CHECK(survived(&bytes));
 }
 
-TEST(depth_is_survived) {
+TEST(depth_is_survived)
+{
     enum { DEPTH = 1000000 };
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
@@ -240,7 +256,8 @@ TEST(depth_is_survived) {
     CHECK(survived(&bytes));
 }
 
-TEST(many_small_opcodes_are_survived) {
+TEST(many_small_opcodes_are_survived)
+{
     enum { N = 3000000 };
     static const enum pickle_opcode repeated[] = {
         OP_DUP, OP_MEMOIZE, OP_NONE, OP_MARK, OP_EMPTY_LIST, OP_EMPTY_DICT, OP_EMPTY_TUPLE, OP_POP};
@@ -265,7 +282,8 @@ TEST(many_small_opcodes_are_survived) {
 
 /* ---- damage of any kind */
 
-TEST(a_cut_pickle_is_refused_at_every_length) {
+TEST(a_cut_pickle_is_refused_at_every_length)
+{
     static const char *const paths[] = {
         "tests/golden/format/encoder_p2.pkl", "tests/golden/format/encoder_p4.pkl",
         "tests/golden/format/encoder_p5.pkl", "tests/golden/format/numpy1_p3.pkl"};
@@ -276,7 +294,8 @@ TEST(a_cut_pickle_is_refused_at_every_length) {
     }
 }
 
-TEST(a_flipped_byte_is_survived) {
+TEST(a_flipped_byte_is_survived)
+{
     static const char *const paths[] = {"tests/golden/format/encoder_p2.pkl",
                                         "tests/golden/format/encoder_p5.pkl"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
@@ -286,13 +305,15 @@ TEST(a_flipped_byte_is_survived) {
     }
 }
 
-TEST(running_out_of_memory_refuses_the_pickle) {
+TEST(running_out_of_memory_refuses_the_pickle)
+{
     struct bytes bytes = bytes_of_file("tests/golden/format/encoder_p2.pkl");
     CHECK(running_out_of_memory_is_refused(read_as_pickle, &bytes));
     bytes_free(&bytes);
 }
 
-TEST(a_refused_pickle_leaves_the_result_untouched) {
+TEST(a_refused_pickle_leaves_the_result_untouched)
+{
     struct bytes bytes = RAW("cos\nsystem\n.");
     struct arena arena;
     arena_init(&arena, 65536);
@@ -304,7 +325,8 @@ TEST(a_refused_pickle_leaves_the_result_untouched) {
     bytes_free(&bytes);
 }
 
-int main(void) {
+int main(void)
+{
     RUN(a_stack_that_is_too_short_is_refused);
     RUN(operands_are_not_taken_from_below_a_mark);
     RUN(opcodes_that_need_a_mark_are_refused_without);

@@ -6,11 +6,13 @@
 #include "build_pickle.h"
 #include "test.h"
 
-static bool is_integer(const struct pickle_value *value, int64_t expected) {
+static bool is_integer(const struct pickle_value *value, int64_t expected)
+{
     return value->kind == PICKLE_INTEGER && value->integer == expected;
 }
 
-static bool is_text(const struct pickle_value *value, const char *expected) {
+static bool is_text(const struct pickle_value *value, const char *expected)
+{
     return value->kind == PICKLE_TEXT && text_is(value->text, expected);
 }
 
@@ -41,7 +43,8 @@ static const struct {
     {"sklearn.preprocessing._label", "LabelEncoder", PICKLE_LABEL_ENCODER},
 };
 
-TEST(every_allowed_name_is_read_in_either_spelling) {
+TEST(every_allowed_name_is_read_in_either_spelling)
+{
     for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {
         for (unsigned spelling = 0; spelling < 2; spelling++) {
             struct bytes bytes = {0};
@@ -59,7 +62,8 @@ TEST(every_allowed_name_is_read_in_either_spelling) {
     pickle_unload();
 }
 
-TEST(a_name_applied_to_arguments_is_a_record_of_them) {
+TEST(a_name_applied_to_arguments_is_a_record_of_them)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_global(&bytes, "numpy", "dtype");
@@ -82,7 +86,8 @@ TEST(a_name_applied_to_arguments_is_a_record_of_them) {
     pickle_unload();
 }
 
-TEST(an_object_made_by_newobj_has_the_state_that_build_gives) {
+TEST(an_object_made_by_newobj_has_the_state_that_build_gives)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 4);
     pickle_stack_global(&bytes, "sklearn.preprocessing._label", "LabelEncoder");
@@ -104,7 +109,8 @@ TEST(an_object_made_by_newobj_has_the_state_that_build_gives) {
     pickle_unload();
 }
 
-TEST(a_record_without_build_has_no_state) {
+TEST(a_record_without_build_has_no_state)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_empty_ordered_dict(&bytes);
@@ -114,7 +120,8 @@ TEST(a_record_without_build_has_no_state) {
     pickle_unload();
 }
 
-TEST(a_persistent_id_keeps_its_tuple) {
+TEST(a_persistent_id_keeps_its_tuple)
+{
     static const struct tensor_spec tensor = {
         .storage_type = "FloatStorage", .key = "7", .storage_elements = 12};
     struct bytes bytes = {0};
@@ -134,7 +141,8 @@ TEST(a_persistent_id_keeps_its_tuple) {
     pickle_unload();
 }
 
-TEST(values_describe_themselves) {
+TEST(values_describe_themselves)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_op(&bytes, OP_MARK);
@@ -181,7 +189,8 @@ TEST(values_describe_themselves) {
 
 /* ---- what the libraries write */
 
-TEST(the_pickles_of_scikit_learn_are_read_in_every_protocol) {
+TEST(the_pickles_of_scikit_learn_are_read_in_every_protocol)
+{
     for (unsigned protocol = 2; protocol <= 5; protocol++) {
         for (unsigned numpy = 1; numpy <= 2; numpy++) {
             char path[96];
@@ -204,7 +213,8 @@ TEST(the_pickles_of_scikit_learn_are_read_in_every_protocol) {
     pickle_unload();
 }
 
-TEST(the_demo_encoder_is_read_in_memory_of_its_own_size) {
+TEST(the_demo_encoder_is_read_in_memory_of_its_own_size)
+{
     struct bytes bytes = bytes_of_file("model/preprocess_metadata.pkl");
     struct pickle_value *value = pickle_load(&bytes);
     CHECK(value && value->kind == PICKLE_TUPLE && value->n == 2 && value->items[1]->n == 16);
@@ -212,7 +222,8 @@ TEST(the_demo_encoder_is_read_in_memory_of_its_own_size) {
     pickle_unload();
 }
 
-int main(void) {
+int main(void)
+{
     RUN(every_allowed_name_is_read_in_either_spelling);
     RUN(a_name_applied_to_arguments_is_a_record_of_them);
     RUN(an_object_made_by_newobj_has_the_state_that_build_gives);

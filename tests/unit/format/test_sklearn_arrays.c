@@ -8,27 +8,31 @@
 #include "build_pickle.h"
 #include "test.h"
 
-static bool refused(struct pair *pair, const char *needle) {
+static bool refused(struct pair *pair, const char *needle)
+{
     struct bytes bytes = pair_pickle(pair);
     bool result = is_refused(read_as_sklearn_file, &bytes, needle);
     bytes_free(&bytes);
     return result;
 }
 
-static bool survived(struct pair *pair) {
+static bool survived(struct pair *pair)
+{
     struct bytes bytes = pair_pickle(pair);
     bool result = is_survived(read_as_sklearn_file, &bytes);
     bytes_free(&bytes);
     return result;
 }
 
-static bool mean_refused(const struct array_spec *array) {
+static bool mean_refused(const struct array_spec *array)
+{
     struct pair pair = pair_good();
     part_set_array(&pair.mean, array);
     return refused(&pair, "mean_");
 }
 
-static bool classes_refused(const struct array_spec *array) {
+static bool classes_refused(const struct array_spec *array)
+{
     struct pair pair = pair_good();
     pair_set_classes(&pair, array);
     return refused(&pair, "cate");
@@ -38,13 +42,15 @@ static struct arena arena;
 static struct bytes bytes;
 static struct sklearn_file file;
 
-static void close_pair(void) {
+static void close_pair(void)
+{
     arena_free(&arena);
     bytes_free(&bytes);
 }
 
 /* Into `file`, until close_pair(). */
-static bool open_pair(struct pair *pair) {
+static bool open_pair(struct pair *pair)
+{
     struct format_error error;
     close_pair();
     bytes = pair_pickle(pair);
@@ -57,7 +63,8 @@ static bool open_pair(struct pair *pair) {
 
 /* ---- good ones */
 
-TEST(a_hand_made_pair_is_read) {
+TEST(a_hand_made_pair_is_read)
+{
     struct pair pair = pair_good();
     if (!open_pair(&pair)) {
         CHECK(!"read");
@@ -72,7 +79,8 @@ TEST(a_hand_made_pair_is_read) {
     close_pair();
 }
 
-TEST(every_spelling_of_the_same_doubles_is_read_right_or_refused) {
+TEST(every_spelling_of_the_same_doubles_is_read_right_or_refused)
+{
     static const char big[] = "\x3F\xE0\0\0\0\0\0\0\xC0\0\0\0\0\0\0\0";
     static const char single[] = "\0\0\0\x3F\0\0\0\xC0";
     const struct array_spec spellings[] = {
@@ -103,7 +111,8 @@ TEST(every_spelling_of_the_same_doubles_is_read_right_or_refused) {
     }
 }
 
-TEST(wide_texts_keep_inner_zeros_and_lose_those_at_the_end) {
+TEST(wide_texts_keep_inner_zeros_and_lose_those_at_the_end)
+{
     static const char data[] = "\0\0\0\0a\0\0\0\0\0\0\0"
                                "a\0\0\0\0\0\0\0b\0\0\0";
     const struct array_spec array = {.dtype = "U3", .shape = 2, .data = data, .size = 24};
@@ -117,7 +126,8 @@ TEST(wide_texts_keep_inner_zeros_and_lose_those_at_the_end) {
     close_pair();
 }
 
-TEST(wide_texts_become_utf_8_of_every_length) {
+TEST(wide_texts_become_utf_8_of_every_length)
+{
     static const struct {
         const char *code_point, *utf8;
     } cases[] = {
@@ -144,7 +154,8 @@ TEST(wide_texts_become_utf_8_of_every_length) {
     }
 }
 
-TEST(two_columns_may_share_one_array) {
+TEST(two_columns_may_share_one_array)
+{
     struct pair pair = pair_good();
     struct bytes classes = {0}, again = {0};
     pickle_array(&classes, &array_objects);
@@ -163,7 +174,8 @@ TEST(two_columns_may_share_one_array) {
 
 /* ---- arrays that lie */
 
-TEST(a_shape_unlike_the_data_is_refused) {
+TEST(a_shape_unlike_the_data_is_refused)
+{
     static const long long shapes[] = {
         0, 1, 3, -1, INT32_MAX, UINT32_MAX, (1LL << 32) + 2, (1LL << 61) + 2, INT64_MAX, INT64_MIN};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
@@ -181,7 +193,8 @@ TEST(a_shape_unlike_the_data_is_refused) {
     }
 }
 
-TEST(a_shape_that_is_not_of_one_dimension_is_refused) {
+TEST(a_shape_that_is_not_of_one_dimension_is_refused)
+{
     static const struct opcodes shapes[] = {{BYTES("N")},
                                             {BYTES("K\002")},
                                             {BYTES(")")},
@@ -206,7 +219,8 @@ TEST(a_shape_that_is_not_of_one_dimension_is_refused) {
     }
 }
 
-TEST(another_type_of_numbers_is_refused) {
+TEST(another_type_of_numbers_is_refused)
+{
     static const char *const types[] = {"f0",
                                         "f2",
                                         "f16",
@@ -245,7 +259,8 @@ TEST(another_type_of_numbers_is_refused) {
     }
 }
 
-TEST(another_type_of_texts_is_refused) {
+TEST(another_type_of_texts_is_refused)
+{
     static const char *const types[] = {"U0",
                                         "U1",
                                         "U2",
@@ -281,7 +296,8 @@ TEST(another_type_of_texts_is_refused) {
     CHECK(classes_refused(&array));
 }
 
-TEST(a_dtype_with_another_state_is_refused) {
+TEST(a_dtype_with_another_state_is_refused)
+{
     static const struct opcodes states[] = {{BYTES("N")},
                                             {BYTES("K\003")},
                                             {BYTES("]")},
@@ -299,7 +315,8 @@ TEST(a_dtype_with_another_state_is_refused) {
     }
 }
 
-TEST(objects_that_are_not_texts_are_refused) {
+TEST(objects_that_are_not_texts_are_refused)
+{
     static const struct opcodes lists[] = {{BYTES("](X\001\0\0\0aNe")},
                                            {BYTES("](K\001K\002e")},
                                            {BYTES("](C\001aC\001be")},
@@ -321,7 +338,21 @@ TEST(objects_that_are_not_texts_are_refused) {
     }
 }
 
-TEST(wide_texts_beyond_unicode_are_refused) {
+TEST(text_in_place_of_the_bytes_is_refused)
+{
+    struct array_spec array = array_doubles;
+    array.data = "X\020\0\0\0abcdefgh01234567";
+    array.size = 5 + 16;
+    array.objects = true;
+    CHECK(mean_refused(&array));
+    array.buffer = true;
+    CHECK(mean_refused(&array));
+    array.dtype = "U2";
+    CHECK(classes_refused(&array));
+}
+
+TEST(wide_texts_beyond_unicode_are_refused)
+{
     static const char *const words[] = {"\0\0\x11\0", "\xFF\xFF\xFF\xFF", "\0\0\0\x80", "\0\0\0a"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         const struct array_spec array = {.dtype = "U1", .shape = 1, .data = words[i], .size = 4};
@@ -334,7 +365,8 @@ TEST(wide_texts_beyond_unicode_are_refused) {
     CHECK(survived(&pair));
 }
 
-TEST(wide_texts_are_compared_by_code_point) {
+TEST(wide_texts_are_compared_by_code_point)
+{
     static const char ascending[] = "\xFF\xFF\0\0\0\0\x01\0"; /* descending in UTF-16 */
     struct array_spec array = {.dtype = "U1", .shape = 2, .data = ascending, .size = 8};
     struct pair pair = pair_good();
@@ -346,7 +378,8 @@ TEST(wide_texts_are_compared_by_code_point) {
     CHECK(classes_refused(&array));
 }
 
-TEST(other_values_than_arrays_are_refused) {
+TEST(other_values_than_arrays_are_refused)
+{
     static const struct opcodes values[] = {
         {BYTES("N")},
         {BYTES("K\001")},
@@ -376,7 +409,8 @@ TEST(other_values_than_arrays_are_refused) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     RUN(a_hand_made_pair_is_read);
     RUN(every_spelling_of_the_same_doubles_is_read_right_or_refused);
     RUN(wide_texts_keep_inner_zeros_and_lose_those_at_the_end);
@@ -388,6 +422,7 @@ int main(void) {
     RUN(another_type_of_texts_is_refused);
     RUN(a_dtype_with_another_state_is_refused);
     RUN(objects_that_are_not_texts_are_refused);
+    RUN(text_in_place_of_the_bytes_is_refused);
     RUN(wide_texts_beyond_unicode_are_refused);
     RUN(wide_texts_are_compared_by_code_point);
     RUN(other_values_than_arrays_are_refused);

@@ -14,12 +14,14 @@ static struct bytes bytes;
 static struct sklearn_file file;
 static struct format_error error;
 
-static void close_file(void) {
+static void close_file(void)
+{
     arena_free(&arena);
     bytes_free(&bytes);
 }
 
-static bool open_file(const char *path) {
+static bool open_file(const char *path)
+{
     close_file();
     arena_init(&arena, 64 * 1024 * 1024);
     bytes = bytes_of_file(path);
@@ -32,7 +34,8 @@ static bool open_file(const char *path) {
 static FILE *expected;
 
 /* The value of the next line, which starts with `word`; NULL: it is something else. */
-static const char *next_value(const char *word) {
+static const char *next_value(const char *word)
+{
     static char line[512];
     size_t length = strlen(word);
     if (fgets(line, sizeof line, expected) == NULL || strncmp(line, word, length) != 0)
@@ -41,7 +44,8 @@ static const char *next_value(const char *word) {
     return line[length] == ' ' ? line + length + 1 : line + length;
 }
 
-static bool is_hex(struct text text, const char *hex) {
+static bool is_hex(struct text text, const char *hex)
+{
     size_t n = 0;
     for (; *hex && *hex != ' ' && *hex != '-'; hex += 2, n++) {
         unsigned value;
@@ -52,19 +56,22 @@ static bool is_hex(struct text text, const char *hex) {
     return n == text.length;
 }
 
-static bool next_text_is(const char *word, struct text text) {
+static bool next_text_is(const char *word, struct text text)
+{
     const char *value = next_value(word);
     return value && is_hex(text, value);
 }
 
-static bool next_double_is(const char *word, double number) {
+static bool next_double_is(const char *word, double number)
+{
     const char *value = next_value(word);
     uint64_t bits;
     memcpy(&bits, &number, sizeof bits);
     return value && strtoull(value, NULL, 16) == bits;
 }
 
-static bool scaler_is_as_expected(void) {
+static bool scaler_is_as_expected(void)
+{
     const char *value = next_value("dense");
     if (value == NULL || strtoul(value, NULL, 10) != file.n_dense)
         return false;
@@ -85,7 +92,8 @@ static bool scaler_is_as_expected(void) {
     return true;
 }
 
-static bool encoder_is_as_expected(const struct sklearn_encoder *encoder) {
+static bool encoder_is_as_expected(const struct sklearn_encoder *encoder)
+{
     const char *value = next_value("encoder");
     const char *count = value ? strchr(value, ' ') : NULL;
     if (count == NULL || strtoul(count, NULL, 10) != encoder->n_classes ||
@@ -98,7 +106,8 @@ static bool encoder_is_as_expected(const struct sklearn_encoder *encoder) {
     return true;
 }
 
-static bool is_as_expected(const char *name) {
+static bool is_as_expected(const char *name)
+{
     char path[128];
     snprintf(path, sizeof path, GOLDEN "%s.expected", name);
     expected = fopen(path, "r");
@@ -115,7 +124,8 @@ static bool is_as_expected(const char *name) {
     return good;
 }
 
-static void check_golden(const char *name) {
+static void check_golden(const char *name)
+{
     char path[128];
     snprintf(path, sizeof path, GOLDEN "%s.pkl", name);
     bool opened = open_file(path);
@@ -126,7 +136,8 @@ static void check_golden(const char *name) {
 }
 
 /* Refused naming `needle`, or read with the right values. */
-static void check_golden_or_refused(const char *name, const char *needle) {
+static void check_golden_or_refused(const char *name, const char *needle)
+{
     char path[128];
     snprintf(path, sizeof path, GOLDEN "%s.pkl", name);
     if (open_file(path))
@@ -136,7 +147,8 @@ static void check_golden_or_refused(const char *name, const char *needle) {
     close_file();
 }
 
-static bool refused(const char *name, const char *needle) {
+static bool refused(const char *name, const char *needle)
+{
     char path[128];
     snprintf(path, sizeof path, GOLDEN "refused_%s.pkl", name);
     struct bytes content = bytes_of_file(path);
@@ -148,7 +160,8 @@ static bool refused(const char *name, const char *needle) {
 }
 
 /* In both of the protocols in which it is committed. */
-static bool both_refused(const char *name, const char *needle) {
+static bool both_refused(const char *name, const char *needle)
+{
     char full[64];
     snprintf(full, sizeof full, "%s_p2", name);
     bool result = refused(full, needle);
@@ -158,21 +171,24 @@ static bool both_refused(const char *name, const char *needle) {
 
 /* ---- good ones */
 
-TEST(protocols_2_to_5_of_numpy_2_are_read) {
+TEST(protocols_2_to_5_of_numpy_2_are_read)
+{
     check_golden("encoder_p2");
     check_golden("encoder_p3");
     check_golden("encoder_p4");
     check_golden("encoder_p5");
 }
 
-TEST(protocols_2_to_5_of_scikit_learn_1_0_and_numpy_1_are_read) {
+TEST(protocols_2_to_5_of_scikit_learn_1_0_and_numpy_1_are_read)
+{
     check_golden("numpy1_p2");
     check_golden("numpy1_p3");
     check_golden("numpy1_p4");
     check_golden("numpy1_p5");
 }
 
-TEST(the_demo_encoder_is_read) {
+TEST(the_demo_encoder_is_read)
+{
     bool opened = open_file("model/preprocess_metadata.pkl");
     CHECK_MSG(opened, "%s", error.message);
     CHECK(opened && is_as_expected("demo_encoder"));
@@ -181,54 +197,65 @@ TEST(the_demo_encoder_is_read) {
     close_file();
 }
 
-TEST(a_scaler_that_takes_no_mean_has_means_of_zero) {
+TEST(a_scaler_that_takes_no_mean_has_means_of_zero)
+{
     check_golden("with_mean_false");
 }
 
-TEST(a_scaler_that_takes_no_deviation_has_scales_of_one) {
+TEST(a_scaler_that_takes_no_deviation_has_scales_of_one)
+{
     check_golden("with_std_false");
 }
 
-TEST(a_scaler_that_does_neither_is_read) {
+TEST(a_scaler_that_does_neither_is_read)
+{
     check_golden("with_neither");
 }
 
-TEST(a_scaler_fitted_on_an_array_has_no_names) {
+TEST(a_scaler_fitted_on_an_array_has_no_names)
+{
     check_golden("unnamed");
     CHECK(open_file(GOLDEN "unnamed.pkl") && file.dense_names == NULL && file.n_dense == 3);
     close_file();
 }
 
-TEST(a_scaler_never_fitted_is_refused_or_of_no_columns) {
+TEST(a_scaler_never_fitted_is_refused_or_of_no_columns)
+{
     check_golden_or_refused("unfitted", "StandardScaler");
 }
 
-TEST(an_ordered_dict_of_encoders_is_read) {
+TEST(an_ordered_dict_of_encoders_is_read)
+{
     check_golden("ordered_dict");
 }
 
-TEST(other_settings_of_the_scaler_are_passed_over) {
+TEST(other_settings_of_the_scaler_are_passed_over)
+{
     check_golden("set_output");
 }
 
-TEST(big_endian_arrays_are_refused_or_read_right) {
+TEST(big_endian_arrays_are_refused_or_read_right)
+{
     check_golden_or_refused("big_endian_p2", "mean_");
     check_golden_or_refused("big_endian_p5", "mean_");
 }
 
 /* ---- bad ones */
 
-TEST(unsorted_classes_are_refused_naming_the_column) {
+TEST(unsorted_classes_are_refused_naming_the_column)
+{
     CHECK(both_refused("unsorted", "cate"));
     CHECK(both_refused("unsorted_u", "cate"));
 }
 
-TEST(a_class_twice_is_refused_naming_the_column) {
+TEST(a_class_twice_is_refused_naming_the_column)
+{
     CHECK(both_refused("duplicate", "cate"));
     CHECK(both_refused("duplicate_u", "cate"));
 }
 
-TEST(classes_that_are_not_text_are_refused_naming_the_column) {
+TEST(classes_that_are_not_text_are_refused_naming_the_column)
+{
     CHECK(both_refused("integer_classes", "cate"));
     CHECK(refused("integer_objects", "cate"));
     CHECK(refused("none_class", "cate"));
@@ -240,34 +267,40 @@ TEST(classes_that_are_not_text_are_refused_naming_the_column) {
     CHECK(refused("no_classes", "cate"));
 }
 
-TEST(a_scale_of_zero_is_refused_naming_the_column) {
+TEST(a_scale_of_zero_is_refused_naming_the_column)
+{
     CHECK(both_refused("scale_zero", "age"));
 }
 
-TEST(a_mean_or_scale_that_is_no_number_is_refused_naming_the_column) {
+TEST(a_mean_or_scale_that_is_no_number_is_refused_naming_the_column)
+{
     CHECK(both_refused("mean_nan", "age"));
     CHECK(refused("mean_inf", "age"));
     CHECK(refused("scale_nan", "age"));
     CHECK(refused("scale_inf", "age"));
 }
 
-TEST(arrays_of_another_length_than_the_scaler_are_refused) {
+TEST(arrays_of_another_length_than_the_scaler_are_refused)
+{
     CHECK(refused("mean_long", "mean_"));
     CHECK(refused("scale_short", "scale_"));
     CHECK(refused("names_short", "names"));
 }
 
-TEST(a_scaler_without_its_arrays_is_refused) {
+TEST(a_scaler_without_its_arrays_is_refused)
+{
     CHECK(refused("no_mean", "mean_"));
     CHECK(refused("no_scale", "scale_"));
     CHECK(refused("mean_integers", "mean_"));
 }
 
-TEST(a_scaler_with_means_but_no_width_is_refused) {
+TEST(a_scaler_with_means_but_no_width_is_refused)
+{
     CHECK(refused("no_width", "StandardScaler"));
 }
 
-TEST(what_is_no_pair_of_a_scaler_and_encoders_is_refused) {
+TEST(what_is_no_pair_of_a_scaler_and_encoders_is_refused)
+{
     CHECK(refused("one", "StandardScaler"));
     CHECK(refused("three", "pair"));
     CHECK(refused("swapped", "StandardScaler"));
@@ -278,19 +311,22 @@ TEST(what_is_no_pair_of_a_scaler_and_encoders_is_refused) {
     CHECK(refused("scaler_as_encoder", "cate"));
 }
 
-TEST(other_classes_are_refused_naming_them) {
+TEST(other_classes_are_refused_naming_them)
+{
     CHECK(refused("one_hot", "sklearn.preprocessing._encoders.OneHotEncoder"));
     CHECK(refused("min_max", "sklearn.preprocessing._data.MinMaxScaler"));
     CHECK(refused("joblib", "joblib.numpy_pickle.NumpyArrayWrapper"));
 }
 
-TEST(calls_are_refused_naming_them) {
+TEST(calls_are_refused_naming_them)
+{
     CHECK(refused("os_system_p2", "os.system"));
     CHECK(refused("os_system_p4", "os.system"));
     CHECK(refused("appended_call", "posix.system"));
 }
 
-TEST(a_state_dict_is_refused) {
+TEST(a_state_dict_is_refused)
+{
     struct bytes weights = bytes_of_file(GOLDEN "small.pth");
     CHECK(is_refused(read_as_sklearn_file, &weights, NULL));
     bytes_free(&weights);
@@ -298,7 +334,8 @@ TEST(a_state_dict_is_refused) {
 
 /* ---- damage */
 
-TEST(a_cut_file_is_refused_at_every_length) {
+TEST(a_cut_file_is_refused_at_every_length)
+{
     static const char *const paths[] = {GOLDEN "encoder_p2.pkl", GOLDEN "encoder_p5.pkl",
                                         "model/preprocess_metadata.pkl"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
@@ -308,7 +345,8 @@ TEST(a_cut_file_is_refused_at_every_length) {
     }
 }
 
-TEST(a_flipped_byte_is_survived) {
+TEST(a_flipped_byte_is_survived)
+{
     static const char *const paths[] = {GOLDEN "encoder_p2.pkl", GOLDEN "encoder_p5.pkl",
                                         GOLDEN "numpy1_p4.pkl"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
@@ -318,7 +356,8 @@ TEST(a_flipped_byte_is_survived) {
     }
 }
 
-TEST(running_out_of_memory_refuses_the_file) {
+TEST(running_out_of_memory_refuses_the_file)
+{
     static const char *const paths[] = {GOLDEN "encoder_p2.pkl", GOLDEN "encoder_p5.pkl"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         struct bytes content = bytes_of_file(paths[i]);
@@ -327,7 +366,8 @@ TEST(running_out_of_memory_refuses_the_file) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     RUN(protocols_2_to_5_of_numpy_2_are_read);
     RUN(protocols_2_to_5_of_scikit_learn_1_0_and_numpy_1_are_read);
     RUN(the_demo_encoder_is_read);

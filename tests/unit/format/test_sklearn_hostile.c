@@ -9,7 +9,8 @@
 #include "build_pickle.h"
 #include "test.h"
 
-static bool refused(struct pair *pair, const char *needle) {
+static bool refused(struct pair *pair, const char *needle)
+{
     struct bytes bytes = pair_pickle(pair);
     bool result = is_refused(read_as_sklearn_file, &bytes, needle);
     bytes_free(&bytes);
@@ -20,14 +21,16 @@ static struct arena arena;
 static struct bytes bytes;
 static struct sklearn_file file;
 
-static void close_pair(void) {
+static void close_pair(void)
+{
     arena_free(&arena);
     bytes_free(&bytes);
 }
 
 /* ---- scalers and encoders that lie */
 
-TEST(an_impossible_number_of_columns_is_refused) {
+TEST(an_impossible_number_of_columns_is_refused)
+{
     static const long long widths[] = {0, 1, 3, -1, 1000000, INT32_MAX, (1LL << 32) + 2, INT64_MAX};
     for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
         struct pair pair = pair_good();
@@ -41,14 +44,16 @@ TEST(an_impossible_number_of_columns_is_refused) {
     CHECK(refused(&pair, "n_features_in_"));
 }
 
-TEST(a_scaler_with_means_of_an_unknown_number_of_columns_is_refused) {
+TEST(a_scaler_with_means_of_an_unknown_number_of_columns_is_refused)
+{
     struct pair pair = pair_good();
     bytes_free(&pair.names);
     bytes_free(&pair.width);
     CHECK(refused(&pair, "StandardScaler"));
 }
 
-TEST(a_scale_that_cannot_divide_is_refused) {
+TEST(a_scale_that_cannot_divide_is_refused)
+{
     static const uint64_t scales[] = {0,
                                       (uint64_t)1 << 63,
                                       (uint64_t)0x7FF << 52,
@@ -71,7 +76,8 @@ TEST(a_scale_that_cannot_divide_is_refused) {
     }
 }
 
-TEST(a_column_twice_is_refused_or_the_last_one) {
+TEST(a_column_twice_is_refused_or_the_last_one)
+{
     struct pair pair = pair_good();
     struct bytes classes = {0};
     pickle_array(&classes, &array_objects);
@@ -87,7 +93,8 @@ TEST(a_column_twice_is_refused_or_the_last_one) {
     close_pair();
 }
 
-TEST(a_pair_whose_objects_have_no_state_is_refused) {
+TEST(a_pair_whose_objects_have_no_state_is_refused)
+{
     static const struct opcodes states[] = {{BYTES("")},
                                             {BYTES(")b")},
                                             {BYTES("Nb")},
@@ -114,7 +121,8 @@ TEST(a_pair_whose_objects_have_no_state_is_refused) {
     }
 }
 
-TEST(hostile_names_of_columns_cannot_break_the_message) {
+TEST(hostile_names_of_columns_cannot_break_the_message)
+{
     static const char *const names[] = {"",       "a\nb",         "\033[2J\x7f",
                                         "%s%n%d", "\xE2\x82\xAC", "\"q\""};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -145,7 +153,8 @@ TEST(hostile_names_of_columns_cannot_break_the_message) {
 
 /* ---- cost */
 
-static bool within_seconds(struct bytes *content, double limit) {
+static bool within_seconds(struct bytes *content, double limit)
+{
     clock_t start = clock();
     bool result = is_survived(read_as_sklearn_file, content);
     double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
@@ -155,7 +164,8 @@ static bool within_seconds(struct bytes *content, double limit) {
     return result && seconds <= limit;
 }
 
-TEST(cycles_are_refused) {
+TEST(cycles_are_refused)
+{
     static const struct opcodes arrays[] = {
         {BYTES("cnumpy.core.multiarray\n_reconstruct\n)R\x94h\000b")},
         {BYTES("cnumpy.core.multiarray\n_reconstruct\n)R\x94(K\001K\001\x85h\000\x89h\000tb")},
@@ -173,7 +183,8 @@ TEST(cycles_are_refused) {
     bytes_free(&list);
 }
 
-TEST(depth_is_refused) {
+TEST(depth_is_refused)
+{
     struct bytes deep = {0};
     pickle_proto(&deep, 2);
     pickle_op(&deep, OP_NONE);
@@ -183,7 +194,8 @@ TEST(depth_is_refused) {
     bytes_free(&deep);
 }
 
-TEST(many_columns_that_share_one_large_array_do_not_take_for_ever) {
+TEST(many_columns_that_share_one_large_array_do_not_take_for_ever)
+{
     enum { N_CLASSES = 60000, N_COLUMNS = 5000 };
     for (unsigned kind = 0; kind < 2; kind++) {
         struct bytes data = {0};
@@ -224,7 +236,8 @@ TEST(many_columns_that_share_one_large_array_do_not_take_for_ever) {
     }
 }
 
-TEST(many_columns_are_read_in_linear_time) {
+TEST(many_columns_are_read_in_linear_time)
+{
     enum { N = 50000 };
     struct pair pair = pair_good();
     struct bytes none = {0};
@@ -240,7 +253,8 @@ TEST(many_columns_are_read_in_linear_time) {
     CHECK(within_seconds(&content, 5));
 }
 
-int main(void) {
+int main(void)
+{
     RUN(an_impossible_number_of_columns_is_refused);
     RUN(a_scaler_with_means_of_an_unknown_number_of_columns_is_refused);
     RUN(a_scale_that_cannot_divide_is_refused);

@@ -23,8 +23,8 @@ static const struct tensor_spec good = {.name = "weight",
                                         .sizes = {2, 3},
                                         .strides = {3, 1}};
 
-static bool pickle_is(bool (*verdict)(format_reader *, const struct bytes *),
-                      struct bytes *pickle) {
+static bool pickle_is(bool (*verdict)(format_reader *, const struct bytes *), struct bytes *pickle)
+{
     struct zip_image image;
     zip_image_torch(&image, pickle, stored, STORED_BYTES);
     bool result = verdict(read_as_torch_file, &image.bytes);
@@ -34,7 +34,8 @@ static bool pickle_is(bool (*verdict)(format_reader *, const struct bytes *),
 }
 
 /* The pickle in an archive; empties it. */
-static bool pickle_refused(struct bytes *pickle, const char *needle) {
+static bool pickle_refused(struct bytes *pickle, const char *needle)
+{
     struct zip_image image;
     zip_image_torch(&image, pickle, stored, STORED_BYTES);
     bool result = is_refused(read_as_torch_file, &image.bytes, needle);
@@ -43,19 +44,22 @@ static bool pickle_refused(struct bytes *pickle, const char *needle) {
     return result;
 }
 
-static bool tensor_refused(struct tensor_spec tensor, const char *needle) {
+static bool tensor_refused(struct tensor_spec tensor, const char *needle)
+{
     struct bytes pickle = {0};
     pickle_state_dict(&pickle, &tensor, 1);
     return pickle_refused(&pickle, needle);
 }
 
-static bool tensor_read(struct tensor_spec tensor) {
+static bool tensor_read(struct tensor_spec tensor)
+{
     struct bytes pickle = {0};
     pickle_state_dict(&pickle, &tensor, 1);
     return pickle_is(is_read, &pickle);
 }
 
-static bool file_refused(const char *name, const char *needle) {
+static bool file_refused(const char *name, const char *needle)
+{
     char path[128];
     snprintf(path, sizeof path, GOLDEN "%s.pth", name);
     struct bytes bytes = bytes_of_file(path);
@@ -66,7 +70,8 @@ static bool file_refused(const char *name, const char *needle) {
     return result;
 }
 
-static bool text_refused(const void *at, size_t size) {
+static bool text_refused(const void *at, size_t size)
+{
     struct bytes bytes = {0};
     bytes_add(&bytes, at, size);
     bool result = is_refused(read_as_torch_file, &bytes, "not a PyTorch zip file");
@@ -76,7 +81,8 @@ static bool text_refused(const void *at, size_t size) {
 
 /* ---- other files */
 
-TEST(files_that_are_no_zip_are_refused_saying_so) {
+TEST(files_that_are_no_zip_are_refused_saying_so)
+{
     CHECK(file_refused("refused_legacy", "not a PyTorch zip file"));
     CHECK(text_refused("", 0));
     CHECK(text_refused("\x80\x02.", 3));
@@ -96,7 +102,8 @@ TEST(files_that_are_no_zip_are_refused_saying_so) {
     bytes_free(&pickle);
 }
 
-TEST(a_torchscript_file_is_refused) {
+TEST(a_torchscript_file_is_refused)
+{
     CHECK(file_refused("refused_torchscript", NULL));
     struct bytes pickle = {0}; /* one whose code is stored */
     pickle_proto(&pickle, 2);
@@ -107,7 +114,8 @@ TEST(a_torchscript_file_is_refused) {
     CHECK(pickle_refused(&pickle, "__torch__.Model"));
 }
 
-TEST(a_zip_of_other_things_is_refused) {
+TEST(a_zip_of_other_things_is_refused)
+{
     struct zip_image image;
     zip_image_start(&image, ZIP_SIMPLE);
     zip_image_add(&image, "readme.txt", "hello", 5);
@@ -121,7 +129,8 @@ TEST(a_zip_of_other_things_is_refused) {
     zip_image_free(&image);
 }
 
-TEST(two_state_dicts_in_one_file_are_refused) {
+TEST(two_state_dicts_in_one_file_are_refused)
+{
     struct bytes pickle = {0};
     pickle_state_dict(&pickle, &good, 1);
     struct zip_image image;
@@ -136,7 +145,8 @@ TEST(two_state_dicts_in_one_file_are_refused) {
     bytes_free(&pickle);
 }
 
-TEST(values_that_are_no_state_dict_are_refused_saying_what_they_are) {
+TEST(values_that_are_no_state_dict_are_refused_saying_what_they_are)
+{
     CHECK(file_refused("refused_nested", "state_dict"));
     CHECK(file_refused("refused_epoch", "epoch"));
     CHECK(file_refused("refused_list", "list"));
@@ -149,7 +159,8 @@ TEST(values_that_are_no_state_dict_are_refused_saying_what_they_are) {
     CHECK(pickle_refused(&pickle, "os.system"));
 }
 
-TEST(tensors_of_other_types_are_refused_naming_them) {
+TEST(tensors_of_other_types_are_refused_naming_them)
+{
     CHECK(file_refused("refused_int64", "steps"));
     CHECK(file_refused("refused_bool", "mask"));
     CHECK(file_refused("refused_five_dims", "deep"));
@@ -160,11 +171,13 @@ TEST(tensors_of_other_types_are_refused_naming_them) {
 
 /* ---- what an archive must and need not hold */
 
-TEST(a_hand_made_state_dict_is_read) {
+TEST(a_hand_made_state_dict_is_read)
+{
     CHECK(tensor_read(good));
 }
 
-TEST(an_archive_of_an_older_torch_without_a_byte_order_is_read) {
+TEST(an_archive_of_an_older_torch_without_a_byte_order_is_read)
+{
     struct bytes pickle = {0};
     pickle_state_dict(&pickle, &good, 1);
     struct zip_image image;
@@ -178,7 +191,8 @@ TEST(an_archive_of_an_older_torch_without_a_byte_order_is_read) {
     bytes_free(&pickle);
 }
 
-TEST(a_big_endian_file_is_refused) {
+TEST(a_big_endian_file_is_refused)
+{
     static const char *const orders[] = {"big", "", "little\n", "LITTLE", "middle"};
     struct bytes pickle = {0};
     pickle_state_dict(&pickle, &good, 1);
@@ -195,7 +209,8 @@ TEST(a_big_endian_file_is_refused) {
     bytes_free(&pickle);
 }
 
-TEST(a_missing_storage_is_refused_naming_the_tensor) {
+TEST(a_missing_storage_is_refused_naming_the_tensor)
+{
     struct tensor_spec tensor = good;
     static const char *const keys[] = {"1", "", "00", "0/", "/0", "../data.pkl", "..", "\n", "%s"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
@@ -210,7 +225,8 @@ TEST(a_missing_storage_is_refused_naming_the_tensor) {
     free(key);
 }
 
-TEST(a_storage_of_another_length_is_refused_naming_the_tensor) {
+TEST(a_storage_of_another_length_is_refused_naming_the_tensor)
+{
     static const long long lengths[] = {
         0,
         1,
@@ -241,13 +257,15 @@ TEST(a_storage_of_another_length_is_refused_naming_the_tensor) {
     CHECK(tensor_read(tensor));
 }
 
-TEST(a_model_trained_on_another_device_is_read) {
+TEST(a_model_trained_on_another_device_is_read)
+{
     struct tensor_spec tensor = good;
     tensor.location = "cuda:0";
     CHECK(tensor_read(tensor));
 }
 
-TEST(damaged_contents_are_refused) {
+TEST(damaged_contents_are_refused)
+{
     struct bytes pickle = {0};
     pickle_state_dict(&pickle, &good, 1);
     struct zip_image image;
@@ -260,7 +278,8 @@ TEST(damaged_contents_are_refused) {
     bytes_free(&pickle);
 }
 
-int main(void) {
+int main(void)
+{
     RUN(files_that_are_no_zip_are_refused_saying_so);
     RUN(a_torchscript_file_is_refused);
     RUN(a_zip_of_other_things_is_refused);

@@ -17,12 +17,14 @@ static struct bytes bytes;
 static struct torch_file file;
 static struct format_error error;
 
-static void close_file(void) {
+static void close_file(void)
+{
     arena_free(&arena);
     bytes_free(&bytes);
 }
 
-static bool open_file(const char *path) {
+static bool open_file(const char *path)
+{
     close_file();
     arena_init(&arena, 64 * 1024 * 1024);
     bytes = bytes_of_file(path);
@@ -33,21 +35,24 @@ static bool open_file(const char *path) {
 static const char *const dtype_names[] = {
     [TENSOR_F32] = "f32", [TENSOR_F64] = "f64", [TENSOR_F16] = "f16", [TENSOR_BF16] = "bf16"};
 
-static uint32_t bits_of(float value) {
+static uint32_t bits_of(float value)
+{
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
 }
 
 /* Exactly n_elements floats on the heap, so that a sanitizer sees one too many. */
-static float *copy_f32(const struct tensor *tensor) {
+static float *copy_f32(const struct tensor *tensor)
+{
     float *out = malloc(tensor->n_elements ? tensor->n_elements * sizeof *out : 1);
     tensor_copy_f32(tensor, out);
     return out;
 }
 
 /* The head of a tensor in an .expected file: "NAME DTYPE SIZE ..". */
-static bool has_head(const struct tensor *tensor, char *head) {
+static bool has_head(const struct tensor *tensor, char *head)
+{
     char *at = strtok(head, " \n");
     if (at == NULL || !text_is(tensor->name, at))
         return false;
@@ -66,7 +71,8 @@ static bool has_head(const struct tensor *tensor, char *head) {
 }
 
 /* The open file holds what GOLDEN "NAME.expected" says, in its order, bit by bit. */
-static bool is_as_expected(const char *path) {
+static bool is_as_expected(const char *path)
+{
     FILE *expected = fopen(path, "r");
     if (expected == NULL) {
         fprintf(stderr, "    %s is missing\n", path);
@@ -108,7 +114,8 @@ static bool is_as_expected(const char *path) {
     return good;
 }
 
-static void check_golden(const char *name) {
+static void check_golden(const char *name)
+{
     char path[128];
     snprintf(path, sizeof path, GOLDEN "%s.pth", name);
     bool opened = open_file(path);
@@ -121,41 +128,50 @@ static void check_golden(const char *name) {
 
 /* ---- what torch.save() writes */
 
-TEST(a_state_dict_is_read) {
+TEST(a_state_dict_is_read)
+{
     check_golden("small");
 }
 
-TEST(the_pickle_protocol_makes_no_difference) {
+TEST(the_pickle_protocol_makes_no_difference)
+{
     check_golden("small_p3");
     check_golden("small_p4");
     check_golden("small_p5");
 }
 
-TEST(a_plain_dict_is_read) {
+TEST(a_plain_dict_is_read)
+{
     check_golden("plain_dict");
 }
 
-TEST(parameters_are_read_as_their_tensors) {
+TEST(parameters_are_read_as_their_tensors)
+{
     check_golden("parameters");
 }
 
-TEST(views_are_read_in_row_major_order) {
+TEST(views_are_read_in_row_major_order)
+{
     check_golden("views");
 }
 
-TEST(a_tensor_under_two_names_is_read_twice) {
+TEST(a_tensor_under_two_names_is_read_twice)
+{
     check_golden("tied");
 }
 
-TEST(half_brain_and_double_precision_become_single_as_in_pytorch) {
+TEST(half_brain_and_double_precision_become_single_as_in_pytorch)
+{
     check_golden("dtypes");
 }
 
-TEST(names_may_be_any_unicode) {
+TEST(names_may_be_any_unicode)
+{
     check_golden("unicode_names");
 }
 
-TEST(a_negated_view_is_refused_or_negated) {
+TEST(a_negated_view_is_refused_or_negated)
+{
     if (open_file(GOLDEN "negative_bit.pth"))
         CHECK(is_as_expected(GOLDEN "negative_bit.expected"));
     else
@@ -163,7 +179,8 @@ TEST(a_negated_view_is_refused_or_negated) {
     close_file();
 }
 
-TEST(a_tensor_without_elements_is_refused_or_empty) {
+TEST(a_tensor_without_elements_is_refused_or_empty)
+{
     if (open_file(GOLDEN "empty.pth")) {
         const struct tensor *empty = torch_file_find(&file, "empty");
         CHECK(empty && empty->n_elements == 0 && empty->n_dims == 2 && empty->sizes[1] == 3);
@@ -177,21 +194,24 @@ TEST(a_tensor_without_elements_is_refused_or_empty) {
     close_file();
 }
 
-TEST(the_demo_weights_are_read) {
+TEST(the_demo_weights_are_read)
+{
     bool opened = open_file("model/model_weights.pth");
     CHECK_MSG(opened, "%s", error.message);
     CHECK(opened && is_as_expected(GOLDEN "demo_weights.expected"));
     close_file();
 }
 
-TEST(the_weights_of_the_paper_are_read) {
+TEST(the_weights_of_the_paper_are_read)
+{
     bool opened = open_file("tests/golden/paper/model_weights.pth");
     CHECK_MSG(opened, "%s", error.message);
     CHECK(opened && is_as_expected(GOLDEN "paper_weights.expected"));
     close_file();
 }
 
-TEST(weights_are_not_copied_when_read) {
+TEST(weights_are_not_copied_when_read)
+{
     CHECK(open_file("model/model_weights.pth"));
     CHECK_MSG(arena.used_bytes < 200 * 1024, "%zu bytes for 280 kB of weights", arena.used_bytes);
     for (size_t i = 0; i < file.n_tensors; i++)
@@ -201,7 +221,8 @@ TEST(weights_are_not_copied_when_read) {
 
 /* ---- looking up */
 
-TEST(tensors_are_found_by_their_whole_name) {
+TEST(tensors_are_found_by_their_whole_name)
+{
     CHECK(open_file("model/model_weights.pth"));
     const struct tensor *found = torch_file_find(&file, "embeddings.1.weight");
     CHECK(found && text_is(found->name, "embeddings.1.weight"));
@@ -216,7 +237,8 @@ TEST(tensors_are_found_by_their_whole_name) {
 
 /* ---- elements */
 
-static float half_by_hand(unsigned bits) {
+static float half_by_hand(unsigned bits)
+{
     int exponent = (int)(bits >> 10 & 31);
     double fraction = bits & 1023;
     double value = exponent == 0    ? ldexp(fraction, -24)
@@ -225,7 +247,8 @@ static float half_by_hand(unsigned bits) {
     return (float)(bits & 0x8000 ? -value : value);
 }
 
-TEST(every_half_precision_number_is_widened) {
+TEST(every_half_precision_number_is_widened)
+{
     uint8_t *data = malloc(2 * 65536);
     for (unsigned i = 0; i < 65536; i++)
         put_u16(data + 2 * i, i);
@@ -244,7 +267,8 @@ TEST(every_half_precision_number_is_widened) {
     free(data);
 }
 
-TEST(every_bfloat16_number_is_widened) {
+TEST(every_bfloat16_number_is_widened)
+{
     uint8_t *data = malloc(2 * 65536);
     for (unsigned i = 0; i < 65536; i++)
         put_u16(data + 2 * i, i);
@@ -263,7 +287,8 @@ TEST(every_bfloat16_number_is_widened) {
     free(data);
 }
 
-TEST(infinities_and_nan_survive_each_type) {
+TEST(infinities_and_nan_survive_each_type)
+{
     static const struct {
         enum tensor_dtype dtype;
         unsigned width;
@@ -290,7 +315,8 @@ TEST(infinities_and_nan_survive_each_type) {
     }
 }
 
-TEST(unaligned_elements_are_read) {
+TEST(unaligned_elements_are_read)
+{
     static const unsigned widths[] = {
         [TENSOR_F32] = 4, [TENSOR_F64] = 8, [TENSOR_F16] = 2, [TENSOR_BF16] = 2};
     for (unsigned dtype = TENSOR_F32; dtype <= TENSOR_BF16; dtype++) {
@@ -311,7 +337,8 @@ TEST(unaligned_elements_are_read) {
     }
 }
 
-TEST(columns_of_a_tensor_are_a_view_of_it) {
+TEST(columns_of_a_tensor_are_a_view_of_it)
+{
     float numbers[4 * 5];
     for (unsigned i = 0; i < 20; i++)
         numbers[i] = (float)i;
@@ -342,7 +369,8 @@ TEST(columns_of_a_tensor_are_a_view_of_it) {
 
 /* ---- shapes in messages */
 
-static bool prints(unsigned n_dims, const uint64_t *sizes, const char *expected) {
+static bool prints(unsigned n_dims, const uint64_t *sizes, const char *expected)
+{
     struct tensor tensor = {.n_dims = n_dims};
     for (unsigned i = 0; i < n_dims; i++)
         tensor.sizes[i] = sizes[i];
@@ -351,14 +379,16 @@ static bool prints(unsigned n_dims, const uint64_t *sizes, const char *expected)
     return strcmp(out, expected) == 0;
 }
 
-TEST(shapes_are_printed_as_python_lists) {
+TEST(shapes_are_printed_as_python_lists)
+{
     CHECK(prints(0, NULL, "[]"));
     CHECK(prints(1, (const uint64_t[]){129}, "[129]"));
     CHECK(prints(2, (const uint64_t[]){402, 8}, "[402, 8]"));
     CHECK(prints(4, (const uint64_t[]){1, 0, 3, UINT64_MAX}, "[1, 0, 3, 18446744073709551615]"));
 }
 
-TEST(a_shape_that_does_not_fit_is_cut) {
+TEST(a_shape_that_does_not_fit_is_cut)
+{
     struct tensor tensor = {.n_dims = 4};
     for (unsigned i = 0; i < 4; i++)
         tensor.sizes[i] = UINT64_MAX;
@@ -371,7 +401,8 @@ TEST(a_shape_that_does_not_fit_is_cut) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     RUN(a_state_dict_is_read);
     RUN(the_pickle_protocol_makes_no_difference);
     RUN(a_plain_dict_is_read);

@@ -24,8 +24,8 @@ static const struct tensor_spec good = {.name = "weight",
                                         .sizes = {2, 3},
                                         .strides = {3, 1}};
 
-static bool pickle_is(bool (*verdict)(format_reader *, const struct bytes *),
-                      struct bytes *pickle) {
+static bool pickle_is(bool (*verdict)(format_reader *, const struct bytes *), struct bytes *pickle)
+{
     struct zip_image image;
     zip_image_torch(&image, pickle, stored, STORED_BYTES);
     bool result = verdict(read_as_torch_file, &image.bytes);
@@ -35,7 +35,8 @@ static bool pickle_is(bool (*verdict)(format_reader *, const struct bytes *),
 }
 
 /* The pickle in an archive; empties it. */
-static bool pickle_refused(struct bytes *pickle, const char *needle) {
+static bool pickle_refused(struct bytes *pickle, const char *needle)
+{
     struct zip_image image;
     zip_image_torch(&image, pickle, stored, STORED_BYTES);
     bool result = is_refused(read_as_torch_file, &image.bytes, needle);
@@ -44,13 +45,15 @@ static bool pickle_refused(struct bytes *pickle, const char *needle) {
     return result;
 }
 
-static bool tensor_refused(struct tensor_spec tensor, const char *needle) {
+static bool tensor_refused(struct tensor_spec tensor, const char *needle)
+{
     struct bytes pickle = {0};
     pickle_state_dict(&pickle, &tensor, 1);
     return pickle_refused(&pickle, needle);
 }
 
-static bool tensor_read(struct tensor_spec tensor) {
+static bool tensor_read(struct tensor_spec tensor)
+{
     struct bytes pickle = {0};
     pickle_state_dict(&pickle, &tensor, 1);
     return pickle_is(is_read, &pickle);
@@ -58,7 +61,8 @@ static bool tensor_read(struct tensor_spec tensor) {
 
 /* ---- tensors that lie */
 
-TEST(a_tensor_that_reaches_beyond_its_storage_is_refused_naming_it) {
+TEST(a_tensor_that_reaches_beyond_its_storage_is_refused_naming_it)
+{
     static const struct {
         long long offset;
         unsigned n_dims;
@@ -84,6 +88,9 @@ TEST(a_tensor_that_reaches_beyond_its_storage_is_refused_naming_it) {
         {0, 1, {3}, {INT64_MAX}},
         {0, 1, {5}, {(long long)1 << 62}}, /* four strides: 0 in 64 bits */
         {1, 2, {2, 2}, {INT64_MAX, INT64_MAX}},
+        {3, 2, {2, 2}, {INT64_MAX, INT64_MAX}}, /* 1 in 64 bits */
+        {0, 2, {1, 3}, {-3, 1}},
+        {0, 2, {0, -3}, {3, 1}},
         {0, 2, {(long long)1 << 32, (long long)1 << 32}, {0, 0}}, /* 0 elements in 64 bits */
         {0, 2, {(long long)1 << 32, ((long long)1 << 32) + 1}, {0, 0}},
         {0, 4, {1 << 16, 1 << 16, 1 << 16, 1 << 16}, {0, 0, 0, 0}},
@@ -99,7 +106,8 @@ TEST(a_tensor_that_reaches_beyond_its_storage_is_refused_naming_it) {
     }
 }
 
-TEST(a_tensor_to_the_end_of_its_storage_is_read) {
+TEST(a_tensor_to_the_end_of_its_storage_is_read)
+{
     struct tensor_spec tensor = good;
     tensor.offset = 18;
     CHECK(tensor_read(tensor));
@@ -112,7 +120,8 @@ TEST(a_tensor_to_the_end_of_its_storage_is_read) {
 }
 
 /* The tensor's seven arguments, `which` of them replaced. */
-static struct bytes with_argument(unsigned which, const void *at, size_t size) {
+static struct bytes with_argument(unsigned which, const void *at, size_t size)
+{
     struct bytes bytes = {0};
     pickle_proto(&bytes, 2);
     pickle_empty_ordered_dict(&bytes);
@@ -142,7 +151,8 @@ static struct bytes with_argument(unsigned which, const void *at, size_t size) {
     return bytes;
 }
 
-TEST(a_tensor_with_arguments_of_other_kinds_is_refused_naming_it) {
+TEST(a_tensor_with_arguments_of_other_kinds_is_refused_naming_it)
+{
     static const struct opcodes others[] = {
         {BYTES("N")},
         {BYTES("\x88")},
@@ -175,7 +185,8 @@ TEST(a_tensor_with_arguments_of_other_kinds_is_refused_naming_it) {
     }
 }
 
-TEST(a_storage_described_in_another_way_is_refused) {
+TEST(a_storage_described_in_another_way_is_refused)
+{
     static const struct opcodes ids[] = {
         {BYTES("(X\006\0\0\0modulectorch\nFloatStorage\nX\001\0\0\0"
                "0X\003\0\0\0cpuK\x18tQ")},
@@ -195,7 +206,8 @@ TEST(a_storage_described_in_another_way_is_refused) {
     }
 }
 
-TEST(a_tensor_with_unlike_sizes_and_strides_is_refused) {
+TEST(a_tensor_with_unlike_sizes_and_strides_is_refused)
+{
     struct bytes pickle = with_argument(3, "K\001\x85", 3);
     CHECK(pickle_refused(&pickle, "weight"));
     pickle = with_argument(2, "K\002\x85", 3);
@@ -206,7 +218,8 @@ TEST(a_tensor_with_unlike_sizes_and_strides_is_refused) {
 
 /* ---- dicts that lie */
 
-TEST(a_name_twice_is_refused_or_the_last_one) {
+TEST(a_name_twice_is_refused_or_the_last_one)
+{
     struct tensor_spec tensors[2] = {good, good};
     tensors[1].offset = 6;
     struct bytes pickle = {0};
@@ -228,7 +241,8 @@ TEST(a_name_twice_is_refused_or_the_last_one) {
     bytes_free(&pickle);
 }
 
-TEST(a_value_that_is_no_tensor_is_refused_naming_its_key) {
+TEST(a_value_that_is_no_tensor_is_refused_naming_its_key)
+{
     static const struct opcodes values[] = {
         {BYTES("N")},
         {BYTES("K\003")},
@@ -255,7 +269,8 @@ TEST(a_value_that_is_no_tensor_is_refused_naming_its_key) {
     }
 }
 
-TEST(a_dict_within_itself_is_refused) {
+TEST(a_dict_within_itself_is_refused)
+{
     struct bytes pickle = {0};
     pickle_proto(&pickle, 2);
     pickle_empty_ordered_dict(&pickle);
@@ -267,7 +282,8 @@ TEST(a_dict_within_itself_is_refused) {
     CHECK(pickle_refused(&pickle, "itself"));
 }
 
-TEST(parameters_of_parameters_without_end_are_survived) {
+TEST(parameters_of_parameters_without_end_are_survived)
+{
     enum { DEPTH = 200000 };
     struct bytes pickle = {0};
     pickle_proto(&pickle, 2);
@@ -287,7 +303,8 @@ TEST(parameters_of_parameters_without_end_are_survived) {
     CHECK(pickle_is(is_survived, &pickle));
 }
 
-TEST(hostile_names_of_tensors_cannot_break_the_message) {
+TEST(hostile_names_of_tensors_cannot_break_the_message)
+{
     static const char *const names[] = {
         "",
         "a\nb",
@@ -321,7 +338,8 @@ TEST(hostile_names_of_tensors_cannot_break_the_message) {
     }
 }
 
-TEST(many_tensors_of_one_storage_are_read_in_linear_time) {
+TEST(many_tensors_of_one_storage_are_read_in_linear_time)
+{
     enum { N = 20000, SIZE = 4 * 1024 * 1024 };
     uint8_t *storage = calloc(1, SIZE);
     struct bytes pickle = {0};
@@ -355,14 +373,16 @@ TEST(many_tensors_of_one_storage_are_read_in_linear_time) {
 
 /* ---- damage of any kind */
 
-TEST(a_cut_file_is_refused_at_every_length) {
+TEST(a_cut_file_is_refused_at_every_length)
+{
     struct bytes bytes = bytes_of_file(GOLDEN "small.pth");
     CHECK(every_cut_is_refused(read_as_torch_file, &bytes));
     bytes_free(&bytes);
 }
 
 /* Same names, types, shapes and elements. */
-static bool same_tensors(const struct torch_file *a, const struct torch_file *b) {
+static bool same_tensors(const struct torch_file *a, const struct torch_file *b)
+{
     if (a->n_tensors != b->n_tensors)
         return false;
     for (size_t i = 0; i < a->n_tensors; i++) {
@@ -382,7 +402,8 @@ static bool same_tensors(const struct torch_file *a, const struct torch_file *b)
     return true;
 }
 
-TEST(any_flipped_byte_is_refused_or_gives_the_same_tensors) {
+TEST(any_flipped_byte_is_refused_or_gives_the_same_tensors)
+{
     struct bytes bytes = bytes_of_file(GOLDEN "small.pth");
     struct arena arena, other_arena;
     arena_init(&arena, 1 << 20);
@@ -418,7 +439,8 @@ TEST(any_flipped_byte_is_refused_or_gives_the_same_tensors) {
     bytes_free(&bytes);
 }
 
-TEST(some_flipped_bytes_of_the_demo_weights_are_survived) {
+TEST(some_flipped_bytes_of_the_demo_weights_are_survived)
+{
     struct bytes bytes = bytes_of_file("model/model_weights.pth");
     for (size_t i = 0; i < bytes.size; i += 4999) {
         bytes.at[i] ^= 0x40;
@@ -428,13 +450,15 @@ TEST(some_flipped_bytes_of_the_demo_weights_are_survived) {
     bytes_free(&bytes);
 }
 
-TEST(running_out_of_memory_refuses_the_file) {
+TEST(running_out_of_memory_refuses_the_file)
+{
     struct bytes bytes = bytes_of_file(GOLDEN "small.pth");
     CHECK(running_out_of_memory_is_refused(read_as_torch_file, &bytes));
     bytes_free(&bytes);
 }
 
-int main(void) {
+int main(void)
+{
     RUN(a_tensor_that_reaches_beyond_its_storage_is_refused_naming_it);
     RUN(a_tensor_to_the_end_of_its_storage_is_read);
     RUN(a_tensor_with_arguments_of_other_kinds_is_refused_naming_it);

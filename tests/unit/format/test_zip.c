@@ -21,7 +21,8 @@ static const struct member {
 
 enum { N_MEMBERS = sizeof members / sizeof members[0], LAST = N_MEMBERS - 1 };
 
-static void build(struct zip_image *image, unsigned style) {
+static void build(struct zip_image *image, unsigned style)
+{
     zip_image_start(image, style);
     for (size_t i = 0; i < N_MEMBERS; i++)
         zip_image_add(image, members[i].name, members[i].data, strlen(members[i].data));
@@ -29,7 +30,8 @@ static void build(struct zip_image *image, unsigned style) {
 }
 
 /* Every member is found in the archive with its own bytes. */
-static bool holds_the_members(const struct zip *zip) {
+static bool holds_the_members(const struct zip *zip)
+{
     struct format_error error;
     for (size_t i = 0; i < N_MEMBERS; i++) {
         const struct zip_entry *entry = zip_find(zip, text_of(members[i].name));
@@ -42,7 +44,8 @@ static bool holds_the_members(const struct zip *zip) {
 }
 
 /* Refused, or read as the members and nothing else. */
-static bool is_refused_or_the_same(const struct bytes *bytes) {
+static bool is_refused_or_the_same(const struct bytes *bytes)
+{
     struct arena arena;
     arena_init(&arena, ARENA_BYTES);
     uint8_t *copy = malloc(bytes->size + 1);
@@ -71,7 +74,8 @@ static bool is_refused_or_the_same(const struct bytes *bytes) {
 
 /* ---- what is read */
 
-TEST(the_entries_of_every_kind_of_archive_are_found) {
+TEST(the_entries_of_every_kind_of_archive_are_found)
+{
     for (unsigned style = 0; style < N_STYLES; style++) {
         struct zip_image image;
         build(&image, style);
@@ -87,7 +91,8 @@ TEST(the_entries_of_every_kind_of_archive_are_found) {
     }
 }
 
-TEST(entries_are_sorted_by_name_and_say_where_they_lie) {
+TEST(entries_are_sorted_by_name_and_say_where_they_lie)
+{
     struct zip_image image;
     build(&image, ZIP_TORCH);
     struct arena arena;
@@ -106,7 +111,8 @@ TEST(entries_are_sorted_by_name_and_say_where_they_lie) {
     zip_image_free(&image);
 }
 
-TEST(a_name_that_is_not_there_is_not_found) {
+TEST(a_name_that_is_not_there_is_not_found)
+{
     struct zip_image image;
     build(&image, ZIP_TORCH);
     struct arena arena;
@@ -122,7 +128,8 @@ TEST(a_name_that_is_not_there_is_not_found) {
     zip_image_free(&image);
 }
 
-TEST(the_central_directory_may_list_the_entries_in_another_order) {
+TEST(the_central_directory_may_list_the_entries_in_another_order)
+{
     struct zip_image image;
     build(&image, ZIP_SIMPLE);
     uint8_t b[CENTRAL_NAME + 3]; /* "m/b" and "m/a" have records of one length */
@@ -136,7 +143,8 @@ TEST(the_central_directory_may_list_the_entries_in_another_order) {
     zip_image_free(&image);
 }
 
-TEST(the_files_of_torch_save_are_read) {
+TEST(the_files_of_torch_save_are_read)
+{
     static const char *const paths[] = {"model/model_weights.pth",
                                         "tests/golden/paper/model_weights.pth",
                                         "tests/golden/format/small.pth"};
@@ -157,7 +165,8 @@ TEST(the_files_of_torch_save_are_read) {
     }
 }
 
-TEST(a_changed_byte_of_the_contents_fails_the_checksum) {
+TEST(a_changed_byte_of_the_contents_fails_the_checksum)
+{
     struct zip_image image;
     build(&image, ZIP_TORCH);
     image.bytes.at[image.entries[2].data + 7] ^= 0x20;
@@ -178,7 +187,8 @@ TEST(a_changed_byte_of_the_contents_fails_the_checksum) {
 
 /* ---- damage of any kind */
 
-TEST(a_cut_archive_is_refused_at_every_length) {
+TEST(a_cut_archive_is_refused_at_every_length)
+{
     for (unsigned style = 0; style < N_STYLES; style++) {
         struct zip_image image;
         build(&image, style);
@@ -187,7 +197,8 @@ TEST(a_cut_archive_is_refused_at_every_length) {
     }
 }
 
-TEST(any_flipped_byte_is_refused_or_harmless) {
+TEST(any_flipped_byte_is_refused_or_harmless)
+{
     for (unsigned style = 0; style < N_STYLES; style++) {
         struct zip_image image;
         build(&image, style);
@@ -205,14 +216,16 @@ TEST(any_flipped_byte_is_refused_or_harmless) {
     }
 }
 
-TEST(running_out_of_memory_refuses_the_archive) {
+TEST(running_out_of_memory_refuses_the_archive)
+{
     struct zip_image image;
     build(&image, ZIP_TORCH);
     CHECK(running_out_of_memory_is_refused(read_as_zip, &image.bytes));
     zip_image_free(&image);
 }
 
-TEST(what_is_not_an_archive_is_refused) {
+TEST(what_is_not_an_archive_is_refused)
+{
     static const char *const texts[] = {
         "",
         "P",
@@ -233,7 +246,8 @@ TEST(what_is_not_an_archive_is_refused) {
     bytes_free(&zeros);
 }
 
-TEST(a_comment_is_refused_or_harmless) {
+TEST(a_comment_is_refused_or_harmless)
+{
     static const size_t lengths[] = {1, 22, 65513, 65535};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         struct zip_image image;
@@ -245,7 +259,8 @@ TEST(a_comment_is_refused_or_harmless) {
     }
 }
 
-TEST(all_ones_in_the_end_record_are_filled_in_by_the_zip64_record) {
+TEST(all_ones_in_the_end_record_are_filled_in_by_the_zip64_record)
+{
     struct zip_image image;
     build(&image, ZIP_TORCH);
     uint8_t *end = image.bytes.at + image.end;
@@ -260,7 +275,8 @@ TEST(all_ones_in_the_end_record_are_filled_in_by_the_zip64_record) {
 
 /* ---- names and numbers of entries */
 
-static bool name_is_refused(const char *name, size_t length) {
+static bool name_is_refused(const char *name, size_t length)
+{
     struct zip_image image;
     zip_image_start(&image, ZIP_TORCH);
     zip_image_add(&image, "m/data.pkl", "1", 1);
@@ -271,11 +287,13 @@ static bool name_is_refused(const char *name, size_t length) {
     return refused;
 }
 
-TEST(a_name_twice_is_refused) {
+TEST(a_name_twice_is_refused)
+{
     CHECK(name_is_refused("m/data.pkl", 10));
 }
 
-TEST(a_name_that_is_not_plain_is_refused) {
+TEST(a_name_that_is_not_plain_is_refused)
+{
     CHECK(name_is_refused("", 0));
     CHECK(name_is_refused("/etc/passwd", 11));
     CHECK(name_is_refused("../x", 4));
@@ -286,7 +304,8 @@ TEST(a_name_that_is_not_plain_is_refused) {
     CHECK(name_is_refused("\0", 1));
 }
 
-TEST(a_name_with_dots_is_plain) {
+TEST(a_name_with_dots_is_plain)
+{
     struct zip_image image;
     zip_image_start(&image, ZIP_TORCH);
     zip_image_add(&image, "model.v1..2/.data/serialization_id", "0", 1);
@@ -295,7 +314,8 @@ TEST(a_name_with_dots_is_plain) {
     zip_image_free(&image);
 }
 
-TEST(a_name_cannot_break_the_message) {
+TEST(a_name_cannot_break_the_message)
+{
     static const char *const names[] = {"m/a\nFILE: all is well", "m/\033[2J\x7f", "m/%s%n%d",
                                         "m/\xFF\xFE", "m/\xC3\xA9"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -311,7 +331,8 @@ TEST(a_name_cannot_break_the_message) {
     }
 }
 
-TEST(a_name_of_64_kilobytes_is_survived) {
+TEST(a_name_of_64_kilobytes_is_survived)
+{
     char *name = malloc(65535);
     memset(name, 'n', 65535);
     struct zip_image image;
@@ -330,7 +351,8 @@ TEST(a_name_of_64_kilobytes_is_survived) {
 }
 
 /* An archive of very many entries, all with one name or each with its own. */
-static struct bytes crowd(unsigned n, bool one_name, bool one_place) {
+static struct bytes crowd(unsigned n, bool one_name, bool one_place)
+{
     struct bytes out = {0}, directory = {0};
     for (unsigned i = 0; i < n; i++) {
         char name[16];
@@ -363,7 +385,8 @@ static struct bytes crowd(unsigned n, bool one_name, bool one_place) {
     return out;
 }
 
-TEST(very_many_entries_take_no_quadratic_time) {
+TEST(very_many_entries_take_no_quadratic_time)
+{
     enum { N = 65000, N_KINDS = 3 };
     for (unsigned kind = 0; kind < N_KINDS; kind++) {
         struct bytes bytes = crowd(N, kind == 1, kind == 2);
@@ -378,7 +401,8 @@ TEST(very_many_entries_take_no_quadratic_time) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     RUN(the_entries_of_every_kind_of_archive_are_found);
     RUN(entries_are_sorted_by_name_and_say_where_they_lie);
     RUN(a_name_that_is_not_there_is_not_found);

@@ -17,7 +17,8 @@ static const struct member {
 
 enum { N_MEMBERS = sizeof members / sizeof members[0], LAST = N_MEMBERS - 1 };
 
-static void build(struct zip_image *image, unsigned style) {
+static void build(struct zip_image *image, unsigned style)
+{
     zip_image_start(image, style);
     for (size_t i = 0; i < N_MEMBERS; i++)
         zip_image_add(image, members[i].name, members[i].data, strlen(members[i].data));
@@ -26,7 +27,8 @@ static void build(struct zip_image *image, unsigned style) {
 
 /* The archive with a field overwritten in the header at `at`, of `width` bytes. */
 static bool is_refused_with(unsigned style, size_t (*where)(const struct zip_image *), size_t field,
-                            unsigned width, uint64_t value, const char *needle) {
+                            unsigned width, uint64_t value, const char *needle)
+{
     struct zip_image image;
     build(&image, style);
     uint8_t *at = image.bytes.at + where(&image) + field;
@@ -41,37 +43,45 @@ static bool is_refused_with(unsigned style, size_t (*where)(const struct zip_ima
     return refused;
 }
 
-static size_t at_local(const struct zip_image *image) {
+static size_t at_local(const struct zip_image *image)
+{
     return image->entries[2].local;
 }
 
-static size_t at_central(const struct zip_image *image) {
+static size_t at_central(const struct zip_image *image)
+{
     return image->entries[2].central;
 }
 
-static size_t at_last_central(const struct zip_image *image) {
+static size_t at_last_central(const struct zip_image *image)
+{
     return image->entries[LAST].central;
 }
 
-static size_t at_descriptor(const struct zip_image *image) {
+static size_t at_descriptor(const struct zip_image *image)
+{
     return image->entries[2].data + image->entries[2].size;
 }
 
-static size_t at_end(const struct zip_image *image) {
+static size_t at_end(const struct zip_image *image)
+{
     return image->end;
 }
 
-static size_t at_end64(const struct zip_image *image) {
+static size_t at_end64(const struct zip_image *image)
+{
     return image->end64;
 }
 
-static size_t at_locator(const struct zip_image *image) {
+static size_t at_locator(const struct zip_image *image)
+{
     return image->locator;
 }
 
 /* Both headers of the third entry changed in the same way. */
 static bool is_refused_with_both(unsigned style, size_t local_field, size_t central_field,
-                                 unsigned width, uint32_t value, const char *needle) {
+                                 unsigned width, uint32_t value, const char *needle)
+{
     struct zip_image image;
     build(&image, style);
     uint8_t *local = image.bytes.at + at_local(&image) + local_field;
@@ -90,7 +100,8 @@ static bool is_refused_with_both(unsigned style, size_t local_field, size_t cent
 
 /* ---- the end records */
 
-TEST(an_archive_without_its_end_record_is_refused) {
+TEST(an_archive_without_its_end_record_is_refused)
+{
     struct zip_image image;
     build(&image, ZIP_TORCH);
     image.bytes.size = image.end;
@@ -100,7 +111,8 @@ TEST(an_archive_without_its_end_record_is_refused) {
     zip_image_free(&image);
 }
 
-TEST(bytes_before_the_first_entry_are_refused) {
+TEST(bytes_before_the_first_entry_are_refused)
+{
     struct zip_image image;
     build(&image, ZIP_TORCH);
     bytes_insert(&image.bytes, 0, "#!/bin/sh\n", 10);
@@ -108,7 +120,8 @@ TEST(bytes_before_the_first_entry_are_refused) {
     zip_image_free(&image);
 }
 
-TEST(bytes_before_the_first_entry_are_refused_also_with_offsets_to_match) {
+TEST(bytes_before_the_first_entry_are_refused_also_with_offsets_to_match)
+{
     struct zip_image image;
     zip_image_start(&image, ZIP_SIMPLE);
     bytes_text(&image.bytes, "#!/bin/sh\n");
@@ -118,7 +131,8 @@ TEST(bytes_before_the_first_entry_are_refused_also_with_offsets_to_match) {
     zip_image_free(&image);
 }
 
-TEST(bytes_behind_the_end_record_are_refused) {
+TEST(bytes_behind_the_end_record_are_refused)
+{
     for (size_t n = 1; n <= 100000; n = n * 7 + 1) {
         struct zip_image image;
         build(&image, ZIP_TORCH);
@@ -128,7 +142,8 @@ TEST(bytes_behind_the_end_record_are_refused) {
     }
 }
 
-TEST(two_archives_in_a_row_are_refused) {
+TEST(two_archives_in_a_row_are_refused)
+{
     struct zip_image image;
     build(&image, ZIP_TORCH);
     struct bytes twice = {0};
@@ -139,7 +154,8 @@ TEST(two_archives_in_a_row_are_refused) {
     zip_image_free(&image);
 }
 
-TEST(a_comment_length_that_does_not_reach_the_end_is_refused) {
+TEST(a_comment_length_that_does_not_reach_the_end_is_refused)
+{
     for (unsigned wrong = 0; wrong < 2; wrong++) {
         struct zip_image image;
         build(&image, ZIP_TORCH);
@@ -150,7 +166,8 @@ TEST(a_comment_length_that_does_not_reach_the_end_is_refused) {
     }
 }
 
-TEST(an_end_record_within_the_comment_is_refused) {
+TEST(an_end_record_within_the_comment_is_refused)
+{
     struct zip_image image;
     build(&image, ZIP_SIMPLE);
     uint8_t end[END_BYTES];
@@ -164,7 +181,8 @@ TEST(an_end_record_within_the_comment_is_refused) {
     zip_image_free(&image);
 }
 
-TEST(a_wrong_count_size_or_offset_of_the_directory_is_refused) {
+TEST(a_wrong_count_size_or_offset_of_the_directory_is_refused)
+{
     struct zip_image image;
     build(&image, ZIP_SIMPLE);
     uint32_t size = get_u32(image.bytes.at + image.end + END_SIZE);
@@ -181,19 +199,43 @@ TEST(a_wrong_count_size_or_offset_of_the_directory_is_refused) {
     }
 }
 
-TEST(an_archive_in_several_volumes_is_refused) {
+TEST(a_directory_with_more_or_fewer_entries_than_counted_is_refused)
+{
+    static const unsigned styles[] = {ZIP_SIMPLE, ZIP_TORCH};
+    for (size_t i = 0; i < sizeof styles / sizeof styles[0]; i++) {
+        for (int count = 0; count <= N_MEMBERS + 1; count++) {
+            if (count == N_MEMBERS)
+                continue;
+            struct zip_image image;
+            build(&image, styles[i]);
+            put_u16(image.bytes.at + image.end + END_COUNT, (unsigned)count);
+            put_u16(image.bytes.at + image.end + END_COUNT_HERE, (unsigned)count);
+            if (styles[i] & ZIP_END64) {
+                put_u64(image.bytes.at + image.end64 + END64_COUNT, (uint64_t)count);
+                put_u64(image.bytes.at + image.end64 + END64_COUNT_HERE, (uint64_t)count);
+            }
+            CHECK_MSG(is_refused(read_as_zip, &image.bytes, NULL), "%d entries", count);
+            zip_image_free(&image);
+        }
+    }
+}
+
+TEST(an_archive_in_several_volumes_is_refused)
+{
     CHECK(is_refused_with(ZIP_TORCH, at_end, END_DISK, 2, 1, NULL));
     CHECK(is_refused_with(ZIP_TORCH, at_end, END_DIRECTORY_DISK, 2, 1, NULL));
     CHECK(is_refused_with(ZIP_TORCH, at_central, CENTRAL_DISK, 2, 1, NULL));
 }
 
-TEST(all_ones_in_the_end_record_need_a_zip64_record) {
+TEST(all_ones_in_the_end_record_need_a_zip64_record)
+{
     CHECK(is_refused_with(ZIP_SIMPLE, at_end, END_COUNT, 2, 0xFFFF, NULL));
     CHECK(is_refused_with(ZIP_SIMPLE, at_end, END_SIZE, 4, UINT32_MAX, NULL));
     CHECK(is_refused_with(ZIP_SIMPLE, at_end, END_OFFSET, 4, UINT32_MAX, NULL));
 }
 
-TEST(impossible_numbers_in_the_zip64_records_are_refused) {
+TEST(impossible_numbers_in_the_zip64_records_are_refused)
+{
     static const uint64_t values[] = {UINT64_MAX, UINT64_MAX - 1, (uint64_t)1 << 63,
                                       (uint64_t)1 << 32, 0};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
@@ -212,7 +254,8 @@ TEST(impossible_numbers_in_the_zip64_records_are_refused) {
 
 /* ---- one entry's headers */
 
-TEST(local_and_central_headers_must_agree) {
+TEST(local_and_central_headers_must_agree)
+{
     CHECK(is_refused_with(ZIP_SIMPLE, at_local, 0, 4, 0x04034b51, NULL));
     CHECK(is_refused_with(ZIP_SIMPLE, at_central, 0, 4, 0x02014b51, NULL));
     CHECK(is_refused_with(ZIP_SIMPLE, at_local, LOCAL_FLAGS, 2, 0x0808, NULL));
@@ -236,37 +279,43 @@ TEST(local_and_central_headers_must_agree) {
     }
 }
 
-TEST(sizes_before_the_data_must_be_zero_or_right_when_a_descriptor_follows) {
+TEST(sizes_before_the_data_must_be_zero_or_right_when_a_descriptor_follows)
+{
     CHECK(is_refused_with(ZIP_TORCH, at_local, LOCAL_SIZE, 4, 5, NULL));
     CHECK(is_refused_with(ZIP_TORCH, at_local, LOCAL_PACKED, 4, 5, NULL));
 }
 
-TEST(a_data_descriptor_must_agree_with_the_central_header) {
+TEST(a_data_descriptor_must_agree_with_the_central_header)
+{
     CHECK(is_refused_with(ZIP_TORCH, at_descriptor, 0, 4, 0x08074b51, NULL));
     CHECK(is_refused_with(ZIP_TORCH, at_descriptor, 4, 4, 1, NULL));
     CHECK(is_refused_with(ZIP_TORCH, at_descriptor, 8, 4, 1, NULL));
     CHECK(is_refused_with(ZIP_TORCH, at_descriptor, 12, 4, 1, NULL));
 }
 
-TEST(a_compressed_entry_is_refused_naming_the_method) {
+TEST(a_compressed_entry_is_refused_naming_the_method)
+{
     CHECK(is_refused_with_both(ZIP_TORCH, LOCAL_METHOD, CENTRAL_METHOD, 2, 8, "method 8"));
     CHECK(is_refused_with_both(ZIP_TORCH, LOCAL_METHOD, CENTRAL_METHOD, 2, 12, "method 12"));
     CHECK(is_refused_with_both(ZIP_TORCH, LOCAL_METHOD, CENTRAL_METHOD, 2, 14, "method 14"));
     CHECK(is_refused_with_both(ZIP_SIMPLE, LOCAL_METHOD, CENTRAL_METHOD, 2, 65535, "method 65535"));
 }
 
-TEST(an_encrypted_entry_is_refused) {
+TEST(an_encrypted_entry_is_refused)
+{
     CHECK(is_refused_with_both(ZIP_SIMPLE, LOCAL_FLAGS, CENTRAL_FLAGS, 2, 0x0801, "encrypt"));
     CHECK(is_refused_with_both(ZIP_SIMPLE, LOCAL_FLAGS, CENTRAL_FLAGS, 2, 0x0841, NULL));
     CHECK(is_refused_with_both(ZIP_SIMPLE, LOCAL_FLAGS, CENTRAL_FLAGS, 2, 0x0840, NULL));
     CHECK(is_refused_with_both(ZIP_SIMPLE, LOCAL_FLAGS, CENTRAL_FLAGS, 2, 0x2800, NULL));
 }
 
-TEST(an_entry_for_a_later_version_of_the_format_is_refused) {
+TEST(an_entry_for_a_later_version_of_the_format_is_refused)
+{
     CHECK(is_refused_with_both(ZIP_SIMPLE, LOCAL_VERSION, CENTRAL_VERSION, 2, 255, NULL));
 }
 
-TEST(sizes_and_offsets_beyond_the_file_are_refused) {
+TEST(sizes_and_offsets_beyond_the_file_are_refused)
+{
     static const uint32_t values[] = {0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         struct zip_image image;
@@ -283,7 +332,8 @@ TEST(sizes_and_offsets_beyond_the_file_are_refused) {
     }
 }
 
-TEST(impossible_numbers_in_the_zip64_extra_field_are_refused) {
+TEST(impossible_numbers_in_the_zip64_extra_field_are_refused)
+{
     static const uint64_t values[] = {UINT64_MAX, UINT64_MAX - 29, (uint64_t)1 << 63,
                                       (uint64_t)1 << 32, 100000};
     enum { EXTRA = CENTRAL_NAME + 3 }; /* behind the name "m/a" */
@@ -309,7 +359,8 @@ TEST(impossible_numbers_in_the_zip64_extra_field_are_refused) {
     CHECK(is_refused_with(ZIP_ENTRIES64, at_last_central, CENTRAL_EXTRA_LENGTH, 2, 0, NULL));
 }
 
-TEST(names_and_extra_fields_beyond_their_room_are_refused) {
+TEST(names_and_extra_fields_beyond_their_room_are_refused)
+{
     static const unsigned values[] = {60, 1000, 65535};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         unsigned value = values[i];
@@ -323,7 +374,8 @@ TEST(names_and_extra_fields_beyond_their_room_are_refused) {
 
 /* ---- where entries lie */
 
-TEST(an_entry_within_another_one_is_refused) {
+TEST(an_entry_within_another_one_is_refused)
+{
     struct zip_image inner, outer;
     zip_image_start(&inner, ZIP_SIMPLE);
     zip_image_add(&inner, "m/b", "hidden", 6);
@@ -339,7 +391,8 @@ TEST(an_entry_within_another_one_is_refused) {
     zip_image_free(&outer);
 }
 
-TEST(entries_that_share_their_last_bytes_are_refused) {
+TEST(entries_that_share_their_last_bytes_are_refused)
+{
     struct zip_image image; /* the first entry's data reaches over the second entry */
     build(&image, ZIP_SIMPLE);
     uint32_t size = (uint32_t)(image.entries[2].local - image.entries[0].data);
@@ -353,7 +406,8 @@ TEST(entries_that_share_their_last_bytes_are_refused) {
     zip_image_free(&image);
 }
 
-TEST(an_entry_over_the_central_directory_is_refused) {
+TEST(an_entry_over_the_central_directory_is_refused)
+{
     struct zip_image image;
     build(&image, ZIP_SIMPLE);
     for (uint32_t more = 1; more <= 100; more += 33) {
@@ -369,7 +423,8 @@ TEST(an_entry_over_the_central_directory_is_refused) {
     zip_image_free(&image);
 }
 
-TEST(a_header_offset_anywhere_else_is_refused) {
+TEST(a_header_offset_anywhere_else_is_refused)
+{
     struct zip_image image;
     build(&image, ZIP_SIMPLE);
     uint8_t *offset = image.bytes.at + image.entries[2].central + CENTRAL_OFFSET;
@@ -383,7 +438,8 @@ TEST(a_header_offset_anywhere_else_is_refused) {
     zip_image_free(&image);
 }
 
-int main(void) {
+int main(void)
+{
     RUN(an_archive_without_its_end_record_is_refused);
     RUN(bytes_before_the_first_entry_are_refused);
     RUN(bytes_before_the_first_entry_are_refused_also_with_offsets_to_match);
@@ -392,6 +448,7 @@ int main(void) {
     RUN(a_comment_length_that_does_not_reach_the_end_is_refused);
     RUN(an_end_record_within_the_comment_is_refused);
     RUN(a_wrong_count_size_or_offset_of_the_directory_is_refused);
+    RUN(a_directory_with_more_or_fewer_entries_than_counted_is_refused);
     RUN(an_archive_in_several_volumes_is_refused);
     RUN(all_ones_in_the_end_record_need_a_zip64_record);
     RUN(impossible_numbers_in_the_zip64_records_are_refused);

@@ -21,9 +21,13 @@ struct json_case {
 };
 
 #define Y(name, text)                                                                              \
-    { name, text, sizeof(text) - 1, true }
+    {                                                                                              \
+        name, text, sizeof(text) - 1, true                                                         \
+    }
 #define N(name, text)                                                                              \
-    { name, text, sizeof(text) - 1, false }
+    {                                                                                              \
+        name, text, sizeof(text) - 1, false                                                        \
+    }
 
 static const struct json_case json_cases[] = {
     /* arrays */

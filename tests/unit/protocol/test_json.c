@@ -12,14 +12,16 @@ struct outcome {
     size_t error_at;
 };
 
-static struct outcome outcome_of(const struct json_reader *reader, bool accepted) {
+static struct outcome outcome_of(const struct json_reader *reader, bool accepted)
+{
     struct outcome outcome = {accepted, reader->reason, 0};
     if (reader->reason)
         outcome.error_at = (size_t)(reader->error_at - reader->start);
     return outcome;
 }
 
-static struct outcome by_skipping(struct text text) {
+static struct outcome by_skipping(struct text text)
+{
     struct arena arena;
     struct json_reader reader;
     arena_init(&arena, 1 << 20);
@@ -32,7 +34,8 @@ static struct outcome by_skipping(struct text text) {
 }
 
 /* Reads one value by the typed calls. `skips`: bit d % 64 set: at depth d values are skipped. */
-static bool read_value(struct json_reader *reader, uint64_t skips, unsigned depth) {
+static bool read_value(struct json_reader *reader, uint64_t skips, unsigned depth)
+{
     struct text text;
     struct json_number number;
     bool first = true;
@@ -69,7 +72,8 @@ static bool read_value(struct json_reader *reader, uint64_t skips, unsigned dept
     return false;
 }
 
-static struct outcome by_reading(struct text text, uint64_t skips) {
+static struct outcome by_reading(struct text text, uint64_t skips)
+{
     struct arena arena;
     struct json_reader reader;
     arena_init(&arena, 1 << 24);
@@ -80,18 +84,21 @@ static struct outcome by_reading(struct text text, uint64_t skips) {
     return outcome;
 }
 
-static bool same(struct outcome a, struct outcome b) {
+static bool same(struct outcome a, struct outcome b)
+{
     return a.accepted == b.accepted && a.error_at == b.error_at &&
            (a.reason == NULL) == (b.reason == NULL) &&
            (a.reason == NULL || strcmp(a.reason, b.reason) == 0);
 }
 
 /* An error and a position within the text, or neither. */
-static bool is_consistent(struct outcome outcome, size_t length) {
+static bool is_consistent(struct outcome outcome, size_t length)
+{
     return outcome.accepted == (outcome.reason == NULL) && outcome.error_at <= length;
 }
 
-TEST(every_text_is_accepted_or_refused_as_the_table_says) {
+TEST(every_text_is_accepted_or_refused_as_the_table_says)
+{
     for (size_t i = 0; i < N_JSON_CASES; i++) {
         const struct json_case *c = &json_cases[i];
         struct text text = fixture_copy(c->bytes, c->length);
@@ -110,7 +117,8 @@ TEST(every_text_is_accepted_or_refused_as_the_table_says) {
 }
 
 /* A value in an array or an object is as good or as bad as alone; only where it ends is not. */
-TEST(every_text_is_accepted_or_refused_the_same_inside_a_document) {
+TEST(every_text_is_accepted_or_refused_the_same_inside_a_document)
+{
     static const struct {
         const char *before, *after;
     } around[] = {{"[", "]"}, {"{\"k\":", "}"}, {"[1,", ",2]"}, {"[{\"a\":[", "],\"b\":null}]"}};
@@ -135,7 +143,8 @@ TEST(every_text_is_accepted_or_refused_the_same_inside_a_document) {
         }
 }
 
-TEST(a_document_cut_anywhere_is_refused) {
+TEST(a_document_cut_anywhere_is_refused)
+{
     for (size_t i = 0; i < N_JSON_CASES; i++) {
         const struct json_case *c = &json_cases[i];
         if (!c->accepted)
@@ -158,7 +167,8 @@ TEST(a_document_cut_anywhere_is_refused) {
     }
 }
 
-TEST(skipping_and_reading_agree_on_every_changed_byte) {
+TEST(skipping_and_reading_agree_on_every_changed_byte)
+{
     static const unsigned char bytes[] = "\"\\/[]{}:,-+.0159eEuU tn\n\t\x7F\x80\xC2\xED\xF0\xFF";
     unsigned n_wrong = 0;
     for (size_t i = 0; i < N_JSON_CASES; i++) {
@@ -181,7 +191,8 @@ TEST(skipping_and_reading_agree_on_every_changed_byte) {
 }
 
 /* `unit` of depth `per_unit`, n times, then `close` n times. */
-static struct outcome nested(const char *unit, const char *close, size_t n) {
+static struct outcome nested(const char *unit, const char *close, size_t n)
+{
     struct builder builder = {0};
     builder_repeat(&builder, unit, n);
     builder_repeat(&builder, close, n);
@@ -191,7 +202,8 @@ static struct outcome nested(const char *unit, const char *close, size_t n) {
     return skipped;
 }
 
-TEST(depth_1024_is_accepted_and_1025_refused) {
+TEST(depth_1024_is_accepted_and_1025_refused)
+{
     CHECK(nested("[", "]", 500).accepted);
     CHECK(nested("[", "]", JSON_MAX_DEPTH).accepted);
     CHECK(!nested("[", "]", JSON_MAX_DEPTH + 1).accepted);
@@ -202,7 +214,8 @@ TEST(depth_1024_is_accepted_and_1025_refused) {
     CHECK(!nested("[0,[", "],\"x\"]", JSON_MAX_DEPTH / 2 + 1).accepted);
 }
 
-TEST(a_quarter_of_a_million_brackets_are_refused_without_recursion) {
+TEST(a_quarter_of_a_million_brackets_are_refused_without_recursion)
+{
     static const char *const units[] = {"[", "{\"a\":", "[{\"\":", "[1,{\"a\":["};
     for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
         struct builder builder = {0};
@@ -213,7 +226,8 @@ TEST(a_quarter_of_a_million_brackets_are_refused_without_recursion) {
     }
 }
 
-TEST(depth_counts_what_was_entered_before_a_skip) {
+TEST(depth_counts_what_was_entered_before_a_skip)
+{
     for (unsigned entered = 0; entered <= JSON_MAX_DEPTH; entered += 128)
         for (unsigned more = 0; more < 2; more++) {
             struct builder builder = {0};
@@ -238,7 +252,8 @@ TEST(depth_counts_what_was_entered_before_a_skip) {
         }
 }
 
-TEST(leaving_a_container_gives_its_depth_back) {
+TEST(leaving_a_container_gives_its_depth_back)
+{
     struct builder builder = {0};
     builder_text(&builder, "[");
     builder_repeat(&builder, "[[]],{\"a\":{}},", 5000);
@@ -249,7 +264,8 @@ TEST(leaving_a_container_gives_its_depth_back) {
     builder_free(&builder);
 }
 
-TEST(large_documents_of_every_form_are_read_once) {
+TEST(large_documents_of_every_form_are_read_once)
+{
     static const char *const units[] = {"0,",    "[],",          "\"\",",
                                         "{},",   "{\"a\":1},",   "1e5,",
                                         "null,", "\"\\u00e9\",", "\"\xF0\x9F\x98\x80\","};
@@ -274,7 +290,8 @@ TEST(large_documents_of_every_form_are_read_once) {
 }
 
 /* A reader that looks at eight bytes at a time must see each of them. */
-TEST(a_bad_byte_is_found_at_every_offset_of_a_string) {
+TEST(a_bad_byte_is_found_at_every_offset_of_a_string)
+{
     for (unsigned byte = 0; byte < 256; byte++)
         for (size_t before = 0; before < 20; before++)
             for (size_t after = 0; after < 20; after += 19) {
@@ -297,7 +314,8 @@ TEST(a_bad_byte_is_found_at_every_offset_of_a_string) {
             }
 }
 
-int main(void) {
+int main(void)
+{
     RUN(every_text_is_accepted_or_refused_as_the_table_says);
     RUN(every_text_is_accepted_or_refused_the_same_inside_a_document);
     RUN(a_document_cut_anywhere_is_refused);

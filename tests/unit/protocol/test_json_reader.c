@@ -13,19 +13,22 @@ struct reading {
     struct text text;
 };
 
-static struct json_reader *start(struct reading *reading, const char *bytes, size_t length) {
+static struct json_reader *start(struct reading *reading, const char *bytes, size_t length)
+{
     arena_init(&reading->arena, 1 << 20);
     reading->text = fixture_copy(bytes, length);
     json_init(&reading->json, reading->text.at, length, &reading->arena);
     return &reading->json;
 }
 
-static void stop(struct reading *reading) {
+static void stop(struct reading *reading)
+{
     arena_free(&reading->arena);
     fixture_drop(reading->text);
 }
 
-TEST(peek_names_each_kind_and_passes_over_white_space_only) {
+TEST(peek_names_each_kind_and_passes_over_white_space_only)
+{
     static const struct {
         const char *text;
         enum json_kind kind;
@@ -43,7 +46,8 @@ TEST(peek_names_each_kind_and_passes_over_white_space_only) {
     }
 }
 
-TEST(members_come_in_order_with_equal_keys_as_they_stand) {
+TEST(members_come_in_order_with_equal_keys_as_they_stand)
+{
     static const char text[] = "{\"a\":1, \"b\" : [2,3] ,\"a\":{\"x\":[]},\"\":null}";
     static const char *const keys[] = {"a", "b", "a", ""};
     struct reading reading;
@@ -61,7 +65,8 @@ TEST(members_come_in_order_with_equal_keys_as_they_stand) {
     stop(&reading);
 }
 
-TEST(an_empty_container_ends_at_the_first_call) {
+TEST(an_empty_container_ends_at_the_first_call)
+{
     struct reading reading;
     struct json_reader *json = start(&reading, "[ {} , [ ] ]", 12);
     struct text key;
@@ -79,7 +84,8 @@ TEST(an_empty_container_ends_at_the_first_call) {
     stop(&reading);
 }
 
-TEST(strings_are_unescaped) {
+TEST(strings_are_unescaped)
+{
     static const struct {
         const char *text;
         struct text expected;
@@ -113,7 +119,8 @@ TEST(strings_are_unescaped) {
     }
 }
 
-TEST(keys_are_unescaped) {
+TEST(keys_are_unescaped)
+{
     static const char text[] = "{\"\\u0070ri\\u0063e\":1,\"a\\u0000\":2}";
     struct reading reading;
     struct json_reader *json = start(&reading, text, sizeof text - 1);
@@ -125,7 +132,8 @@ TEST(keys_are_unescaped) {
     stop(&reading);
 }
 
-TEST(an_escaped_string_that_does_not_fit_the_arena_is_an_error) {
+TEST(an_escaped_string_that_does_not_fit_the_arena_is_an_error)
+{
     struct builder builder = {0};
     builder_text(&builder, "\"");
     builder_repeat(&builder, "\\n", 5000);
@@ -143,7 +151,8 @@ TEST(an_escaped_string_that_does_not_fit_the_arena_is_an_error) {
     builder_free(&builder);
 }
 
-TEST(numbers_keep_their_text_and_have_the_value_of_a_double) {
+TEST(numbers_keep_their_text_and_have_the_value_of_a_double)
+{
     static const struct {
         const char *text, *kept;
         bool is_integer;
@@ -182,7 +191,8 @@ TEST(numbers_keep_their_text_and_have_the_value_of_a_double) {
     }
 }
 
-TEST(an_integer_may_be_as_long_as_a_double_reaches) {
+TEST(an_integer_may_be_as_long_as_a_double_reaches)
+{
     for (size_t n_digits = 300; n_digits <= 320; n_digits++) {
         struct builder builder = {0};
         builder_repeat(&builder, "1", n_digits);
@@ -201,7 +211,8 @@ TEST(an_integer_may_be_as_long_as_a_double_reaches) {
     }
 }
 
-TEST(a_cell_comes_from_each_scalar_and_from_nothing_else) {
+TEST(a_cell_comes_from_each_scalar_and_from_nothing_else)
+{
     static const char text[] = "[null,true,false,12,-0,1.50,\"x\\u0000\",[1],{\"a\":2}]";
     struct reading reading;
     struct json_reader *json = start(&reading, text, sizeof text - 1);
@@ -229,7 +240,8 @@ TEST(a_cell_comes_from_each_scalar_and_from_nothing_else) {
     stop(&reading);
 }
 
-TEST(a_cell_of_a_bad_scalar_sets_the_error) {
+TEST(a_cell_of_a_bad_scalar_sets_the_error)
+{
     static const char *const texts[] = {"nul", "truth", "1e999", "-", "\"\\x\"", "\"", "01"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct reading reading;
@@ -241,7 +253,8 @@ TEST(a_cell_of_a_bad_scalar_sets_the_error) {
 }
 
 /* The reason's own words are free; that there is one, and where, is not. */
-static void check_error(const char *bytes, size_t length, const char *reason, const char *where) {
+static void check_error(const char *bytes, size_t length, const char *reason, const char *where)
+{
     struct reading reading;
     struct json_reader *json = start(&reading, bytes, length);
     CHECK_MSG(!(json_skip(json) && json_end(json)), "%s is accepted", bytes);
@@ -255,7 +268,8 @@ static void check_error(const char *bytes, size_t length, const char *reason, co
     stop(&reading);
 }
 
-TEST(each_reason_stands_at_the_character_that_is_wrong) {
+TEST(each_reason_stands_at_the_character_that_is_wrong)
+{
     static const struct {
         const char *text, *reason, *where;
     } cases[] = {
@@ -325,7 +339,8 @@ TEST(each_reason_stands_at_the_character_that_is_wrong) {
     check_error("\0[]", 3, "expected a JSON value", ": line 1 column 1 (char 0)");
 }
 
-TEST(depth_is_refused_at_the_bracket_that_is_one_too_many) {
+TEST(depth_is_refused_at_the_bracket_that_is_one_too_many)
+{
     struct builder builder = {0};
     builder_repeat(&builder, "[", JSON_MAX_DEPTH + 1);
     builder_add(&builder, "", 1);
@@ -333,7 +348,8 @@ TEST(depth_is_refused_at_the_bracket_that_is_one_too_many) {
     builder_free(&builder);
 }
 
-TEST(after_an_error_every_call_fails_and_the_error_stays) {
+TEST(after_an_error_every_call_fails_and_the_error_stays)
+{
     struct reading reading;
     struct json_reader *json = start(&reading, "[x, {\"a\": 1}]", 13);
     struct text text = {NULL, 0};
@@ -358,7 +374,8 @@ TEST(after_an_error_every_call_fails_and_the_error_stays) {
     stop(&reading);
 }
 
-TEST(an_error_is_described_in_any_space) {
+TEST(an_error_is_described_in_any_space)
+{
     struct reading reading;
     struct json_reader *json = start(&reading, "[1,,2]", 6);
     char whole[200];
@@ -375,7 +392,8 @@ TEST(an_error_is_described_in_any_space) {
     stop(&reading);
 }
 
-int main(void) {
+int main(void)
+{
     RUN(peek_names_each_kind_and_passes_over_white_space_only);
     RUN(members_come_in_order_with_equal_keys_as_they_stand);
     RUN(an_empty_container_ends_at_the_first_call);

@@ -6,7 +6,8 @@
 #include "test.h"
 
 /* Writes a text into memory that has just the room which the header asks for, and reads it back. */
-static bool comes_back(struct text text) {
+static bool comes_back(struct text text)
+{
     struct arena arena;
     struct json_reader reader;
     struct text read = {NULL, 0};
@@ -25,7 +26,8 @@ static bool comes_back(struct text text) {
     return good;
 }
 
-TEST(every_ascii_character_comes_back) {
+TEST(every_ascii_character_comes_back)
+{
     for (int c = 0; c < 0x80; c++)
         for (size_t n = 1; n < 20; n += 6) {
             char bytes[20];
@@ -35,7 +37,8 @@ TEST(every_ascii_character_comes_back) {
     CHECK(comes_back((struct text){"", 0}));
 }
 
-TEST(every_code_point_comes_back_as_it_is) {
+TEST(every_code_point_comes_back_as_it_is)
+{
     char bytes[4];
     for (uint32_t c = 0; c <= 0x10FFFF; c += c < 0x900 ? 1 : 53)
         if (c < 0xD800 || c > 0xDFFF)
@@ -43,14 +46,16 @@ TEST(every_code_point_comes_back_as_it_is) {
                       "U+%04X", c);
 }
 
-TEST(what_must_be_escaped_is_and_the_rest_is_not) {
+TEST(what_must_be_escaped_is_and_the_rest_is_not)
+{
     char out[100];
     const struct text text = text_of("a/\"\\\xC3\xA9 'b'");
     const struct text written = {out, (size_t)(write_json_string(out, text) - out)};
     CHECK_MSG(text_is(written, "\"a/\\\"\\\\\xC3\xA9 'b'\""), "%.*s", (int)written.length, out);
 }
 
-TEST(unsigned_numbers_are_decimal) {
+TEST(unsigned_numbers_are_decimal)
+{
     static const unsigned long long values[] = {0,
                                                 1,
                                                 9,
@@ -69,7 +74,8 @@ TEST(unsigned_numbers_are_decimal) {
     }
 }
 
-TEST(an_error_is_an_object_of_its_message) {
+TEST(an_error_is_an_object_of_its_message)
+{
     char out[400];
     size_t length = write_json_error(out, "Column \"\xC3\xA9\", row 2:\n\\x");
     CHECK_MSG(text_is((struct text){out, length},
@@ -81,7 +87,8 @@ TEST(an_error_is_an_object_of_its_message) {
     CHECK(text_is((struct text){out, length}, "{\"error\":\"\"}"));
 }
 
-TEST(the_longest_error_fits_the_room_that_is_asked_for) {
+TEST(the_longest_error_fits_the_room_that_is_asked_for)
+{
     char message[384];
     memset(message, 1, sizeof message - 1);
     message[sizeof message - 1] = '\0';
@@ -92,7 +99,8 @@ TEST(the_longest_error_fits_the_room_that_is_asked_for) {
     free(out);
 }
 
-int main(void) {
+int main(void)
+{
     RUN(every_ascii_character_comes_back);
     RUN(every_code_point_comes_back_as_it_is);
     RUN(what_must_be_escaped_is_and_the_rest_is_not);

@@ -14,7 +14,8 @@ enum { USERID, BRAND, PRICE, MAX_ROWS = 1000 };
 static struct fixture f;
 
 /* Parses a body whose memory ends with its last byte; it stays until the next call. */
-static int parse_bytes(const char *bytes, size_t length) {
+static int parse_bytes(const char *bytes, size_t length)
+{
     static struct text body;
     fixture_drop(body);
     body = fixture_copy(bytes, length);
@@ -32,15 +33,18 @@ static int parse_bytes(const char *bytes, size_t length) {
     return status;
 }
 
-static int parse(const char *body) {
+static int parse(const char *body)
+{
     return parse_bytes(body, strlen(body));
 }
 
-static const struct cell *cell(uint32_t column, uint32_t row) {
+static const struct cell *cell(uint32_t column, uint32_t row)
+{
     return &f.frame.columns[column].cells[row];
 }
 
-static bool accepts(const char *body, uint32_t n_rows) {
+static bool accepts(const char *body, uint32_t n_rows)
+{
     const bool accepted = parse(body) == 0;
     CHECK_MSG(accepted, "%s: %s", body, f.error.message);
     if (accepted)
@@ -49,7 +53,8 @@ static bool accepts(const char *body, uint32_t n_rows) {
 }
 
 /* A 400 whose message has each of up to three words. */
-static void refuses(const char *body, const char *a, const char *b, const char *c) {
+static void refuses(const char *body, const char *a, const char *b, const char *c)
+{
     CHECK_MSG(parse(body) == -1, "%s is accepted", body);
     CHECK_MSG(f.error.http_status == 400, "%s: %d", body, f.error.http_status);
     const char *words[] = {a, b, c};
@@ -60,7 +65,8 @@ static void refuses(const char *body, const char *a, const char *b, const char *
 
 #define ROW "{\"userid\": [\"7\"], \"brand\": [\"b\"], \"price\": [0.5]}"
 
-TEST(inputs_and_instances_are_lists_of_instances) {
+TEST(inputs_and_instances_are_lists_of_instances)
+{
     static const char *const bodies[] = {"{\"inputs\": [" ROW "]}", "{\"instances\": [" ROW "]}",
                                          " {\t\"instances\"\n:\r[ " ROW " ] } \n",
                                          "{\"signature_name\": \"x\", \"inputs\": [" ROW "]}"};
@@ -73,7 +79,8 @@ TEST(inputs_and_instances_are_lists_of_instances) {
     }
 }
 
-TEST(each_kind_of_value_becomes_its_kind_of_cell) {
+TEST(each_kind_of_value_becomes_its_kind_of_cell)
+{
     if (!accepts("{\"inputs\": [{\"userid\": [12, 1.0, true, false, null, \"x\", \"\"],"
                  "\"brand\": [-0, -0.0, 1e3, 18446744073709551616, -9223372036854775809, "
                  "\"a\\u0000b\", \"\\u00e9\"],"
@@ -99,7 +106,8 @@ TEST(each_kind_of_value_becomes_its_kind_of_cell) {
     CHECK(cell(PRICE, 4)->kind == CELL_MISSING);
 }
 
-TEST(columns_may_come_in_any_order_and_with_others_between) {
+TEST(columns_may_come_in_any_order_and_with_others_between)
+{
     if (!accepts("{\"inputs\": [{\"x\": [[1], {\"y\": null}], \"price\": [1, 2], \"a\": {}, "
                  "\"brand\": [\"b\", \"c\"], \"\": 7, \"userid\": [\"u\", \"v\"], \"z\": []}]}",
                  2))
@@ -109,14 +117,16 @@ TEST(columns_may_come_in_any_order_and_with_others_between) {
     CHECK(cell_is(cell(PRICE, 1), CELL_INTEGER, "2"));
 }
 
-TEST(a_key_may_be_written_with_escapes) {
+TEST(a_key_may_be_written_with_escapes)
+{
     accepts("{\"\\u0069nputs\": [{\"user\\u0069d\": [1], \"br\\u0061nd\": [2], \"price\": [3]}]}",
             1);
     refuses("{\"inputs\": [{\"userid\\u0000\": [1], \"brand\": [2], \"price\": [3]}]}", "userid",
             NULL, NULL);
 }
 
-TEST(scalars_are_repeated_for_every_row_of_their_instance) {
+TEST(scalars_are_repeated_for_every_row_of_their_instance)
+{
     if (accepts("{\"inputs\": [{\"userid\": \"u\", \"brand\": [1, 2, 3], \"price\": null}]}", 3))
         for (uint32_t row = 0; row < 3; row++) {
             CHECK(cell_is(cell(USERID, row), CELL_TEXT, "u"));
@@ -133,14 +143,16 @@ TEST(scalars_are_repeated_for_every_row_of_their_instance) {
     }
 }
 
-TEST(an_instance_of_scalars_is_one_row) {
+TEST(an_instance_of_scalars_is_one_row)
+{
     accepts("{\"inputs\": [{\"userid\": \"7\", \"brand\": \"b\", \"price\": 0.5}]}", 1);
     accepts("{\"instances\": [{\"userid\": 7, \"brand\": null, \"price\": 0.5},"
             "{\"userid\": \"x\", \"brand\": true, \"price\": 1}]}",
             2);
 }
 
-TEST(instances_follow_one_another_and_keep_where_each_starts) {
+TEST(instances_follow_one_another_and_keep_where_each_starts)
+{
     if (!accepts("{\"instances\": [" ROW ", {\"price\": [1, 2], \"userid\": [3, 4],"
                  "\"brand\": [5, 6]}, " ROW "]}",
                  4))
@@ -154,7 +166,8 @@ TEST(instances_follow_one_another_and_keep_where_each_starts) {
     CHECK(cell_is(cell(USERID, 3), CELL_TEXT, "7"));
 }
 
-TEST(an_instance_may_be_a_list_of_objects) {
+TEST(an_instance_may_be_a_list_of_objects)
+{
     static const char row[] = "{\"userid\": \"7\", \"brand\": \"b\", \"price\": 0.5}";
     char body[400];
     snprintf(body, sizeof body, "{\"instances\": [[%s]]}", row);
@@ -165,7 +178,8 @@ TEST(an_instance_may_be_a_list_of_objects) {
     refuses(body, NULL, NULL, NULL);
 }
 
-TEST(inputs_beat_instances_in_either_order) {
+TEST(inputs_beat_instances_in_either_order)
+{
     static const char two[] = "{\"userid\": [1, 2], \"brand\": [1, 2], \"price\": [1, 2]}";
     char body[400];
     snprintf(body, sizeof body, "{\"inputs\": [" ROW "], \"instances\": [%s]}", two);
@@ -177,7 +191,8 @@ TEST(inputs_beat_instances_in_either_order) {
     refuses("{\"inputs\": [], \"instances\": [" ROW "]}", NULL, NULL, NULL);
 }
 
-TEST(of_equal_keys_the_last_counts) {
+TEST(of_equal_keys_the_last_counts)
+{
     accepts("{\"inputs\": [], \"inputs\": [" ROW "]}", 1);
     accepts("{\"inputs\": 5, \"inputs\": [" ROW "]}", 1);
     accepts("{\"inputs\": [{\"userid\": [1]}], \"inputs\": [" ROW "]}", 1);
@@ -207,7 +222,8 @@ TEST(of_equal_keys_the_last_counts) {
         1);
 }
 
-TEST(a_missing_column_is_named) {
+TEST(a_missing_column_is_named)
+{
     refuses("{\"inputs\": [{\"brand\": [1], \"price\": [1]}]}", "userid", "missing", NULL);
     refuses("{\"inputs\": [{\"userid\": [1], \"price\": [1]}]}", "brand", "missing", NULL);
     refuses("{\"inputs\": [{\"userid\": [1], \"brand\": [1]}]}", "price", "missing", NULL);
@@ -217,7 +233,8 @@ TEST(a_missing_column_is_named) {
             NULL);
 }
 
-TEST(columns_of_different_length_are_named_with_both_lengths) {
+TEST(columns_of_different_length_are_named_with_both_lengths)
+{
     refuses("{\"inputs\": [{\"userid\": [1, 2, 3], \"brand\": [1], \"price\": [1, 2, 3]}]}",
             "brand", "1", "3");
     refuses("{\"inputs\": [{\"userid\": [1, 2], \"brand\": [1, 2], \"price\": [1, 2, 3]}]}",
@@ -232,7 +249,8 @@ TEST(columns_of_different_length_are_named_with_both_lengths) {
             "brand", "5", "6");
 }
 
-TEST(a_list_or_an_object_as_a_value_is_named_by_column_and_row) {
+TEST(a_list_or_an_object_as_a_value_is_named_by_column_and_row)
+{
     refuses("{\"inputs\": [{\"userid\": [1, [2]], \"brand\": [1, 2], \"price\": [1, 2]}]}",
             "userid", "row 2", NULL);
     refuses("{\"inputs\": [{\"userid\": [1, 2], \"brand\": [{}, 2], \"price\": [1, 2]}]}", "brand",
@@ -246,7 +264,8 @@ TEST(a_list_or_an_object_as_a_value_is_named_by_column_and_row) {
 }
 
 /* What is long is cut at a character, and what stands behind it is still there. */
-TEST(a_long_column_name_does_not_hide_the_rest_of_a_message) {
+TEST(a_long_column_name_does_not_hide_the_rest_of_a_message)
+{
     for (size_t before = 0; before < 4; before++) {
         struct builder names = {0}, body = {0};
         struct fixture wide;
@@ -267,7 +286,8 @@ TEST(a_long_column_name_does_not_hide_the_rest_of_a_message) {
     }
 }
 
-TEST(what_is_not_a_list_of_instances_is_a_400) {
+TEST(what_is_not_a_list_of_instances_is_a_400)
+{
     refuses("{\"instances\": {\"userid\": [1]}}", "Expected \"instances\" to be a list", NULL,
             NULL);
     refuses("{\"instances\": \"x\"}", "Expected \"instances\" to be a list", NULL, NULL);
@@ -301,7 +321,8 @@ TEST(what_is_not_a_list_of_instances_is_a_400) {
         refuses(others[i], NULL, NULL, NULL);
 }
 
-TEST(no_rows_are_a_400) {
+TEST(no_rows_are_a_400)
+{
     refuses("{\"inputs\": []}", NULL, NULL, NULL);
     refuses("{\"instances\": [[]]}", NULL, NULL, NULL);
     refuses("{\"instances\": [[], []]}", NULL, NULL, NULL);
@@ -309,7 +330,8 @@ TEST(no_rows_are_a_400) {
     refuses("{\"inputs\": [{\"userid\": 1, \"brand\": [], \"price\": \"x\"}]}", NULL, NULL, NULL);
 }
 
-TEST(what_is_not_json_is_a_400_with_its_place) {
+TEST(what_is_not_json_is_a_400_with_its_place)
+{
     static const struct {
         const char *body, *place;
     } cases[] = {
@@ -340,7 +362,8 @@ TEST(what_is_not_json_is_a_400_with_its_place) {
 }
 
 /* A later error of syntax beats an earlier one of meaning: the text is no request at all. */
-TEST(bad_json_in_what_is_ignored_is_refused) {
+TEST(bad_json_in_what_is_ignored_is_refused)
+{
     static const char *const bodies[] = {
         "{\"inputs\": [" ROW "], \"x\": [1,]}",
         "{\"inputs\": [" ROW "], \"x\": 1e999}",
@@ -355,7 +378,8 @@ TEST(bad_json_in_what_is_ignored_is_refused) {
         refuses(bodies[i], "Unrecognized request format: ", NULL, NULL);
 }
 
-TEST(a_request_cut_anywhere_is_refused) {
+TEST(a_request_cut_anywhere_is_refused)
+{
     static const char body[] =
         "{\"x\": {\"y\": [null]}, \"inputs\": [" ROW ", {\"userid\": \"\\u00e9\","
         " \"brand\": -1.5e3, \"price\": true}]}";
@@ -365,7 +389,8 @@ TEST(a_request_cut_anywhere_is_refused) {
                   length);
 }
 
-TEST(depth_is_limited_also_in_what_is_ignored) {
+TEST(depth_is_limited_also_in_what_is_ignored)
+{
     for (size_t depth = 1000; depth <= 1100; depth += 25) {
         struct builder builder = {0};
         builder_text(&builder, "{\"inputs\": [" ROW "], \"x\": ");
@@ -382,7 +407,8 @@ TEST(depth_is_limited_also_in_what_is_ignored) {
     builder_free(&builder);
 }
 
-static void add_rows(struct builder *builder, const char *name, size_t n) {
+static void add_rows(struct builder *builder, const char *name, size_t n)
+{
     builder_text(builder, "\"");
     builder_text(builder, name);
     builder_text(builder, "\": [0");
@@ -390,7 +416,8 @@ static void add_rows(struct builder *builder, const char *name, size_t n) {
     builder_text(builder, "]");
 }
 
-TEST(more_rows_than_allowed_are_a_413) {
+TEST(more_rows_than_allowed_are_a_413)
+{
     for (size_t n = MAX_ROWS - 1; n <= MAX_ROWS + 1; n++) {
         struct builder builder = {0};
         builder_text(&builder, "{\"inputs\": [{");
@@ -415,7 +442,8 @@ TEST(more_rows_than_allowed_are_a_413) {
     }
 }
 
-TEST(a_hundred_thousand_unknown_keys_and_large_texts_are_passed_over) {
+TEST(a_hundred_thousand_unknown_keys_and_large_texts_are_passed_over)
+{
     struct builder builder = {0};
     builder_text(&builder, "{\"inputs\": [{");
     builder_repeat(&builder, "\"xkey\": [0], ", 100000);
@@ -431,7 +459,8 @@ TEST(a_hundred_thousand_unknown_keys_and_large_texts_are_passed_over) {
 
 /* Memory may end at any point of a request: then the answer is an error, and the next one is good.
  */
-TEST(a_request_that_does_not_fit_the_arena_is_an_error) {
+TEST(a_request_that_does_not_fit_the_arena_is_an_error)
+{
     static const char body[] =
         "{\"inputs\": [{\"userid\": [1, 2, 3, 4, 5, 6, 7, 8, 9], \"br\\u0061nd\": "
         "[\"\\n\", \"\\t\", \"\\u00e9\", \"\\n\", \"\\t\", \"\\u00e9\", 1, 2, 3], \"price\": "
@@ -457,7 +486,8 @@ TEST(a_request_that_does_not_fit_the_arena_is_an_error) {
     CHECK(n_refused > 10);
 }
 
-TEST(scores_are_written_as_the_shortest_text_of_their_float) {
+TEST(scores_are_written_as_the_shortest_text_of_their_float)
+{
     static const float scores[] = {0.05672386288642883f, 1.0f, 0.0f, 0.5f, 1e-7f,
                                    0.06861408054828644f};
     struct arena arena;
@@ -468,7 +498,8 @@ TEST(scores_are_written_as_the_shortest_text_of_their_float) {
     arena_free(&arena);
 }
 
-TEST(a_reply_of_any_size_reads_back_to_the_same_floats) {
+TEST(a_reply_of_any_size_reads_back_to_the_same_floats)
+{
     enum { N = 20000 };
     static float scores[N];
     struct arena arena;
@@ -501,7 +532,8 @@ TEST(a_reply_of_any_size_reads_back_to_the_same_floats) {
     arena_free(&arena);
 }
 
-int main(void) {
+int main(void)
+{
     fixture_init(&f, COLUMNS, 2, 1, MAX_ROWS);
     RUN(inputs_and_instances_are_lists_of_instances);
     RUN(each_kind_of_value_becomes_its_kind_of_cell);

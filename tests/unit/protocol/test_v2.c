@@ -13,7 +13,8 @@ enum { USERID, BRAND, PRICE, MAX_ROWS = 1000 };
 static struct fixture f;
 static struct v2_options options;
 
-static int parse_bytes(const char *bytes, size_t length) {
+static int parse_bytes(const char *bytes, size_t length)
+{
     static struct text body;
     fixture_drop(body);
     body = fixture_copy(bytes, length);
@@ -32,11 +33,13 @@ static int parse_bytes(const char *bytes, size_t length) {
     return status;
 }
 
-static const struct cell *cell(uint32_t column, uint32_t row) {
+static const struct cell *cell(uint32_t column, uint32_t row)
+{
     return &f.frame.columns[column].cells[row];
 }
 
-static bool accepts(const char *body, uint32_t n_rows) {
+static bool accepts(const char *body, uint32_t n_rows)
+{
     const bool accepted = parse_bytes(body, strlen(body)) == 0;
     CHECK_MSG(accepted, "%s: %s", body, f.error.message);
     if (accepted)
@@ -45,7 +48,8 @@ static bool accepts(const char *body, uint32_t n_rows) {
 }
 
 /* A 400 whose message has each of up to two words. */
-static void refuses(const char *body, const char *a, const char *b) {
+static void refuses(const char *body, const char *a, const char *b)
+{
     CHECK_MSG(parse_bytes(body, strlen(body)) == -1, "%s is accepted", body);
     CHECK_MSG(f.error.http_status == 400, "%s: %d", body, f.error.http_status);
     CHECK_MSG(a == NULL || strstr(f.error.message, a), "%s: \"%s\" has no \"%s\"", body,
@@ -55,7 +59,8 @@ static void refuses(const char *body, const char *a, const char *b) {
 }
 
 /* A request whose last tensor is `price`; the other two have two rows. */
-static const char *with_price(const char *price) {
+static const char *with_price(const char *price)
+{
     static char body[4096];
     snprintf(body, sizeof body,
              "{\"inputs\": [{\"name\": \"userid\", \"shape\": [2], \"datatype\": \"BYTES\", "
@@ -73,7 +78,8 @@ static const char *with_price(const char *price) {
 #define PRICE2  TENSOR("price", "[2]", "FP32", "[0.5, 1]")
 #define INPUTS2 "\"inputs\": [" USERID2 ", " BRAND2 ", " PRICE2 "]"
 
-TEST(a_tensor_is_a_column) {
+TEST(a_tensor_is_a_column)
+{
     if (!accepts("{" INPUTS2 "}", 2))
         return;
     CHECK(cell_is(cell(USERID, 0), CELL_TEXT, "7"));
@@ -84,7 +90,8 @@ TEST(a_tensor_is_a_column) {
     CHECK(options.id.at == NULL && !options.binary_output);
 }
 
-TEST(tensors_may_come_in_any_order_and_with_others_between) {
+TEST(tensors_may_come_in_any_order_and_with_others_between)
+{
     accepts("{\"inputs\": [" PRICE2 ", " TENSOR("x", "[7]", "BYTES", "[[], {}]") ", " BRAND2
                                                                                  ", " USERID2 "]}",
             2);
@@ -94,7 +101,8 @@ TEST(tensors_may_come_in_any_order_and_with_others_between) {
             2);
 }
 
-TEST(every_order_of_a_tensors_keys_reads_the_same) {
+TEST(every_order_of_a_tensors_keys_reads_the_same)
+{
     static const char *const members[] = {"\"name\": \"price\"", "\"shape\": [2]",
                                           "\"datatype\": \"FP64\"", "\"data\": [0.25, \"\\u0031\"]",
                                           "\"parameters\": null"};
@@ -116,7 +124,8 @@ TEST(every_order_of_a_tensors_keys_reads_the_same) {
     }
 }
 
-TEST(every_datatype_but_FP16_is_taken_and_values_stay_as_written) {
+TEST(every_datatype_but_FP16_is_taken_and_values_stay_as_written)
+{
     static const char *const datatypes[] = {"BOOL",   "INT8",  "INT16",  "INT32",
                                             "INT64",  "UINT8", "UINT16", "UINT32",
                                             "UINT64", "FP32",  "FP64",   "BYTES"};
@@ -141,7 +150,8 @@ TEST(every_datatype_but_FP16_is_taken_and_values_stay_as_written) {
     }
 }
 
-TEST(FP16_and_unknown_datatypes_are_refused_by_name) {
+TEST(FP16_and_unknown_datatypes_are_refused_by_name)
+{
     refuses(with_price(TENSOR("price", "[2]", "FP16", "[0.5, 1]")), "FP16", "price");
     static const char *const unknown[] = {"fp32",   "FLOAT", "INT128", "BF16",         "",
                                           "STRING", "INT",   "BYTES ", "UINT64\\u0000"};
@@ -155,7 +165,8 @@ TEST(FP16_and_unknown_datatypes_are_refused_by_name) {
     refuses(with_price(TENSOR("price", "[2]", "f\\u00e9", "[0.5, 1]")), "f\xC3\xA9", NULL);
 }
 
-TEST(a_member_that_is_missing_is_named) {
+TEST(a_member_that_is_missing_is_named)
+{
     refuses(with_price("{\"name\": \"price\", \"datatype\": \"FP32\", \"data\": [1, 2]}"), "price",
             "shape");
     refuses(with_price("{\"name\": \"price\", \"shape\": [2], \"data\": [1, 2]}"), "price",
@@ -172,7 +183,8 @@ TEST(a_member_that_is_missing_is_named) {
     refuses(with_price("{}"), "name", NULL);
 }
 
-TEST(a_member_of_the_wrong_kind_is_a_400) {
+TEST(a_member_of_the_wrong_kind_is_a_400)
+{
     static const char *const tensors[] = {
         "{\"name\": 5, \"shape\": [2], \"datatype\": \"FP32\", \"data\": [1, 2]}",
         "{\"name\": null, \"shape\": [2], \"datatype\": \"FP32\", \"data\": [1, 2]}",
@@ -203,7 +215,8 @@ TEST(a_member_of_the_wrong_kind_is_a_400) {
             "price", "row 2");
 }
 
-TEST(a_shape_that_is_no_list_of_positive_integers_is_refused) {
+TEST(a_shape_that_is_no_list_of_positive_integers_is_refused)
+{
     static const char *const shapes[] = {
         "[]",
         "[-1]",
@@ -255,7 +268,8 @@ TEST(a_shape_that_is_no_list_of_positive_integers_is_refused) {
     builder_free(&builder);
 }
 
-TEST(a_shape_has_room_for_exactly_the_values) {
+TEST(a_shape_has_room_for_exactly_the_values)
+{
     accepts(with_price(TENSOR("price", "[2]", "FP32", "[1, 2]")), 2);
     accepts(with_price(TENSOR("price", "[2, 1]", "FP32", "[1, 2]")), 2);
     accepts(with_price(TENSOR("price", "[2, 1]", "FP32", "[[1], [2]]")), 2);
@@ -267,7 +281,8 @@ TEST(a_shape_has_room_for_exactly_the_values) {
     refuses(with_price(TENSOR("price", "[2, 2]", "FP32", "[[1, 2], [3, 4]]")), "price", NULL);
 }
 
-TEST(nested_data_needs_a_shape_of_n_by_one) {
+TEST(nested_data_needs_a_shape_of_n_by_one)
+{
     if (accepts(with_price(TENSOR("price", "[2, 1]", "BYTES", "[[\"a\"], [null]]")), 2)) {
         CHECK(cell_is(cell(PRICE, 0), CELL_TEXT, "a"));
         CHECK(cell(PRICE, 1)->kind == CELL_MISSING);
@@ -286,7 +301,8 @@ TEST(nested_data_needs_a_shape_of_n_by_one) {
     refuses(with_price(TENSOR("price", "[2, 1]", "FP32", "[[1], {\"a\": 2}]")), "price", NULL);
 }
 
-TEST(a_missing_column_is_named) {
+TEST(a_missing_column_is_named)
+{
     refuses("{\"inputs\": [" BRAND2 ", " PRICE2 "]}", "userid", "missing");
     refuses("{\"inputs\": [" USERID2 ", " PRICE2 "]}", "brand", "missing");
     refuses("{\"inputs\": [" USERID2 ", " BRAND2 "]}", "price", "missing");
@@ -294,13 +310,15 @@ TEST(a_missing_column_is_named) {
             "price", "missing");
 }
 
-TEST(columns_of_different_length_are_named_with_both_lengths) {
+TEST(columns_of_different_length_are_named_with_both_lengths)
+{
     refuses(with_price(TENSOR("price", "[3]", "FP32", "[1, 2, 3]")), "price", "3");
     CHECK(strstr(f.error.message, "2"));
     refuses(with_price(TENSOR("price", "[1]", "FP32", "[1]")), "price", "2");
 }
 
-TEST(a_tensor_that_comes_twice_is_named) {
+TEST(a_tensor_that_comes_twice_is_named)
+{
     refuses("{\"inputs\": [" USERID2 ", " BRAND2 ", " PRICE2 ", " BRAND2 "]}", "brand", NULL);
     refuses("{\"inputs\": [" USERID2 ", " USERID2 ", " BRAND2 ", " PRICE2 "]}", "userid", NULL);
     refuses(with_price("{\"data\": [1, 2], \"shape\": [2], \"datatype\": \"FP32\", "
@@ -308,7 +326,8 @@ TEST(a_tensor_that_comes_twice_is_named) {
             "userid", NULL);
 }
 
-TEST(of_equal_keys_the_last_counts) {
+TEST(of_equal_keys_the_last_counts)
+{
     accepts("{\"inputs\": [], " INPUTS2 "}", 2);
     accepts("{\"inputs\": 7, " INPUTS2 "}", 2);
     accepts("{\"inputs\": [" USERID2 "], " INPUTS2 "}", 2);
@@ -336,7 +355,8 @@ TEST(of_equal_keys_the_last_counts) {
     }
 }
 
-TEST(an_id_is_kept_as_text_and_must_be_one) {
+TEST(an_id_is_kept_as_text_and_must_be_one)
+{
     if (accepts("{\"id\": \"req-42\", " INPUTS2 "}", 2))
         CHECK(text_is(options.id, "req-42"));
     if (accepts("{" INPUTS2 ", \"id\": \"\\u00e9\\n\\u0000\"}", 2))
@@ -351,7 +371,8 @@ TEST(an_id_is_kept_as_text_and_must_be_one) {
     }
 }
 
-TEST(what_the_clients_add_is_ignored) {
+TEST(what_the_clients_add_is_ignored)
+{
     accepts("{\"id\": null, \"model_name\": \"other\", \"model_version\": null, "
             "\"from_grpc\": false, " INPUTS2 ", \"parameters\": {\"content_type\": \"pd\"}, "
             "\"outputs\": null}",
@@ -367,7 +388,8 @@ TEST(what_the_clients_add_is_ignored) {
             2);
 }
 
-TEST(outputs_are_asked_for_by_name) {
+TEST(outputs_are_asked_for_by_name)
+{
     static const struct {
         const char *members;
         bool binary;
@@ -402,7 +424,8 @@ TEST(outputs_are_asked_for_by_name) {
     }
 }
 
-TEST(an_unknown_output_is_refused_as_kserve_refuses_it) {
+TEST(an_unknown_output_is_refused_as_kserve_refuses_it)
+{
     static const char nope[] = "Unexpected inference output 'nope' for model 'dcnv2'";
     refuses("{" INPUTS2 ", \"outputs\": [{\"name\": \"nope\"}]}", nope, NULL);
     refuses("{\"outputs\": [{\"name\": \"nope\"}], " INPUTS2 "}", nope, NULL);
@@ -427,7 +450,8 @@ TEST(an_unknown_output_is_refused_as_kserve_refuses_it) {
     }
 }
 
-TEST(parameters_that_are_no_object_are_a_400) {
+TEST(parameters_that_are_no_object_are_a_400)
+{
     static const char *const bad[] = {"5", "\"pd\"", "[]", "true"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char body[1000];
@@ -436,7 +460,8 @@ TEST(parameters_that_are_no_object_are_a_400) {
     }
 }
 
-TEST(what_has_no_inputs_is_a_400) {
+TEST(what_has_no_inputs_is_a_400)
+{
     static const char *const bodies[] = {
         "{}",
         "{\"inputs\": []}",
@@ -458,7 +483,8 @@ TEST(what_has_no_inputs_is_a_400) {
         refuses(bodies[i], NULL, NULL);
 }
 
-TEST(what_is_not_json_is_a_400_with_its_place) {
+TEST(what_is_not_json_is_a_400_with_its_place)
+{
     static const struct {
         const char *body, *place;
     } cases[] = {
@@ -488,7 +514,8 @@ TEST(what_is_not_json_is_a_400_with_its_place) {
                   length);
 }
 
-TEST(many_inputs_and_rows_are_read_in_linear_time_and_limited) {
+TEST(many_inputs_and_rows_are_read_in_linear_time_and_limited)
+{
     struct builder builder = {0};
     builder_text(&builder, "{\"inputs\": [");
     builder_repeat(&builder, TENSOR("x", "[1]", "BOOL", "[true]") ",", 100000);
@@ -517,7 +544,8 @@ TEST(many_inputs_and_rows_are_read_in_linear_time_and_limited) {
     }
 }
 
-TEST(a_request_that_does_not_fit_the_arena_is_an_error) {
+TEST(a_request_that_does_not_fit_the_arena_is_an_error)
+{
     static const char body[] =
         "{\"id\": \"\\n\", \"inputs\": [{\"data\": [\"\\n\", \"\\t\\t\\t\\t\\t\\t\\t\\t\\t\", "
         "\"c\", "
@@ -548,7 +576,8 @@ TEST(a_request_that_does_not_fit_the_arena_is_an_error) {
     CHECK(n_refused > 10);
 }
 
-int main(void) {
+int main(void)
+{
     fixture_init(&f, COLUMNS, 2, 1, MAX_ROWS);
     RUN(a_tensor_is_a_column);
     RUN(tensors_may_come_in_any_order_and_with_others_between);

@@ -20,7 +20,8 @@ struct request {
     size_t n_bytes;
 };
 
-static int parse(struct request request) {
+static int parse(struct request request)
+{
     static struct text body;
     struct v2_options options;
     struct builder builder = {0};
@@ -40,17 +41,20 @@ static int parse(struct request request) {
     return status;
 }
 
-static const struct cell *cell(uint32_t column, uint32_t row) {
+static const struct cell *cell(uint32_t column, uint32_t row)
+{
     return &f.frame.columns[column].cells[row];
 }
 
-static bool accepts(struct request request) {
+static bool accepts(struct request request)
+{
     const bool accepted = parse(request) == 0;
     CHECK_MSG(accepted, "%s: %s", request.json, f.error.message);
     return accepted;
 }
 
-static void refuses(struct request request, const char *word) {
+static void refuses(struct request request, const char *word)
+{
     CHECK_MSG(parse(request) == -1, "%s is accepted", request.json);
     CHECK_MSG(f.error.http_status == 400, "%s: %d", request.json, f.error.http_status);
     CHECK_MSG(strstr(f.error.message, word), "%s: \"%s\" has no \"%s\"", request.json,
@@ -59,7 +63,8 @@ static void refuses(struct request request, const char *word) {
 
 /* `price` as one binary tensor; the other columns are JSON with `n_rows` nulls. */
 static struct request with_price(const char *datatype, unsigned n_rows, const char *size,
-                                 const void *bytes, size_t n_bytes) {
+                                 const void *bytes, size_t n_bytes)
+{
     static char json[4096];
     static const char nulls[] = "null, null, null, null, null, null, null, null, null, null, ";
     const int length = n_rows ? (int)(6 * n_rows - 2) : 0;
@@ -73,13 +78,15 @@ static struct request with_price(const char *datatype, unsigned n_rows, const ch
 }
 
 static struct request price_of(const char *datatype, unsigned n_rows, const void *bytes,
-                               size_t n_bytes) {
+                               size_t n_bytes)
+{
     char size[24];
     snprintf(size, sizeof size, "%zu", n_bytes);
     return with_price(datatype, n_rows, size, bytes, n_bytes);
 }
 
-TEST(integers_of_every_width_keep_all_their_digits) {
+TEST(integers_of_every_width_keep_all_their_digits)
+{
     static const struct {
         const char *datatype;
         size_t size;
@@ -120,13 +127,15 @@ TEST(integers_of_every_width_keep_all_their_digits) {
     }
 }
 
-TEST(bools_are_false_when_0_and_true_otherwise) {
+TEST(bools_are_false_when_0_and_true_otherwise)
+{
     if (accepts(price_of("BOOL", 4, "\x00\x01\x02\xFF", 4)))
         for (uint32_t row = 0; row < 4; row++)
             CHECK(cell(PRICE, row)->kind == CELL_BOOL && cell(PRICE, row)->boolean == (row > 0));
 }
 
-TEST(floats_of_64_and_32_bits_keep_their_value) {
+TEST(floats_of_64_and_32_bits_keep_their_value)
+{
     static const double doubles[] = {0.1, -0.0, 5e-324, 1.7976931348623157e308, 1e20};
     static const float floats[] = {0.1f, -0.0f, 1e-45f, 3.4028235e38f, 16777216.0f};
     if (accepts(price_of("FP64", 5, doubles, sizeof doubles)))
@@ -142,7 +151,8 @@ TEST(floats_of_64_and_32_bits_keep_their_value) {
 }
 
 /* Value of a half: (-1)^s (m / 1024) 2^(e - 15), IEEE 754. */
-static double half_value(unsigned bits) {
+static double half_value(unsigned bits)
+{
     const int exponent = (int)(bits >> 10 & 31);
     const double mantissa = bits & 1023;
     double value;
@@ -155,7 +165,8 @@ static double half_value(unsigned bits) {
     return bits & 0x8000 ? -value : value;
 }
 
-TEST(every_half_has_its_value) {
+TEST(every_half_has_its_value)
+{
     unsigned n_wrong = 0;
     for (unsigned first = 0; first < 0x10000; first += 8) {
         unsigned char bytes[16];
@@ -176,7 +187,8 @@ TEST(every_half_has_its_value) {
     CHECK_MSG(n_wrong == 0, "%u halves", n_wrong);
 }
 
-TEST(bytes_are_texts_behind_their_lengths) {
+TEST(bytes_are_texts_behind_their_lengths)
+{
     static const char bytes[] = "\x01\0\0\0"
                                 "7"
                                 "\0\0\0\0"
@@ -192,7 +204,8 @@ TEST(bytes_are_texts_behind_their_lengths) {
     CHECK(cell_is(cell(PRICE, 3), CELL_TEXT, "\xC3\xA9\xF0\x9F\x98\x80"));
 }
 
-TEST(bytes_that_do_not_fit_their_lengths_are_refused) {
+TEST(bytes_that_do_not_fit_their_lengths_are_refused)
+{
     static const struct {
         const char *bytes;
         size_t length;
@@ -215,7 +228,8 @@ TEST(bytes_that_do_not_fit_their_lengths_are_refused) {
         refuses(price_of("BYTES", cases[i].n, cases[i].bytes, cases[i].length), "price");
 }
 
-TEST(bytes_must_be_utf8) {
+TEST(bytes_must_be_utf8)
+{
     static const char *const bad[] = {"\xFF",         "\xC3",  "\xC0\x80",
                                       "\xED\xA0\x80", "a\x80", "\xF4\x90\x80\x80"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -225,7 +239,8 @@ TEST(bytes_must_be_utf8) {
     }
 }
 
-TEST(a_size_that_is_no_number_of_bytes_is_refused) {
+TEST(a_size_that_is_no_number_of_bytes_is_refused)
+{
     static const float one = 1.0f;
     static const char *const sizes[] = {"-4",
                                         "4.0",
@@ -244,7 +259,8 @@ TEST(a_size_that_is_no_number_of_bytes_is_refused) {
         refuses(with_price("FP32", 1, sizes[i], &one, 4), "");
 }
 
-TEST(a_size_beyond_the_body_is_refused) {
+TEST(a_size_beyond_the_body_is_refused)
+{
     static const float one = 1.0f;
     static const char *const sizes[] = {"5", "8", "1000000", "4294967300", "9223372036854775807"};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
@@ -253,7 +269,8 @@ TEST(a_size_beyond_the_body_is_refused) {
     refuses(with_price("FP32", 1, "4", NULL, 0), "price");
 }
 
-TEST(sizes_whose_sum_overflows_are_refused) {
+TEST(sizes_whose_sum_overflows_are_refused)
+{
     static const char json[] = "{\"inputs\": ["
                                "{\"name\": \"x\", \"shape\": [1], \"datatype\": \"BYTES\", "
                                "\"parameters\": {\"binary_data_size\": 9223372036854775807}}, "
@@ -264,7 +281,8 @@ TEST(sizes_whose_sum_overflows_are_refused) {
     refuses((struct request){json, "abcd", 4}, "x");
 }
 
-TEST(a_size_must_be_that_of_the_shape) {
+TEST(a_size_must_be_that_of_the_shape)
+{
     static const unsigned char bytes[32];
     static const struct {
         const char *datatype;
@@ -278,7 +296,8 @@ TEST(a_size_must_be_that_of_the_shape) {
         refuses(price_of(cases[i].datatype, cases[i].n, bytes, cases[i].length), "price");
 }
 
-TEST(bytes_left_over_are_refused) {
+TEST(bytes_left_over_are_refused)
+{
     static const float two[] = {1.0f, 2.0f};
     refuses(with_price("FP32", 1, "4", two, 8), "4");
     refuses(with_price("FP32", 1, "4", two, 5), "1");
@@ -291,14 +310,16 @@ TEST(bytes_left_over_are_refused) {
             "1");
 }
 
-TEST(an_unknown_datatype_is_refused_in_binary_too) {
+TEST(an_unknown_datatype_is_refused_in_binary_too)
+{
     refuses(price_of("BF16", 1, "\0\0", 2), "price");
     refuses(price_of("fp32", 1, "\0\0\0\0", 4), "price");
     refuses(price_of("", 1, "\0", 1), "price");
 }
 
 /* Every tensor in binary, in another order than the model's, at odd offsets. */
-TEST(tensors_take_their_bytes_in_the_order_of_the_request) {
+TEST(tensors_take_their_bytes_in_the_order_of_the_request)
+{
     static const char json[] =
         "{\"inputs\": ["
         "{\"parameters\": {\"binary_data_size\": 11, \"x\": 1}, \"name\": \"brand\", "
@@ -335,7 +356,8 @@ TEST(tensors_take_their_bytes_in_the_order_of_the_request) {
         refuses((struct request){json, bytes, length}, "");
 }
 
-TEST(data_wins_over_a_binary_size) {
+TEST(data_wins_over_a_binary_size)
+{
     static const char json[] =
         "{\"inputs\": ["
         "{\"name\": \"userid\", \"shape\": [1], \"datatype\": \"BYTES\", \"data\": [1], "
@@ -352,7 +374,8 @@ TEST(data_wins_over_a_binary_size) {
     }
 }
 
-TEST(a_tensor_that_comes_twice_is_named_in_binary_too) {
+TEST(a_tensor_that_comes_twice_is_named_in_binary_too)
+{
     static const char json[] = "{\"inputs\": ["
                                "{\"name\": \"price\", \"shape\": [1], \"datatype\": \"FP32\", "
                                "\"parameters\": {\"binary_data_size\": 4}}, "
@@ -361,7 +384,8 @@ TEST(a_tensor_that_comes_twice_is_named_in_binary_too) {
     refuses((struct request){json, "\0\0\0\0\0\0\0\0", 8}, "price");
 }
 
-TEST(not_a_number_and_infinities_are_floats) {
+TEST(not_a_number_and_infinities_are_floats)
+{
     static const unsigned char nan32[] = {0, 0, 0xC0, 0x7F, 0, 0, 0x80, 0xFF};
     if (accepts(price_of("FP32", 2, nan32, sizeof nan32)))
         CHECK(isinf(cell(PRICE, 1)->number) && cell(PRICE, 1)->number < 0);
@@ -370,7 +394,8 @@ TEST(not_a_number_and_infinities_are_floats) {
     accepts(price_of("FP64", 2, nan64, sizeof nan64));
 }
 
-TEST(the_length_of_the_json_decides_where_bytes_start) {
+TEST(the_length_of_the_json_decides_where_bytes_start)
+{
     struct request request = price_of("FP32", 1, "\0\0\0\x3F", 4);
     struct builder builder = {0};
     struct v2_options options;
@@ -388,7 +413,8 @@ TEST(the_length_of_the_json_decides_where_bytes_start) {
     builder_free(&builder);
 }
 
-TEST(more_rows_than_allowed_are_refused_before_they_take_memory) {
+TEST(more_rows_than_allowed_are_refused_before_they_take_memory)
+{
     static char bytes[4 * (MAX_ROWS + 1)];
     static const char *const datatypes[] = {"INT8", "BOOL", "FP32", "BYTES"};
     static const unsigned sizes[] = {1, 1, 4, 4};
@@ -407,7 +433,8 @@ TEST(more_rows_than_allowed_are_refused_before_they_take_memory) {
     accepts(price_of("BYTES", 1, "\0\0\0\0", 4)); /* the frame is usable again */
 }
 
-int main(void) {
+int main(void)
+{
     fixture_init(&f, COLUMNS, 2, 1, MAX_ROWS);
     RUN(integers_of_every_width_keep_all_their_digits);
     RUN(bools_are_false_when_0_and_true_otherwise);

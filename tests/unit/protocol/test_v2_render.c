@@ -12,17 +12,19 @@ static const float scores[] = {0.056723863f, 1.0f, 0.5f};
 
 static struct arena arena;
 
-static struct v2_reply render(const char *model_name, struct text id, bool binary,
-                              uint32_t n_rows) {
+static struct v2_reply render(const char *model_name, struct text id, bool binary, uint32_t n_rows)
+{
     const struct v2_options options = {id, binary};
     return v2_render(&arena, model_name, &options, random_bytes, scores, n_rows);
 }
 
-static bool has(struct text text, const char *part) {
+static bool has(struct text text, const char *part)
+{
     return text.at && memmem(text.at, text.length, part, strlen(part));
 }
 
-TEST(a_json_reply_has_kserves_keys_in_kserves_order) {
+TEST(a_json_reply_has_kserves_keys_in_kserves_order)
+{
     const struct v2_reply reply = render("dcnv2", text_of("req-42"), false, 3);
     CHECK(text_is(reply.body,
                   "{\"model_name\":\"dcnv2\",\"model_version\":null,\"id\":\"req-42\","
@@ -31,14 +33,16 @@ TEST(a_json_reply_has_kserves_keys_in_kserves_order) {
     CHECK(reply.json_length == reply.body.length);
 }
 
-TEST(one_row_is_a_list_of_one) {
+TEST(one_row_is_a_list_of_one)
+{
     CHECK(text_is(render("m", text_of(""), false, 1).body,
                   "{\"model_name\":\"m\",\"model_version\":null,\"id\":\"\","
                   "\"parameters\":null,\"outputs\":[{\"name\":\"output-0\",\"shape\":[1,1],"
                   "\"datatype\":\"FP32\",\"parameters\":null,\"data\":[0.056723863]}]}"));
 }
 
-TEST(a_binary_reply_is_its_json_and_the_floats) {
+TEST(a_binary_reply_is_its_json_and_the_floats)
+{
     static const char json[] =
         "{\"id\":\"req-42\",\"model_name\":\"dcnv2\",\"model_version\":null,\"outputs\":[{"
         "\"name\":\"output-0\",\"shape\":[3,1],\"datatype\":\"FP32\","
@@ -50,7 +54,8 @@ TEST(a_binary_reply_is_its_json_and_the_floats) {
     CHECK(reply.body.at && memcmp(reply.body.at + sizeof json - 1, scores, sizeof scores) == 0);
 }
 
-TEST(without_an_id_the_reply_has_a_uuid_of_version_4) {
+TEST(without_an_id_the_reply_has_a_uuid_of_version_4)
+{
     static const char uuid[] = "\"00112233-4455-4677-b899-aabbccddeeff\"";
     for (int binary = 0; binary < 2; binary++) {
         const struct text body = render("m", (struct text){NULL, 0}, binary, 1).body;
@@ -66,7 +71,8 @@ TEST(without_an_id_the_reply_has_a_uuid_of_version_4) {
 }
 
 /* The string of that key in the JSON of a reply; {NULL, 0}: none. */
-static struct text member(struct text json, const char *name) {
+static struct text member(struct text json, const char *name)
+{
     struct json_reader reader;
     struct text key, value = {NULL, 0};
     bool first = true;
@@ -82,7 +88,8 @@ static struct text member(struct text json, const char *name) {
     return value;
 }
 
-TEST(an_id_and_a_model_name_come_back_whatever_they_hold) {
+TEST(an_id_and_a_model_name_come_back_whatever_they_hold)
+{
     char id[300];
     size_t length = 0;
     for (int c = 0; c < 0x80; c++)
@@ -102,7 +109,8 @@ TEST(an_id_and_a_model_name_come_back_whatever_they_hold) {
     }
 }
 
-TEST(an_id_of_any_length_comes_back) {
+TEST(an_id_of_any_length_comes_back)
+{
     for (size_t length = 0; length <= 1 << 20; length = length * 7 + 1)
         for (int binary = 0; binary < 2; binary++) {
             struct builder builder = {0};
@@ -115,7 +123,8 @@ TEST(an_id_of_any_length_comes_back) {
         }
 }
 
-TEST(a_reply_of_many_rows_is_whole) {
+TEST(a_reply_of_many_rows_is_whole)
+{
     enum { N = 100000 };
     float *many = calloc(N, sizeof *many);
     CHECK(many != NULL);
@@ -140,7 +149,8 @@ TEST(a_reply_of_many_rows_is_whole) {
     free(many);
 }
 
-TEST(a_reply_that_does_not_fit_the_arena_is_nothing) {
+TEST(a_reply_that_does_not_fit_the_arena_is_nothing)
+{
     for (int binary = 0; binary < 2; binary++)
         for (size_t limit = 0; limit < 100; limit += 10) {
             struct arena small;
@@ -151,7 +161,8 @@ TEST(a_reply_that_does_not_fit_the_arena_is_nothing) {
         }
 }
 
-int main(void) {
+int main(void)
+{
     arena_init(&arena, (size_t)1 << 28);
     RUN(a_json_reply_has_kserves_keys_in_kserves_order);
     RUN(one_row_is_a_list_of_one);
