@@ -7,8 +7,8 @@ PKG_CONFIG ?= pkg-config
 HTTP_PORT ?= 8080
 PACKAGES := libmicrohttpd libcjson zlib
 
-B := build$(if $(SANITIZER),/$(subst $(comma),-,$(SANITIZER)))
 comma := ,
+B := build$(if $(SANITIZER),/$(subst $(comma),-,$(SANITIZER)))
 O := $(B)/obj
 
 # Order of operations is part of the results, so the compiler may not fuse or reorder them.

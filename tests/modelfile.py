@@ -97,7 +97,8 @@ def _rebuilt_tensor(number, shape):
 
 def write_state_dict(path, tensors):
     """`tensors`: {name: (shape, values in row-major order)}."""
-    state = {name: _rebuilt_tensor(i, shape) for i, (name, (shape, _)) in enumerate(tensors.items())}
+    state = {name: _rebuilt_tensor(i, shape)
+             for i, (name, (shape, _)) in enumerate(tensors.items())}
     entries = {
         "data.pkl": pickle_bytes(Call(Name("collections", "OrderedDict"), (), state), 2),
         "byteorder": b"little",

@@ -267,9 +267,11 @@ int torch_file_read(struct torch_file *file, struct arena *arena, const uint8_t 
         return format_error_set(error, FORMAT_NO_OFFSET, "out of memory");
     const struct zip_entry *pickle = find_pickle(&torch);
     struct pickle_value *value;
-    if (pickle == NULL || check_archive(&torch) != 0 || check_once(&torch, pickle) != 0 ||
-        pickle_read(arena, pickle->data, pickle->size, &value, error) != 0)
+    if (pickle == NULL || check_archive(&torch) != 0 || check_once(&torch, pickle) != 0)
         return -1;
+    struct format_error inner;
+    if (pickle_read(arena, pickle->data, pickle->size, &value, &inner) != 0)
+        return format_error_set(error, FORMAT_NO_OFFSET, "data.pkl: %s", inner.message);
     return read_state_dict(&torch, file, value);
 }
 

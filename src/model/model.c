@@ -9,7 +9,9 @@
 #include "format/file.h"
 #include "format/sklearn_file.h"
 
-enum { NO_LIMIT = -1 };
+/* What reading may take beside the files themselves: a pickle's values and the texts of its
+ * classes are some 14 times its bytes. Shared values can ask for far more; they are refused. */
+enum { READING_BYTES_PER_FILE_BYTE = 40, READING_LEAST_BYTES = 64 << 20 };
 
 struct dcnv2_workspace {
     float *scratch;
@@ -55,6 +57,8 @@ static int read_files(struct loading *loading)
         return fail(loading->error, DCNV2_ERROR_IO, source->model_path, "%s", error.message);
     if (file_read(source->encoder_path, &loading->encoder_bytes, &error) != 0)
         return fail(loading->error, DCNV2_ERROR_IO, source->encoder_path, "%s", error.message);
+    loading->arena.limit_bytes +=
+        READING_BYTES_PER_FILE_BYTE * (loading->model_bytes.size + loading->encoder_bytes.size);
     if (torch_file_read(&loading->torch, &loading->arena, loading->model_bytes.at,
                         loading->model_bytes.size, &error) != 0)
         return fail(loading->error, DCNV2_ERROR_FORMAT, source->model_path, "%s", error.message);
@@ -209,11 +213,11 @@ int dcnv2_model_load(const struct dcnv2_source *source, dcnv2_model **ret_model,
                      struct dcnv2_error *error)
 {
     struct loading loading = {.source = source, .error = error};
-    arena_init(&loading.arena, (size_t)NO_LIMIT);
+    arena_init(&loading.arena, READING_LEAST_BYTES);
     struct dcnv2_model *model = calloc(1, sizeof *model);
     if (model == NULL)
         return fail_memory(&loading);
-    arena_init(&model->arena, (size_t)NO_LIMIT);
+    arena_init(&model->arena, SIZE_MAX);
     const int status = load(&loading, model);
     if (status == DCNV2_OK)
         *ret_model = model;

@@ -31,7 +31,7 @@ struct tensor_members {
     struct json_reader data; /* stands before the value of "data" */
     /* Data is read on the way where the name came first; and again if a later key changes it. */
     const char *read_as; /* the name's bytes when it was read, NULL: not yet */
-    bool nested;
+    uint32_t n_nested;   /* values that stood in a list of their own */
 };
 
 static int wrong(struct v2_reader *v2, const char *what)
@@ -121,7 +121,7 @@ static int read_element(struct v2_reader *v2, struct json_reader *json, uint32_t
     const uint32_t row = v2->frame->columns[c].n + 1;
     if (json_peek(json) != JSON_ARRAY)
         return request_json_cell(json, v2->frame, c, row, v2->error);
-    tensor->nested = true;
+    tensor->n_nested++;
     if (!json_enter(json))
         return -1;
     bool first = true;
@@ -143,7 +143,7 @@ static int read_element(struct v2_reader *v2, struct json_reader *json, uint32_t
 static int read_data(struct v2_reader *v2, struct json_reader *json, struct tensor_members *tensor)
 {
     tensor->read_as = tensor->name.at;
-    tensor->nested = false;
+    tensor->n_nested = 0;
     const uint32_t c = schema_find(v2->frame->schema, tensor->name, v2->n_inputs - 1);
     if (c == SCHEMA_NOT_FOUND)
         return json_skip(json) ? 0 : -1;
@@ -186,12 +186,14 @@ static int read_member(struct v2_reader *v2, struct text key, struct tensor_memb
 static int check_count(struct v2_reader *v2, const struct tensor_members *tensor, uint32_t n)
 {
     if (tensor->n_elements == n &&
-        !(tensor->nested && (tensor->n_dims != 2 || tensor->last_dim != 1)))
+        (tensor->n_nested == 0 ||
+         (tensor->n_nested == n && tensor->n_dims == 2 && tensor->last_dim == 1)))
         return 0;
     if (tensor->n_elements == n)
-        return request_error_set(v2->error, 400,
-                                 "Input \"%.*s\": nested \"data\" needs a \"shape\" of [N, 1].",
-                                 TEXT_SHOWN(tensor->name));
+        return request_error_set(
+            v2->error, 400,
+            "Input \"%.*s\": nested \"data\" needs a \"shape\" of [N, 1] and every value nested.",
+            TEXT_SHOWN(tensor->name));
     return request_error_set(v2->error, 400,
                              "Input \"%.*s\": \"shape\" has room for %" PRIu64
                              " values, \"data\" has %u.",

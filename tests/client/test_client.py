@@ -21,7 +21,8 @@ from kserve.protocol.infer_type import RequestedOutput
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
 from harness import check
-from samples import ONE, TWO, TWO_SCORES, V1, V2, bits, check_scores, v1_body, v2_binary, v2_document
+from samples import (ONE, TWO, TWO_SCORES, V1, V2, bits, check_scores, v1_body, v2_binary,
+                     v2_document)
 
 MODEL = "dcnv2"
 TIMEOUT = harness.limit(20)

@@ -333,12 +333,20 @@ def write_torch():
     # The storage is named by its address there.
     write("refused_legacy.pth", re.sub(rb"[0-9]{8,}", b"01234567890123", file.getvalue()))
 
-    # Without its entries of line numbers, which hold the paths of this machine.
+    # Without its entries of line numbers, which hold the paths of this machine, and their hash.
+    class Scale(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(numbers(2, 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.weight
+
     file, copy = io.BytesIO(), io.BytesIO()
-    torch.jit.save(torch.jit.script(linear), file)
+    torch.jit.save(torch.jit.script(Scale()), file)
     with zipfile.ZipFile(file) as source, zipfile.ZipFile(copy, "w") as target:
         for entry in source.infolist():
-            if not entry.filename.endswith("debug_pkl"):
+            if not entry.filename.endswith(("debug_pkl", "serialization_id")):
                 info = zipfile.ZipInfo(entry.filename)
                 info.compress_type = entry.compress_type
                 target.writestr(info, source.read(entry))

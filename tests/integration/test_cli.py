@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line and the environment: what is accepted, exit codes, one-line messages,
 and model files that must be refused before the port is opened."""
+import math
 import os
 import pathlib
 import re
@@ -67,7 +68,8 @@ def test_help_and_version_go_to_stdout():
     code, out, err = run_server("--help", env={name: None for name in MODEL_ENV})
     check(code == 0 and err == "", f"--help: exit code {code}, stderr {err[:100]!r}")
     for flag in ("http_port", "model_name", "workers", "model-path", "encoder-path", "dense-cols",
-                 "sparse-cols", "max_body_bytes", "max_rows", "log_level", "log_format", "access_log",
+                 "sparse-cols", "max_body_bytes", "max_rows", "log_level", "log_format",
+                 "access_log",
                  "enable_model_repository", "grace_period", "drain_wait", "body_timeout",
                  "header_timeout", "idle_timeout", "max_connections", "help", "version"):
         check(f"--{flag}" in out, f"--help says nothing of --{flag}")
@@ -305,7 +307,7 @@ def test_files_that_do_not_belong_together_are_refused_with_tensor_and_shapes():
         with harness.Server(env=files.env) as server:
             answer = post_v1(server, {"first": ["a", "b", "?"], "second": ["x", "?", "x"],
                                       "price": [0, 0, 0]})
-            check_scores(scores_of(answer), [0.5, 1 / (1 + 2.718281828 ** -5), 1 / (1 + 2.718281828 ** -2)])
+            check_scores(scores_of(answer), [1 / (1 + math.exp(-logit)) for logit in (0, 5, 2)])
         larger = MadeFiles(directory)
         larger.vocabularies["first"] = ["a", "b", "c", "d"]
         for label, files, names in (
@@ -322,9 +324,11 @@ def test_files_that_do_not_belong_together_are_refused_with_tensor_and_shapes():
                  ["output.weight", "[1, 4]", "[1, 5]"]),
                 ("two outputs", with_tensor("output.bias", [2]), ["output.bias", "[2]", "[1]"]),
                 ("an extra tensor", with_tensor("attention.weight", [3]), ["attention.weight"]),
-                ("an extra table", with_tensor("embeddings.2.weight", [2, 1]), ["embeddings.2.weight"]),
+                ("an extra table", with_tensor("embeddings.2.weight", [2, 1]),
+                 ["embeddings.2.weight"]),
                 ("no table", without_tensor("embeddings.1.weight"), ["embeddings.1.weight"]),
-                ("no cross bias", without_tensor("cross_layers.0.0.bias"), ["cross_layers.0.0.bias"]),
+                ("no cross bias", without_tensor("cross_layers.0.0.bias"),
+                 ["cross_layers.0.0.bias"]),
                 ("no output bias", without_tensor("output.bias"), ["output.bias"]),
                 ("no DNN bias", without_tensor("dnn.0.bias"), ["dnn.0.bias"])):
             files.write()
@@ -368,8 +372,9 @@ def test_column_names_of_any_kind_are_quoted_where_they_are_shown():
         with harness.Server(env=env) as server:
             answer = post_v1(server, {column: ["a", "?"], "price": [0, 0]})
             check([model.word_of(score) for score in scores_of(answer)] == ["a", None], "scores")
-            found = [key for key in metrics(server) if key.startswith("dcnv2_out_of_vocabulary_total")]
-            check(found == ['dcnv2_out_of_vocabulary_total{column="we\\"ird\\\\ \\n淘宝"}'], f"{found}")
+            counter = "dcnv2_out_of_vocabulary_total"
+            found = [key for key in metrics(server) if key.startswith(counter)]
+            check(found == [counter + '{column="we\\"ird\\\\ \\n淘宝"}'], f"{found}")
             check(post_v1(server, {"price": [0]}).status == 400, "a missing column")
             post_v1(server, {"price": [0]}).error()
 

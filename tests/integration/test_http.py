@@ -16,7 +16,7 @@ from samples import (GOOD_BODY, TWO, TWO_SCORES, V1, V2, check_good, check_score
                      v2_body)
 from wire import Connection, ask, exchange, gzip_bytes, request_bytes
 
-SERVER_FLAGS = ["--header_timeout", whole(2), "--body_timeout", whole(2)]
+SERVER_FLAGS = ["--header_timeout", "2", "--body_timeout", whole(2)]
 GET_ROUTES = ["/", "/v1/models", "/v1/models/dcnv2", "/v2", "/v2/health/live",
               "/v2/health/ready", "/v2/models", "/v2/models/dcnv2", "/v2/models/dcnv2/ready",
               "/metrics"]
@@ -118,7 +118,8 @@ def test_what_is_not_http_1_is_refused_or_closed(server):
                  b"GET / FTP/1.1\r\nHost: h\r\n\r\n", b"GET  / HTTP/1.1 x\r\nHost: h\r\n\r\n",
                  b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + random[:500],
                  random, b"\0" * 100):
-        problems.collect(repr(data[:40]), check_ended_or_refused, server, data, [400, 404, 501, 505])
+        problems.collect(repr(data[:40]), check_ended_or_refused, server, data,
+                         [400, 404, 501, 505])
     problems.report()
 
 

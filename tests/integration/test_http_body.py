@@ -15,7 +15,7 @@ from refusal import check_all_refused, check_ended_or_refused, check_refused, po
 from samples import GOOD_BODY, TWO_SCORES, V1, V2, check_good, check_scores, scores_of
 from wire import Connection, ask, chunked_request, exchange, request_bytes
 
-SERVER_FLAGS = ["--header_timeout", whole(2), "--body_timeout", whole(2)]
+SERVER_FLAGS = ["--header_timeout", "2", "--body_timeout", whole(2)]
 CAP = 65536
 
 

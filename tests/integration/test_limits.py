@@ -10,8 +10,9 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
 from harness import LONG, Load, Problems, Server, check, wait_until, whole
-from samples import (COLUMNS, GOOD_BODY, MANY, MANY_SCORES, ONE, TWO_SCORES, V1, V2, bits, check_good,
-                     check_scores, post_v1, repeat, scores_of, v1_body, v2_binary, v2_document)
+from samples import (COLUMNS, GOOD_BODY, MANY, MANY_SCORES, ONE, TWO_SCORES, V1, V2, bits,
+                     check_good, check_scores, post_v1, repeat, scores_of, v1_body, v2_binary,
+                     v2_document)
 from wire import Connection, ask, chunked_request, request_bytes
 
 MIB = 1 << 20
@@ -40,8 +41,7 @@ def drip(connection, data, seconds, pause=0.2):
 
 def test_a_header_or_body_that_drips_is_cut_at_its_deadline():
     # Each byte resets an inactivity timer; only a total deadline ends this.
-    with Server("--header_timeout", whole(1), "--body_timeout", whole(2), "--idle_timeout",
-                whole(60)) as server:
+    with Server("--header_timeout", "1", "--body_timeout", "2", "--idle_timeout", "60") as server:
         problems, results = Problems(), {}
         head = request_bytes("GET", "/", headers=[("X", "y" * 200)])
         body = request_bytes("POST", V1, GOOD_BODY)
@@ -68,23 +68,23 @@ def test_a_header_or_body_that_drips_is_cut_at_its_deadline():
             thread.join(harness.limit(20))
         for name, (_, _, deadline) in cases.items():
             took = results.get(name)
-            allowed = float(whole(deadline))
-            problems.check(took is not None and 0.7 * allowed <= took <= allowed + harness.limit(2.5),
-                           f"{name}: closed after {took} s, its deadline is {allowed} s")
+            latest = deadline + harness.limit(2.5)
+            problems.check(took is not None and 0.7 * deadline <= took <= latest,
+                           f"{name}: closed after {took} s, its deadline is {deadline} s")
         check_good(server)
         problems.report()
 
 
 def test_an_idle_connection_is_closed_after_the_idle_timeout_and_not_before():
-    with Server("--idle_timeout", whole(2)) as server:
+    with Server("--idle_timeout", "2") as server:
         with Connection(server) as idle, Connection(server) as silent:
             check(idle.request("GET", "/").status == 200, "GET /")
-            time.sleep(harness.limit(1))
+            time.sleep(1)
             check(idle.request("GET", "/").status == 200, "closed while in use")
             started = time.monotonic()
             check(idle.is_closed_within(5), "an idle connection stays open")
             took = time.monotonic() - started
-            check(took >= 0.7 * float(whole(2)), f"closed after {took:.1f} s")
+            check(took >= 1.4, f"closed after {took:.1f} s")
             check(silent.is_closed_within(12), "a connection that never asked stays open")
 
 
@@ -137,8 +137,7 @@ def test_connections_over_the_limit_wait_and_are_served_later():
 
 
 def test_idle_connections_at_the_limit_give_way_in_the_end():
-    with Server("--max_connections", "8", "--header_timeout", whole(1), "--idle_timeout",
-                whole(1)) as server:
+    with Server("--max_connections", "8", "--header_timeout", "1", "--idle_timeout", "1") as server:
         idle = [Connection(server) for _ in range(30)]
         started = time.monotonic()
         with Connection(server, 20) as connection:
@@ -167,7 +166,8 @@ def test_a_flood_of_idle_connections_ends_without_a_trace():
             started = time.monotonic()
             check_good(server)
             check(time.monotonic() - started < harness.limit(2), "the next client waited")
-        check(wait_until(lambda: server.n_open_files() <= files, 5), f"{server.n_open_files()} files")
+        check(wait_until(lambda: server.n_open_files() <= files, 5),
+              f"{server.n_open_files()} files, {files} before")
 
 
 def test_the_bodies_in_flight_have_a_budget():
@@ -249,7 +249,8 @@ def test_ten_thousand_rows_are_served_and_more_than_a_hundred_thousand_are_not()
         answer = ask(server, "POST", V2, body, headers)
         check_scores(scores_of(answer), MANY_SCORES * 50)
         answer = ask(server, "POST", V1, compact(100_000), timeout=30)
-        check(len(set(scores_of(answer))) == 1 and len(scores_of(answer)) == 100_000, "100,000 rows")
+        scores = scores_of(answer)
+        check(len(set(scores)) == 1 and len(scores) == 100_000, "100,000 rows")
         answer = ask(server, "POST", V1, compact(100_001), timeout=30)
         check(answer.status == 413, f"100,001 rows: status {answer.status}")
         answer.error()
@@ -283,7 +284,8 @@ def test_probes_are_answered_within_a_second_during_big_batches():
 
 def test_memory_and_descriptors_stay_flat_over_many_requests():
     n = 100_000 if LONG else 4000
-    bodies = [(V1, GOOD_BODY), (V2, json.dumps(v2_document(ONE)).encode()), (V1, b"{"), (V1, v1_body(MANY)),
+    bodies = [(V1, GOOD_BODY), (V2, json.dumps(v2_document(ONE)).encode()), (V1, b"{"),
+              (V1, v1_body(MANY)),
               (V1, v1_body({**ONE, "price": ["x"]})), ("/v1/models/nope:predict", GOOD_BODY),
               (V2, v1_body(ONE))]
     with Server() as server:
@@ -360,7 +362,7 @@ def test_probe_storms_leave_no_trace():
 
 
 def test_any_client_gets_the_same_bits_while_others_misbehave():
-    with Server("--header_timeout", whole(1), "--body_timeout", whole(1)) as server:
+    with Server("--header_timeout", "1", "--body_timeout", whole(1)) as server:
         expected = bits(scores_of(post_v1(server, MANY)))
 
         def good(_):
@@ -372,7 +374,8 @@ def test_any_client_gets_the_same_bits_while_others_misbehave():
             return step
 
         def bad(number):
-            tricks = [request_bytes("POST", V1, GOOD_BODY)[:-9], b"\x16\x03\x01\0\0", b"GET / HTTP/1.1\r\n",
+            tricks = [request_bytes("POST", V1, GOOD_BODY)[:-9], b"\x16\x03\x01\0\0",
+                      b"GET / HTTP/1.1\r\n",
                       chunked_request(V1, [GOOD_BODY])[:-3], request_bytes("GET", "/", host=None)]
 
             def step():

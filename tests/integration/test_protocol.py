@@ -16,7 +16,8 @@ from samples import (GOOD_BODY, MANY, MANY_SCORES, ONE, ONE_SCORES, TWO, TWO_SCO
                      v2_binary, v2_body, v2_document)
 from wire import Connection, ask
 
-BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, math.inf]
+BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+           math.inf]
 STEPS = ["request_preprocess_seconds", "request_predict_seconds", "request_postprocess_seconds"]
 
 
@@ -69,7 +70,8 @@ def test_the_model_name_is_a_setting():
         found = ask(server, "GET", "/v1/models").json()
         check(found == {"models": ["other-1"]}, f"{found}")
         check(ask(server, "POST", V1, GOOD_BODY).status == 404, "dcnv2 is still answered")
-        check_scores(scores_of(ask(server, "POST", "/v1/models/other-1:predict", GOOD_BODY)), TWO_SCORES)
+        answer = ask(server, "POST", "/v1/models/other-1:predict", GOOD_BODY)
+        check_scores(scores_of(answer), TWO_SCORES)
         answer = ask(server, "POST", "/v2/models/other-1/infer", v2_body(TWO))
         check(answer.json()["model_name"] == "other-1", f"{answer.body!r}")
         found = metrics(server)
@@ -90,7 +92,8 @@ def test_a_row_has_the_same_bits_alone_in_any_batch_and_at_any_position(server):
     with Connection(server) as connection:
         for i in range(n):
             alone = scores_of(connection.request("POST", V1, v1_body(select(MANY, [i]))))
-            check(bits(alone) == bits(together[i:i + 1]), f"row {i}: {alone}, together {together[i]}")
+            check(bits(alone) == bits(together[i:i + 1]),
+                  f"row {i}: {alone}, together {together[i]}")
         for size in (*range(2, 20), 31, 32, 33, 63, 64, 65, 127, 128, 129, 199, 257, 1000):
             rows = [(size * 7 + 3 * i) % n for i in range(size)]
             found = scores_of(connection.request("POST", V1, v1_body(select(MANY, rows))))
@@ -129,7 +132,8 @@ def test_numbers_are_the_shortest_text_that_reads_back(server):
         json.loads(text)
         n = len(significant_digits(text))
         shorter = f"{value:.{n - 2}e}" if n > 1 else None
-        check(not shorter or bits([float(shorter)]) != bits([value]), f"{text}: {shorter} is shorter")
+        check(not shorter or bits([float(shorter)]) != bits([value]),
+              f"{text}: {shorter} is shorter")
 
 
 def test_the_paper_network_gives_its_golden_scores():
@@ -176,10 +180,12 @@ def test_metrics_hold_what_kserve_has_and_what_it_lacks(server):
     found = metrics(server)
     names = {key.split("{")[0] for key in found}
     missing = {
-        "process_cpu_seconds_total", "process_resident_memory_bytes", "process_virtual_memory_bytes",
+        "process_cpu_seconds_total", "process_resident_memory_bytes",
+        "process_virtual_memory_bytes",
         "process_start_time_seconds", "process_open_fds", "process_max_fds", "dcnv2_requests_total",
         "dcnv2_rows_total", "dcnv2_requests_in_flight", "dcnv2_request_body_bytes_total",
-        "dcnv2_out_of_vocabulary_total", "dcnv2_score_bucket", "dcnv2_score_sum", "dcnv2_score_count",
+        "dcnv2_out_of_vocabulary_total", "dcnv2_score_bucket", "dcnv2_score_sum",
+        "dcnv2_score_count",
         "dcnv2_log_lines_dropped_total"} - names
     check(not missing, f"missing: {missing}")
     for step in [*STEPS, "request_explain_seconds"]:
@@ -194,10 +200,11 @@ def test_metrics_hold_what_kserve_has_and_what_it_lacks(server):
 
 def histogram(found, name):
     """[(upper bound, count)] in order."""
-    pattern = re.compile(name + r'_bucket\{(.*)\}')
-    pairs = [(float(re.search('le="([^"]*)"', match.group(1)).group(1).replace("+Inf", "inf")), value)
-             for match, value in ((pattern.fullmatch(key), value) for key, value in found.items())
-             if match]
+    pattern, pairs = re.compile(name + r'_bucket\{.*le="([^"]*)".*\}'), []
+    for key, value in found.items():
+        match = pattern.fullmatch(key)
+        if match:
+            pairs.append((float(match.group(1).replace("+Inf", "inf")), value))
     return sorted(pairs)
 
 
@@ -209,8 +216,9 @@ def test_histograms_have_prometheus_clients_buckets_and_add_up(server):
         check([bound for bound, _ in pairs] == BUCKETS, f"{step}: {pairs}")
         counts = [count for _, count in pairs]
         check(counts == sorted(counts), f"{step}: counts fall: {counts}")
-        check(counts[-1] == found[f'{step}_count{{model_name="dcnv2"}}'], f"{step}: +Inf is not count")
-        check(found[f'{step}_sum{{model_name="dcnv2"}}'] > 0, f"{step}: no time was spent")
+        n, seconds = (found[f'{step}_{part}{{model_name="dcnv2"}}'] for part in ("count", "sum"))
+        check(counts[-1] == n, f"{step}: +Inf is {counts[-1]}, the count {n}")
+        check(seconds > 0, f"{step}: no time was spent")
     scores = histogram(found, "dcnv2_score")
     check(scores[-1] == (math.inf, found["dcnv2_score_count"]), f"scores: {scores}")
 
@@ -244,8 +252,10 @@ def test_metrics_count_requests_rows_bytes_and_unknown_values(server):
             check('route="' in key, key)
             by_code[code] = by_code.get(code, 0) + grown(key)
     # The first reading of /metrics may be counted only after it was answered.
-    check(by_code.get("400") == 1 and by_code.get("404") == 1 and 2 <= by_code["200"] <= 4, f"{by_code}")
-    check(0 <= after["dcnv2_requests_in_flight"] <= 1, f"{after['dcnv2_requests_in_flight']} in flight")
+    check((by_code.get("400"), by_code.get("404")) == (1, 1), f"{by_code}")
+    check(2 <= by_code["200"] <= 4, f"{by_code}")
+    in_flight = after["dcnv2_requests_in_flight"]
+    check(0 <= in_flight <= 1, f"{in_flight} in flight")
 
 
 def test_a_failing_request_counts_no_postprocess(server):
@@ -278,7 +288,8 @@ def test_all_errors_of_all_routes_have_one_form(server):
         answer = ask(server, method, path, body)
         problems.check(answer.status >= 400, f"{method} {path}: status {answer.status}")
         text = problems.collect(f"{method} {path}", answer.error)
-        problems.check(text and "\n" not in text and str(harness.ROOT) not in text, f"{method} {path}: {text!r}")
+        problems.check(text and "\n" not in text and str(harness.ROOT) not in text,
+                       f"{method} {path}: {text!r}")
     problems.report()
 
 

@@ -169,7 +169,8 @@ def test_the_last_of_equal_keys_wins(server):
 
 def test_inputs_wins_over_instances_in_any_order(server):
     one, two = json.dumps([ONE]), json.dumps([TWO])
-    for body in (f'{{"instances": {two}, "inputs": {one}}}', f'{{"inputs": {one}, "instances": {two}}}',
+    for body in (f'{{"instances": {two}, "inputs": {one}}}',
+                 f'{{"inputs": {one}, "instances": {two}}}',
                  f'{{"instances": 5, "inputs": {one}}}', f'{{"inputs": {one}, "instances": []}}'):
         check_scores(scores_of(post(server, body.encode())), ONE_SCORES)
 
@@ -179,7 +180,8 @@ def test_keys_are_case_sensitive_and_may_hold_escapes(server):
         check_bad(server, GOOD_BODY.replace(b'"inputs"', f'"{key}"'.encode()))
     for key in ("price\\u0000", "Price", "price "):
         check_bad(server, GOOD_BODY.replace(b'"price"', f'"{key}"'.encode()), "price")
-    escaped = GOOD_BODY.replace(b'"inputs"', b'"\\u0069nputs"').replace(b'"brand"', b'"bra\\u006Ed"')
+    escaped = GOOD_BODY.replace(b'"inputs"', b'"\\u0069nputs"')
+    escaped = escaped.replace(b'"brand"', b'"bra\\u006Ed"')
     check_scores(scores_of(post(server, escaped)), TWO_SCORES)
 
 
@@ -188,9 +190,11 @@ def test_other_documents_and_shapes_are_refused(server):
     good = json.dumps(ONE)
     for body in ("[1]", '"x"', "null", "true", "5", "{}", '{"foo": 1}', '{"inputs": null}',
                  '{"inputs": []}', '{"inputs": [{}]}', '{"inputs": [null]}', '{"inputs": [1]}',
-                 '{"inputs": ["a"]}', '{"inputs": [[]]}', '{"inputs": [[[]]]}', '{"inputs": [[{}]]}',
+                 '{"inputs": ["a"]}', '{"inputs": [[]]}', '{"inputs": [[[]]]}',
+                 '{"inputs": [[{}]]}',
                  '{"inputs": [[1, 2, 3]]}', '{"inputs": "x"}', '{"instances": null}',
-                 f'{{"instances": {good}}}', f'{{"inputs": {good}}}', f'{{"inputs": [{good}, null]}}',
+                 f'{{"instances": {good}}}', f'{{"inputs": {good}}}',
+                 f'{{"inputs": [{good}, null]}}',
                  f'{{"inputs": [{good}, {{}}]}}', f'{{"inputs": [{good}, 5]}}', f"[{good}]"):
         problems.collect(body[:60], check_bad, server, body.encode())
     text = post(server, f'{{"instances": {good}}}'.encode()).error()
@@ -250,7 +254,8 @@ def test_columns_in_any_order_and_unknown_ones_of_any_kind_are_taken(server):
 
 def test_a_price_is_read_as_python_reads_it(server):
     for value, plain in ((None, 0), (True, 1), (False, 0), ("0.1474", 0.1474), (" 1 ", 1),
-                         ("1e3", 1000), ("1_0", 10), ("+.5", 0.5), ("5.", 5), ("\t2\n", 2), (-0.0, 0),
+                         ("1e3", 1000), ("1_0", 10), ("+.5", 0.5), ("5.", 5), ("\t2\n", 2),
+                          (-0.0, 0),
                          ("-1.5E-3", -0.0015), ("00012", 12), ("1_000.000_1", 1000.0001),
                          ("\x0b3\x0c", 3), (10 ** 18, 1e18)):
         found = scores_of(post_v1(server, {**ONE, "price": [value]}))
@@ -327,7 +332,8 @@ VALUE_TEXTS = [
     (["1", "null", '"a"'], ["1", "None", "a"]),
     # Text, with and without escapes.
     (['"1", "1.0", "1 ", " ", ""'], ["1", "1.0", "1 ", " ", ""]),
-    (['"淘宝", "\\u6dd8\\u5B9D", "😀", "\\ud83d\\uDE00"'], ["淘宝", "淘宝", "😀", "😀"]),
+    (['"淘宝", "\\u6dd8\\u5B9D"'], ["淘宝", "淘宝"]),
+    (['"😀", "\\ud83d\\uDE00"'], ["😀", "😀"]),
     (['"\\u0000", "1\\u0000", "\\u00311"'], ["\0", "1\0", None]),
     (['"\\"", "\\\\", "\\/", "/", "\\b\\f\\n\\r\\t"'], ['"', "\\", "/", "/", "\b\f\n\r\t"]),
     (['"\u2028", "\\u2028", "é", "e\u0301"'], ["\u2028", "\u2028", "é", None]),

@@ -105,7 +105,8 @@ def test_binary_output_can_be_declined(server):
 
 
 def test_an_id_is_echoed_and_a_missing_one_is_a_new_uuid(server):
-    for sent in ("x", "", "a\"b\\c", "淘宝 😀", "line\nbreak\r\n\t\0\x1f", "\x7f\u2028", "i" * 1_000_000):
+    for sent in ("x", "", "a\"b\\c", "淘宝 😀", "line\nbreak\r\n\t\0\x1f", "\x7f\u2028",
+                 "i" * 1_000_000):
         for extra in ({}, BINARY_OUTPUT):
             answer = post_v2(server, {**v2_document(TWO), **extra, "id": sent})
             length = int(answer.header("inference-header-content-length") or len(answer.body))
@@ -173,7 +174,8 @@ def test_values_in_json_become_the_texts_that_v1_makes(server):
 def test_a_field_missing_or_of_another_kind_is_refused(server):
     problems = Problems()
     for field, values in (("name", [None, 1, [], {}]), ("datatype", [None, 1, "", "fp32", "STRING",
-                          "BF16", "INT", "BYTES ", []]), ("data", [None, 1, "884208", {}, [[]], [{}]]),
+                          "BF16", "INT", "BYTES ", []]),
+                          ("data", [None, 1, "884208", {}, [[]], [{}]]),
                           ("shape", [None, 2, "2", {}, []])):
         for value in values:
             document = changed("userid", **{field: value})
@@ -204,7 +206,8 @@ def test_fp16_in_json_is_refused_by_name(server):
 def test_a_shape_that_does_not_fit_the_data_is_refused(server):
     problems = Problems()
     for shape in ([], [0], [-1], [-2], [1], [3], [4], [2, 2], [2, 0], [0, 2], [-1, -2], [1.5],
-                  [2.5], ["2"], [None], [True, 2], [[2]], [2 ** 32, 2 ** 32], [2 ** 63], [2 ** 64 + 2],
+                  [2.5], ["2"], [None], [True, 2], [[2]], [2 ** 32, 2 ** 32], [2 ** 63],
+                  [2 ** 64 + 2],
                   [2 ** 64 - 2, 2 ** 64 - 1], [2 ** 32, 2 ** 32, 2], [2 ** 63, 2, 2],
                   [2, 2 ** 63, 2], [2] * 1000, [-1] * 2 + [2], [2.0, 3]):
         problems.collect(f"shape {str(shape)[:50]}", check_bad, server,
@@ -248,7 +251,8 @@ def test_an_unknown_output_is_named_as_kserve_does(server):
     document = {**v2_document(TWO), "outputs": [{"name": "nope"}]}
     text = post_v2(server, document).error()
     check(text == "Unexpected inference output 'nope' for model 'dcnv2'", text)
-    check_bad(server, {**v2_document(TWO), "outputs": [{"name": "output-0"}, {"name": "nope"}]}, "nope")
+    both = [{"name": "output-0"}, {"name": "nope"}]
+    check_bad(server, {**v2_document(TWO), "outputs": both}, "nope")
     for outputs in ("x", 1, {}, [1], [None], [{}], [{"name": 1}], [{"name": None}]):
         check_bad(server, {**v2_document(TWO), "outputs": outputs})
 
@@ -273,7 +277,8 @@ def test_binary_tensors_give_the_bits_of_json(server):
         plain = scores_of(post_v2(server, v2_document(columns)))
         for document in ({}, BINARY_OUTPUT):
             body, headers = v2_binary(columns, document=document)
-            for sent in (headers, headers[:1], headers[:1] + [("Content-Type", "application/json")]):
+            as_json = ("Content-Type", "application/json")
+            for sent in (headers, headers[:1], [headers[0], as_json]):
                 found = scores_of(ask(server, "POST", V2, body, sent))
                 check(bits(found) == bits(plain), f"{headers}: other bits than in JSON")
 
@@ -297,7 +302,8 @@ def test_data_wins_over_binary_data_size(server):
 
 def test_each_binary_datatype_is_read_as_its_type():
     cases = [("BOOL", [True, False], ["True", "False"]), ("FP64", [1.0, 0.1], ["1.0", "0.1"]),
-             ("FP32", [1.0, 0.1], ["1.0", "0.10000000149011612"]), ("FP16", [1.0, 1.5], ["1.0", "1.5"]),
+             ("FP32", [1.0, 0.1], ["1.0", "0.10000000149011612"]),
+             ("FP16", [1.0, 1.5], ["1.0", "1.5"]),
              ("FP64", [float("nan"), 2.0], ["nan", "2.0"]), ("BYTES", ["1", "é"], ["1", "é"]),
              ("BYTES", ["", "a\0b"], ["", "a\0b"]),
              ("INT64", [-2 ** 63, 1], ["-9223372036854775808", "1"]),
@@ -305,7 +311,8 @@ def test_each_binary_datatype_is_read_as_its_type():
     cases += [(kind, [-1, 1], ["-1", "1"]) for kind in ("INT8", "INT16", "INT32")]
     cases += [(kind, [200, 1], ["200", "1"]) for kind in ("UINT8", "UINT16", "UINT32")]
     with tempfile.TemporaryDirectory() as directory:
-        model = WordModel(pathlib.Path(directory), sorted({w for _, _, words in cases for w in words}))
+        words = {word for _, _, words in cases for word in words}
+        model = WordModel(pathlib.Path(directory), words)
         with harness.Server(env=model.env) as server:
             problems = Problems()
             for datatype, values, words in cases:
@@ -321,8 +328,9 @@ def test_each_binary_datatype_is_read_as_its_type():
 def test_a_binary_price_of_any_type_is_the_number_of_json(server):
     for datatype, values in (("INT8", [-3, 7]), ("UINT8", [3, 200]), ("INT16", [-300, 7]),
                              ("UINT16", [65535, 0]), ("INT32", [-70000, 7]), ("UINT32", [70000, 7]),
-                             ("INT64", [-2 ** 53, 7]), ("UINT64", [2 ** 53, 7]), ("FP64", [0.1, 1e-310]),
-                             ("FP32", [0.5, 0.25]), ("FP16", [0.5, 2 ** -24]), ("BOOL", [True, False]),
+                             ("INT64", [-2 ** 53, 7]), ("UINT64", [2 ** 53, 7]),
+                             ("FP64", [0.1, 1e-310]), ("FP32", [0.5, 0.25]),
+                             ("FP16", [0.5, 2 ** -24]), ("BOOL", [True, False]),
                              ("BYTES", ["0.1", " 1e3 "])):
         body, headers = v2_binary({**TWO, "price": values}, {"price": datatype})
         found = scores_of(ask(server, "POST", V2, body, headers))
@@ -370,7 +378,8 @@ def binary_document():
 def test_a_bad_binary_size_is_refused(server):
     document, tail = binary_document()
     problems = Problems()
-    for size in (-1, 1.5, "16", None, True, [], 0, 15, 17, len(tail), len(tail) + 1, 2 ** 32, 2 ** 63,
+    for size in (-1, 1.5, "16", None, True, [], 0, 15, 17, len(tail), len(tail) + 1, 2 ** 32,
+                 2 ** 63,
                  2 ** 64, 2 ** 64 - 1):
         bad = copy.deepcopy(document)
         bad["inputs"][-1]["parameters"]["binary_data_size"] = size
@@ -397,7 +406,8 @@ def test_bad_bytes_elements_are_refused(server):
     for data in (b"", b"\3\0\0", good[:-1], good + b"\0", b"\xff\xff\xff\xff" + good[4:],
                  b"\0\0\0\x80" + good[4:], b"\0\0\0\0" * 3, b"\0\0\0\0", good + b"\0\0\0\0",
                  struct.pack("<I", len(good) - 4) + good[4:],
-                 pack_tensor([b"\xff", b"a"], "BYTES"), pack_tensor([b"\xed\xa0\x80", b"a"], "BYTES")):
+                 pack_tensor([b"\xff", b"a"], "BYTES"),
+                 pack_tensor([b"\xed\xa0\x80", b"a"], "BYTES")):
         document, tail = v2_document(TWO), data
         brand = document["inputs"][COLUMNS.index("brand")]
         del brand["data"]
