@@ -29,7 +29,7 @@ LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm -lpthread
 SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
 OBJECTS := $(SOURCES:src/%.c=$(O)/%.o)
 # What an ad server links: everything but the server.
-LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/text.o $(O)/number.o $(O)/frame.o $(O)/kernels/% \
+LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/text.o $(O)/number.o $(O)/frame.o $(O)/kernels/% \
     $(O)/model/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
 
 UNIT_SOURCES := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))

@@ -4,7 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGNMENT = 16, FIRST_BLOCK_BYTES = 64 * 1024, LARGEST_STEP_BYTES = 8 * 1024 * 1024 };
+#include "memory.h"
+
+enum {
+    ALIGNMENT = 16,
+    FIRST_BLOCK_BYTES = 64 * 1024,
+    LARGEST_STEP_BYTES = 8 * 1024 * 1024,
+    LARGE_BLOCK_BYTES = 2 * 1024 * 1024
+};
 
 struct arena_block {
     struct arena_block *next;
@@ -17,6 +24,22 @@ void arena_init(struct arena *arena, size_t limit_bytes)
     *arena = (struct arena){.limit_bytes = limit_bytes};
 }
 
+/* Blocks for requests come from the heap, those for reading models from the system. */
+static struct arena_block *block_alloc(size_t size)
+{
+    if (size >= LARGE_BLOCK_BYTES)
+        return size < SIZE_MAX / 2 ? memory_alloc(sizeof(struct arena_block) + size) : NULL;
+    return malloc(sizeof(struct arena_block) + size);
+}
+
+static void block_free(struct arena_block *block)
+{
+    if (block->size >= LARGE_BLOCK_BYTES)
+        memory_free(block, sizeof *block + block->size);
+    else
+        free(block);
+}
+
 /* Appends a block that holds at least `size` bytes and makes it the current one. */
 static int add_block(struct arena *arena, size_t size)
 {
@@ -25,7 +48,7 @@ static int add_block(struct arena *arena, size_t size)
         step = LARGEST_STEP_BYTES;
     if (step < size)
         step = size;
-    struct arena_block *block = step < SIZE_MAX / 2 ? malloc(sizeof *block + step) : NULL;
+    struct arena_block *block = block_alloc(step);
     if (block == NULL)
         return -1;
     block->next = NULL;
@@ -87,7 +110,7 @@ static void free_blocks(struct arena_block *block)
 {
     while (block) {
         struct arena_block *next = block->next;
-        free(block);
+        block_free(block);
         block = next;
     }
 }

@@ -16,9 +16,9 @@ may_include() {
 }
 found=$(
     may_include kernels 'kernels/'
-    may_include format 'arena\.h|text\.h|half\.h'
-    may_include encode 'frame\.h|arena\.h|text\.h|number\.h'
-    may_include model 'dcnv2\.h|kernels/|format/|encode/|arena\.h|text\.h'
+    may_include format 'arena\.h|memory\.h|text\.h|half\.h'
+    may_include encode 'frame\.h|arena\.h|memory\.h|text\.h|number\.h'
+    may_include model 'dcnv2\.h|kernels/|format/|encode/|arena\.h|memory\.h|text\.h'
     may_include protocol 'frame\.h|arena\.h|text\.h|number\.h|half\.h'
     may_include http 'protocol/|frame\.h|arena\.h|text\.h|metrics\.h|log\.h|config\.h|registry\.h|clock\.h|dcnv2\.h|model/'
 )

@@ -110,7 +110,7 @@ def client_stage():
     if not os.path.exists(stamp) or open(stamp).read() != wanted:
         print('== installing KServe\'s client', flush=True)
         for command in [[sys.executable, '-m', 'venv', '--clear', venv],
-                        [python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', requirements]]:
+                        [python, '-m', 'pip', 'install', '-qq', '--disable-pip-version-check', '-r', requirements]]:
             if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=1200).returncode != 0:
                 print('   FAIL KServe\'s client cannot be installed: %s' % ' '.join(command))
                 return 0, 1

@@ -3,9 +3,12 @@
 
 #include <stdlib.h>
 
+#include "memory.h"
+
 /*
- * A text of up to 11 bytes is its own slot: bytes 0..7 in `low`, 8..10 and the length
- * in `high`. A longer one has its place in long_texts in `low` and part of its hash in `high`.
+ * A text of up to 11 bytes is its own slot: bytes 0..7 in `low`, 8..10 and its length + 1
+ * in `high`; a slot of zeros is empty. A longer one has its place in long_texts in `low` and part
+ * of its hash in `high`.
  */
 struct vocabulary_slot {
     uint64_t low;
@@ -15,8 +18,8 @@ struct vocabulary_slot {
 
 enum {
     SHORT_MAX = 11,
-    TAG_LONG = 0xFF, /* top byte of `high` */
-    TAG_EMPTY = 0xFE,
+    TAG_EMPTY = 0, /* top byte of `high` */
+    TAG_LONG = 0xFF,
     TAG_SHIFT = 24
 };
 
@@ -55,7 +58,7 @@ static struct key short_key(const char *text, size_t length)
     struct key key;
     key.low = load_short(text, length);
     const uint64_t rest = length > 8 ? load_short(text + 8, length - 8) : 0;
-    key.high = (uint32_t)rest | (uint32_t)length << TAG_SHIFT;
+    key.high = (uint32_t)rest | (uint32_t)(length + 1) << TAG_SHIFT;
     key.hash = hash_mix(key.low, key.high);
     return key;
 }
@@ -76,8 +79,39 @@ static bool long_text_is(const char *stored, const char *text, size_t length)
     return stored_length == length && memcmp(stored + sizeof stored_length, text, length) == 0;
 }
 
+static size_t slot_bytes(const struct vocabulary *vocabulary)
+{
+    return ((size_t)vocabulary->slot_mask + 1) * sizeof(struct vocabulary_slot);
+}
+
+static struct key key_of(struct text text)
+{
+    return text.length <= SHORT_MAX ? short_key(text.at, text.length)
+                                    : long_key(text.at, text.length);
+}
+
+/* Copies a long text to the end of long_texts; returns its place. */
+static uint64_t store_long(struct vocabulary *vocabulary, struct text text)
+{
+    const size_t place = vocabulary->long_bytes;
+    const uint64_t length = text.length;
+    memcpy(vocabulary->long_texts + place, &length, sizeof length);
+    memcpy(vocabulary->long_texts + place + sizeof length, text.at, text.length);
+    vocabulary->long_bytes += sizeof length + text.length;
+    return place;
+}
+
+static void insert(struct vocabulary *vocabulary, const struct key *key, uint32_t index)
+{
+    uint32_t i = (uint32_t)key->hash & vocabulary->slot_mask;
+    while (vocabulary->slots[i].high >> TAG_SHIFT != TAG_EMPTY)
+        i = (i + 1) & vocabulary->slot_mask;
+    vocabulary->slots[i] = (struct vocabulary_slot){key->low, key->high, index};
+}
+
 int vocabulary_init(struct vocabulary *vocabulary, const struct text *classes, uint32_t n)
 {
+    enum { BATCH = 16 }; /* slots that are on their way from memory together */
     uint64_t n_slots = 4;
     while (n_slots < (uint64_t)n + n / 2) /* at most two thirds full */
         n_slots *= 2;
@@ -86,40 +120,34 @@ int vocabulary_init(struct vocabulary *vocabulary, const struct text *classes, u
         if (classes[i].length > SHORT_MAX)
             long_bytes += sizeof(uint64_t) + classes[i].length;
     *vocabulary = (struct vocabulary){.n = n, .slot_mask = (uint32_t)(n_slots - 1)};
-    vocabulary->slots = malloc(n_slots * sizeof *vocabulary->slots);
+    if (n_slots > UINT32_MAX)
+        return -1;
+    vocabulary->slots = memory_alloc(slot_bytes(vocabulary));
     vocabulary->long_texts = malloc(long_bytes + 1);
-    if (vocabulary->slots == NULL || vocabulary->long_texts == NULL || n_slots > UINT32_MAX) {
+    if (vocabulary->slots == NULL || vocabulary->long_texts == NULL) {
         vocabulary_free(vocabulary);
         return -1;
     }
-    for (uint64_t i = 0; i < n_slots; i++)
-        vocabulary->slots[i] = (struct vocabulary_slot){0, (uint32_t)TAG_EMPTY << TAG_SHIFT, n};
-
-    size_t long_at = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        const struct text text = classes[i];
-        struct key key;
-        if (text.length <= SHORT_MAX) {
-            key = short_key(text.at, text.length);
-        } else {
-            key = long_key(text.at, text.length);
-            key.low = long_at;
-            const uint64_t length = text.length;
-            memcpy(vocabulary->long_texts + long_at, &length, sizeof length);
-            memcpy(vocabulary->long_texts + long_at + sizeof length, text.at, text.length);
-            long_at += sizeof length + text.length;
+    for (uint32_t first = 0; first < n; first += BATCH) {
+        struct key keys[BATCH];
+        const uint32_t count = n - first < BATCH ? n - first : BATCH;
+        for (uint32_t i = 0; i < count; i++) {
+            const struct text text = classes[first + i];
+            keys[i] = key_of(text);
+            if (text.length > SHORT_MAX)
+                keys[i].low = store_long(vocabulary, text);
+            __builtin_prefetch(&vocabulary->slots[(uint32_t)keys[i].hash & vocabulary->slot_mask],
+                               1);
         }
-        uint32_t slot = (uint32_t)key.hash & vocabulary->slot_mask;
-        while (vocabulary->slots[slot].high >> TAG_SHIFT != TAG_EMPTY)
-            slot = (slot + 1) & vocabulary->slot_mask;
-        vocabulary->slots[slot] = (struct vocabulary_slot){key.low, key.high, i};
+        for (uint32_t i = 0; i < count; i++)
+            insert(vocabulary, &keys[i], first + i);
     }
     return 0;
 }
 
 void vocabulary_free(struct vocabulary *vocabulary)
 {
-    free(vocabulary->slots);
+    memory_free(vocabulary->slots, slot_bytes(vocabulary));
     free(vocabulary->long_texts);
     *vocabulary = (struct vocabulary){0};
 }

@@ -19,6 +19,7 @@ struct vocabulary {
     uint32_t slot_mask;
     uint32_t n;       /* number of classes: the index of an unknown text */
     char *long_texts; /* those that do not fit in a slot, each behind its length */
+    size_t long_bytes;
 };
 
 /* -1: out of memory. The texts are distinct; they are copied. */

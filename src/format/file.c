@@ -3,10 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "memory.h"
 
 static int read_all(int fd, struct file_bytes *file, struct format_error *error)
 {
@@ -42,7 +43,7 @@ int file_read(const char *path, struct file_bytes *ret_file, struct format_error
         format_error_set(error, FORMAT_NO_OFFSET, "is empty");
     } else {
         file.size = (size_t)info.st_size;
-        file.at = malloc(file.size);
+        file.at = memory_alloc(file.size);
         if (file.at == NULL)
             format_error_set(error, FORMAT_NO_OFFSET, "out of memory for %zu bytes", file.size);
         else
@@ -58,6 +59,6 @@ int file_read(const char *path, struct file_bytes *ret_file, struct format_error
 
 void file_free(struct file_bytes *file)
 {
-    free(file->at);
+    memory_free(file->at, file->size);
     *file = (struct file_bytes){NULL, 0};
 }

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "memory.h"
+
 enum { NAME_MAX_LENGTH = 64, SHAPE_MAX_LENGTH = 96 };
 
 /* The state of one load: which tensors were asked for, and the block that is being filled. */
@@ -275,11 +277,10 @@ int network_load(struct network *network, struct arena *arena, const struct torc
     if (count_layers(&loader, inputs) != 0 || load_all(&loader, inputs) != 0 ||
         check_all_used(&loader) != 0)
         return -1;
-    network->weights =
-        aligned_alloc(KERNEL_ALIGNMENT, (loader.n_floats + KERNEL_LANES) * sizeof(float));
+    network->n_weights = loader.n_floats + KERNEL_LANES;
+    network->weights = memory_alloc(network->n_weights * sizeof(float)); /* zeros: the padding */
     if (network->weights == NULL)
         return format_error_set(error, FORMAT_NO_OFFSET, "out of memory for the weights");
-    memset(network->weights, 0, (loader.n_floats + KERNEL_LANES) * sizeof(float));
     loader.at = network->weights;
     if (load_all(&loader, inputs) != 0) {
         network_free(network);
@@ -290,6 +291,6 @@ int network_load(struct network *network, struct arena *arena, const struct torc
 
 void network_free(struct network *network)
 {
-    free(network->weights);
+    memory_free(network->weights, network->n_weights * sizeof(float));
     network->weights = NULL;
 }

@@ -49,7 +49,8 @@ struct network {
     const float *output_cross; /* [width] */
     const float *output_deep;  /* [deep_width] */
     float output_bias;
-    float *weights; /* all of the above in one aligned block */
+    float *weights; /* all of the above in one aligned block, [n_weights] */
+    size_t n_weights;
 };
 
 /* What the encoder needs of the network. */

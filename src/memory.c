@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "memory.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { ALIGNMENT = 64, LARGE_BYTES = 1 << 20, PAGE_BYTES = 4096, HUGE_PAGE_BYTES = 2 << 20 };
+
+static size_t round_up(size_t size, size_t unit)
+{
+    return (size + unit - 1) / unit * unit;
+}
+
+/* Address space of `size` bytes that starts where a huge page may start. */
+static void *map_aligned(size_t size)
+{
+    const size_t wanted = size + HUGE_PAGE_BYTES;
+    char *map = mmap(NULL, wanted, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED)
+        return NULL;
+    const size_t before = round_up((uintptr_t)map, HUGE_PAGE_BYTES) - (uintptr_t)map;
+    if (before)
+        munmap(map, before);
+    munmap(map + before + size, HUGE_PAGE_BYTES - before);
+    return map + before;
+}
+
+void *memory_alloc(size_t size)
+{
+    if (size > SIZE_MAX / 2)
+        return NULL;
+    if (size < LARGE_BYTES) {
+        const size_t padded = round_up(size ? size : 1, ALIGNMENT);
+        void *memory = aligned_alloc(ALIGNMENT, padded);
+        if (memory)
+            memset(memory, 0, padded);
+        return memory;
+    }
+    const size_t padded = round_up(size, PAGE_BYTES);
+    void *memory = map_aligned(padded);
+    if (memory)
+        madvise(memory, padded, MADV_HUGEPAGE); /* a wish; small pages do as well */
+    return memory;
+}
+
+void memory_free(void *memory, size_t size)
+{
+    if (memory == NULL)
+        return;
+    if (size < LARGE_BYTES)
+        free(memory);
+    else
+        munmap(memory, round_up(size, PAGE_BYTES));
+}
