@@ -180,9 +180,7 @@ static int read_float(struct reader *r)
 {
     if (need(r, 8) != 0)
         return -1;
-    uint64_t bits = 0;
-    for (int i = 0; i < 8; i++)
-        bits = bits << 8 | r->at[i]; /* big-endian, the only such value in a pickle */
+    const uint64_t bits = __builtin_bswap64(le64(r->at)); /* big-endian, alone in a pickle */
     r->at += 8;
     struct pickle_value *value = push_new(r, PICKLE_FLOAT);
     if (value == NULL)
@@ -438,20 +436,12 @@ static int memo_index(struct reader *r, unsigned size, uint64_t *ret_index)
     return 0;
 }
 
-static int pop(struct reader *r)
+static int pop(struct reader *r, bool to_mark)
 {
-    if (r->stack.n == 0)
-        return fail(r, "the stack is too short");
-    r->stack.n--;
-    return 0;
-}
-
-static int pop_mark(struct reader *r)
-{
-    const long long mark = find_mark(r);
-    if (mark < 0)
-        return -1;
-    r->stack.n = (size_t)mark;
+    const long long n = to_mark ? find_mark(r) : (long long)r->stack.n - 1;
+    if (n < 0)
+        return to_mark ? -1 : fail(r, "the stack is too short");
+    r->stack.n = (size_t)n;
     return 0;
 }
 
@@ -486,9 +476,9 @@ static int step(struct reader *r, uint8_t opcode)
     case OP_MARK:
         return push(r, NULL);
     case OP_POP:
-        return pop(r);
+        return pop(r, false);
     case OP_POP_MARK:
-        return pop_mark(r);
+        return pop(r, true);
     case OP_NONE:
         return push_new(r, PICKLE_NONE) ? 0 : -1;
     case OP_NEWTRUE:
