@@ -8,7 +8,7 @@ packages=
 for purpose in "$@"; do
     case $purpose in
     build) packages="$packages gcc libc6-dev make binutils pkg-config libmicrohttpd-dev libcjson-dev zlib1g-dev curl ca-certificates" ;;
-    test) packages="$packages python3 python3-venv hey procps clang-format" ;;
+    test) packages="$packages python3 python3-venv hey procps git clang-format" ;;
     *) echo "install.sh: unknown purpose '$purpose'; expected build or test" >&2; exit 2 ;;
     esac
 done
