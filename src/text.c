@@ -104,3 +104,18 @@ char *text_put_utf8(char *out, uint32_t c)
         *out++ = (char)(0x80 | (c >> (6 * i) & 0x3F));
     return out;
 }
+
+size_t text_make_printable(char *text, size_t length, bool cut)
+{
+    for (size_t i = 0; i < length; i++) {
+        const size_t valid = text_utf8_valid_length(text + i, length - i);
+        for (const size_t end = i + valid; i < end; i++)
+            if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F)
+                text[i] = '?';
+        if (i < length && cut && length - i < 4)
+            return i;
+        if (i < length)
+            text[i] = '?';
+    }
+    return length;
+}

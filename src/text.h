@@ -53,6 +53,12 @@ int text_compare(struct text a, struct text b);
 /* A code point as UTF-8, 1 to 4 bytes; returns the byte behind them. */
 char *text_put_utf8(char *out, uint32_t code_point);
 
+/*
+ * Whatever would break a line of a message, or is not UTF-8, becomes '?'. `cut`: what follows was
+ * cut off, so an incomplete character at the end goes. Returns the new length; no NUL is written.
+ */
+size_t text_make_printable(char *text, size_t length, bool cut);
+
 /* Offset of the first byte that is not part of well-formed UTF-8 (Unicode 15, table 3-7), or
  * `length`. */
 size_t text_utf8_valid_length(const char *at, size_t length);

@@ -45,7 +45,7 @@ int file_read(const char *path, struct file_bytes *ret_file, struct format_error
         file.size = (size_t)info.st_size;
         file.at = memory_alloc(file.size);
         if (file.at == NULL)
-            format_error_set(error, FORMAT_NO_OFFSET, "out of memory for %zu bytes", file.size);
+            format_error_memory(error);
         else
             status = read_all(fd, &file, error);
     }

@@ -133,7 +133,7 @@ int numpy_array_doubles(const struct pickle_value *value, const char *what, stru
         return -1;
     double *values = arena_calloc(arena, (size_t)array.n + 1, sizeof *values);
     if (values == NULL)
-        return fail(error, value, what, "does not fit in memory");
+        return format_error_memory(error);
     for (uint32_t i = 0; i < array.n; i++)
         values[i] = double_at(bytes + (size_t)i * array.width, array.width, array.big_endian);
     *ret_values = values;
@@ -150,7 +150,7 @@ static int wide_texts(const struct array *array, const struct pickle_value *valu
         return -1;
     char *out = arena_alloc(arena, array->data->text.length);
     if (out == NULL)
-        return fail(error, value, what, "does not fit in memory");
+        return format_error_memory(error);
     for (uint32_t i = 0; i < array->n; i++) {
         const char *start = out;
         uint32_t n = array->width;
@@ -197,7 +197,7 @@ int numpy_array_texts(const struct pickle_value *value, const char *what, struct
         return fail(error, value, what, "has not as many items as its shape says");
     struct text *texts = arena_calloc(arena, (size_t)array.n + 1, sizeof *texts);
     if (texts == NULL)
-        return fail(error, value, what, "does not fit in memory");
+        return format_error_memory(error);
     const int status = array.type == 'U' ? wide_texts(&array, value, what, arena, texts, error)
                                          : object_texts(&array, value, what, texts, error);
     if (status != 0)

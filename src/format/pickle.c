@@ -28,7 +28,7 @@ static int fail(struct reader *r, const char *reason)
 
 static int out_of_memory(struct reader *r)
 {
-    return fail(r, "out of memory");
+    return format_error_memory(r->error);
 }
 
 /* ---- values ---- */

@@ -47,7 +47,7 @@ static int read_statistic(struct sklearn_reader *sklearn, const struct pickle_va
     if (n_dense == 0 || is_false(pickle_get(scaler, switch_name))) {
         values = arena_calloc(sklearn->arena, (size_t)n_dense + 1, sizeof *values);
         if (values == NULL)
-            return format_error_set(sklearn->error, FORMAT_NO_OFFSET, "out of memory");
+            return format_error_memory(sklearn->error);
         for (uint32_t i = 0; i < n_dense; i++)
             values[i] = neutral;
     } else {
@@ -162,7 +162,7 @@ static int check_columns(struct sklearn_reader *sklearn, const struct sklearn_fi
     struct text *columns =
         arena_calloc(sklearn->arena, (size_t)file->n_encoders + 1, sizeof *columns);
     if (columns == NULL)
-        return format_error_set(sklearn->error, FORMAT_NO_OFFSET, "out of memory");
+        return format_error_memory(sklearn->error);
     for (uint32_t i = 0; i < file->n_encoders; i++)
         columns[i] = file->encoders[i].column;
     qsort(columns, file->n_encoders, sizeof *columns, by_column);
@@ -185,7 +185,7 @@ static int read_encoders(struct sklearn_reader *sklearn, struct sklearn_file *fi
     file->n_encoders = n;
     file->encoders = arena_calloc(sklearn->arena, (size_t)n + 1, sizeof *file->encoders);
     if (file->encoders == NULL)
-        return format_error_set(sklearn->error, FORMAT_NO_OFFSET, "out of memory");
+        return format_error_memory(sklearn->error);
     for (uint32_t i = 0; i < n; i++) {
         if (pairs[2 * i]->kind != PICKLE_TEXT)
             return format_error_set(sklearn->error, pairs[2 * i]->offset,

@@ -177,7 +177,7 @@ static int check_names(struct torch_reader *torch, const struct torch_file *file
 {
     struct text *names = arena_calloc(torch->arena, file->n_tensors + 1, sizeof *names);
     if (names == NULL)
-        return format_error_set(torch->error, FORMAT_NO_OFFSET, "out of memory");
+        return format_error_memory(torch->error);
     for (size_t i = 0; i < file->n_tensors; i++)
         names[i] = file->tensors[i].name;
     qsort(names, file->n_tensors, sizeof *names, by_name);
@@ -200,7 +200,7 @@ static int read_state_dict(struct torch_reader *torch, struct torch_file *file,
     file->n_tensors = n;
     file->tensors = arena_calloc(torch->arena, (size_t)n + 1, sizeof *file->tensors);
     if (file->tensors == NULL)
-        return format_error_set(torch->error, FORMAT_NO_OFFSET, "out of memory");
+        return format_error_memory(torch->error);
     for (uint32_t i = 0; i < n; i++) {
         if (pairs[2 * i]->kind != PICKLE_TEXT)
             return format_error_set(torch->error, FORMAT_NO_OFFSET,
@@ -264,14 +264,16 @@ int torch_file_read(struct torch_file *file, struct arena *arena, const uint8_t 
         return -1;
     torch.checked = arena_calloc(arena, torch.zip.n_entries + 1, 1);
     if (torch.checked == NULL)
-        return format_error_set(error, FORMAT_NO_OFFSET, "out of memory");
+        return format_error_memory(error);
     const struct zip_entry *pickle = find_pickle(&torch);
     struct pickle_value *value;
     if (pickle == NULL || check_archive(&torch) != 0 || check_once(&torch, pickle) != 0)
         return -1;
     struct format_error inner;
     if (pickle_read(arena, pickle->data, pickle->size, &value, &inner) != 0)
-        return format_error_set(error, FORMAT_NO_OFFSET, "data.pkl: %s", inner.message);
+        return inner.out_of_memory
+                   ? format_error_memory(error)
+                   : format_error_set(error, FORMAT_NO_OFFSET, "data.pkl: %s", inner.message);
     return read_state_dict(&torch, file, value);
 }
 

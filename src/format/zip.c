@@ -37,7 +37,7 @@ struct directory {
 
 static int out_of_memory(struct format_error *error)
 {
-    return format_error_set(error, FORMAT_NO_OFFSET, "out of memory");
+    return format_error_memory(error);
 }
 
 /* Replaces what the end record has no room for by what the zip64 end record says. */

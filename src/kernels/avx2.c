@@ -13,50 +13,57 @@
 
 enum { LANES = 8 };
 
+/* Registers for the sums of a tile: with two vectors of weights and an input, 15 of 16. */
+enum { PANEL_VECTORS = KERNEL_LANES / LANES, TILE_ROWS_MAX = 6, TILE_PANELS_MAX = 4 };
+
 /*
- * A tile of `n_rows` rows by `n_vectors` vectors of outputs, its sums in registers over all
- * inputs. Both counts are constants after inlining: 6 x 2 takes 12 of 16 registers for sums,
- * 1 x 8 has enough independent chains to hide the latency of an FMA.
+ * A tile of `n_rows` rows by `n_panels` panels of outputs, its sums in registers over all
+ * inputs. Both counts are constants after inlining: 6 x 1 and 3 x 2 fill 12 registers with
+ * sums, 1 x 4 has enough independent chains to hide the latency of an FMA.
  */
-static inline __attribute__((always_inline)) void tile(const struct linear *layer, size_t first_out,
-                                                       const float *x, size_t x_stride, float *y,
-                                                       size_t y_stride, int n_rows, int n_vectors,
-                                                       bool relu)
+static inline __attribute__((always_inline)) void tile(const struct linear *layer,
+                                                       size_t first_panel, const float *x,
+                                                       size_t x_stride, float *y, size_t y_stride,
+                                                       int n_rows, int n_panels, bool relu)
 {
-    const size_t stride = kernel_padded(layer->n_out);
-    const float *weight = layer->weight + first_out;
-    __m256 sums[6][8];
+    const size_t panel_size = layer->n_in * KERNEL_LANES;
+    const float *weight = layer->weight + first_panel * panel_size;
+    const float *bias = layer->bias + first_panel * KERNEL_LANES;
+    __m256 sums[TILE_ROWS_MAX][TILE_PANELS_MAX * PANEL_VECTORS];
     for (int r = 0; r < n_rows; r++)
-        for (int v = 0; v < n_vectors; v++)
-            sums[r][v] = _mm256_load_ps(layer->bias + first_out + v * LANES);
-    for (size_t i = 0; i < layer->n_in; i++, weight += stride) {
-        __m256 w[8];
-        for (int v = 0; v < n_vectors; v++)
-            w[v] = _mm256_load_ps(weight + v * LANES);
-        for (int r = 0; r < n_rows; r++) {
-            const __m256 input = _mm256_broadcast_ss(x + (size_t)r * x_stride + i);
-            for (int v = 0; v < n_vectors; v++)
-                sums[r][v] = _mm256_fmadd_ps(input, w[v], sums[r][v]);
+        for (int v = 0; v < n_panels * PANEL_VECTORS; v++)
+            sums[r][v] = _mm256_load_ps(bias + v * LANES);
+    for (size_t i = 0; i < layer->n_in; i++, weight += KERNEL_LANES) {
+        for (int p = 0; p < n_panels; p++) {
+            const float *line = weight + (size_t)p * panel_size;
+            const __m256 low = _mm256_load_ps(line), high = _mm256_load_ps(line + LANES);
+            for (int r = 0; r < n_rows; r++) {
+                const __m256 input = _mm256_broadcast_ss(x + (size_t)r * x_stride + i);
+                sums[r][2 * p] = _mm256_fmadd_ps(input, low, sums[r][2 * p]);
+                sums[r][2 * p + 1] = _mm256_fmadd_ps(input, high, sums[r][2 * p + 1]);
+            }
         }
     }
+    y += first_panel * KERNEL_LANES;
     for (int r = 0; r < n_rows; r++) {
-        for (int v = 0; v < n_vectors; v++) {
+        for (int v = 0; v < n_panels * PANEL_VECTORS; v++) {
             const __m256 sum = relu ? _mm256_max_ps(sums[r][v], _mm256_setzero_ps()) : sums[r][v];
-            _mm256_store_ps(y + (size_t)r * y_stride + first_out + v * LANES, sum);
+            _mm256_store_ps(y + (size_t)r * y_stride + v * LANES, sum);
         }
     }
 }
 
-/* One row: 64 outputs at a time, then 16. */
-static inline __attribute__((always_inline)) void linear_row(const struct linear *layer,
-                                                             const float *x, float *y, bool relu)
+/* Tiles of `n_rows` rows over all panels, as wide as the registers allow. */
+static inline __attribute__((always_inline)) void rows(const struct linear *layer, const float *x,
+                                                       size_t x_stride, float *y, size_t y_stride,
+                                                       int n_rows, int n_panels, bool relu)
 {
-    const size_t padded = kernel_padded(layer->n_out);
-    size_t o = 0;
-    for (; o + 64 <= padded; o += 64)
-        tile(layer, o, x, 0, y, 0, 1, 8, relu);
-    for (; o < padded; o += 16)
-        tile(layer, o, x, 0, y, 0, 1, 2, relu);
+    const size_t n = kernel_padded(layer->n_out) / KERNEL_LANES;
+    size_t p = 0;
+    for (; p + (size_t)n_panels <= n; p += (size_t)n_panels)
+        tile(layer, p, x, x_stride, y, y_stride, n_rows, n_panels, relu);
+    for (; p < n; p++)
+        tile(layer, p, x, x_stride, y, y_stride, n_rows, 1, relu);
 }
 
 static inline __attribute__((always_inline)) void linear_rows(const struct linear *layer,
@@ -64,16 +71,13 @@ static inline __attribute__((always_inline)) void linear_rows(const struct linea
                                                               size_t x_stride, float *y,
                                                               size_t y_stride, bool relu)
 {
-    const size_t padded = kernel_padded(layer->n_out);
     size_t r = 0;
     for (; r + 6 <= n_rows; r += 6)
-        for (size_t o = 0; o < padded; o += 16)
-            tile(layer, o, x + r * x_stride, x_stride, y + r * y_stride, y_stride, 6, 2, relu);
-    for (; r + 2 <= n_rows; r += 2)
-        for (size_t o = 0; o < padded; o += 16)
-            tile(layer, o, x + r * x_stride, x_stride, y + r * y_stride, y_stride, 2, 2, relu);
+        rows(layer, x + r * x_stride, x_stride, y + r * y_stride, y_stride, 6, 1, relu);
+    for (; r + 3 <= n_rows; r += 3)
+        rows(layer, x + r * x_stride, x_stride, y + r * y_stride, y_stride, 3, 2, relu);
     for (; r < n_rows; r++)
-        linear_row(layer, x + r * x_stride, y + r * y_stride, relu);
+        rows(layer, x + r * x_stride, x_stride, y + r * y_stride, y_stride, 1, 4, relu);
 }
 
 static void f32_linear_avx2(const struct linear *layer, size_t n_rows, const float *x,

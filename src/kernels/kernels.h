@@ -35,6 +35,12 @@ struct linear {
     const float *bias;
 };
 
+/* Where the weight from input `in` to output `out` is. */
+static inline size_t linear_place(const struct linear *layer, size_t in, size_t out)
+{
+    return (out / KERNEL_LANES * layer->n_in + in) * KERNEL_LANES + out % KERNEL_LANES;
+}
+
 struct kernels {
     const char *name;
 

@@ -9,12 +9,13 @@
 
 static void linear_row(const struct linear *layer, const float *x, float *y)
 {
-    const size_t n_out = layer->n_out, stride = kernel_padded(n_out);
-    memcpy(y, layer->bias, n_out * sizeof *y);
-    for (size_t i = 0; i < layer->n_in; i++) {
-        const float *weight = layer->weight + i * stride;
-        for (size_t o = 0; o < n_out; o++)
-            y[o] = fmaf(x[i], weight[o], y[o]);
+    memcpy(y, layer->bias, layer->n_out * sizeof *y);
+    for (size_t first = 0; first < layer->n_out; first += KERNEL_LANES) {
+        const float *weight = layer->weight + linear_place(layer, 0, first);
+        const size_t left = layer->n_out - first, n = left < KERNEL_LANES ? left : KERNEL_LANES;
+        for (size_t i = 0; i < layer->n_in; i++, weight += KERNEL_LANES)
+            for (size_t lane = 0; lane < n; lane++)
+                y[first + lane] = fmaf(x[i], weight[lane], y[first + lane]);
     }
 }
 

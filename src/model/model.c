@@ -21,13 +21,16 @@ __attribute__((format(printf, 4, 5))) static int
 fail(struct dcnv2_error *error, enum dcnv2_status status, const char *path, const char *format, ...)
 {
     error->status = status;
-    int n = path ? snprintf(error->message, sizeof error->message, "%s: ", path) : 0;
-    if (n < 0 || (size_t)n >= sizeof error->message)
+    const size_t size = sizeof error->message;
+    int n = path ? snprintf(error->message, size, "%s: ", path) : 0;
+    if (n < 0 || (size_t)n >= size)
         n = 0;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(error->message + n, sizeof error->message - (size_t)n, format, arguments);
+    const int wanted = vsnprintf(error->message + n, size - (size_t)n, format, arguments);
     va_end(arguments);
+    const size_t length = strlen(error->message);
+    error->message[text_make_printable(error->message, length, wanted >= (int)size - n)] = '\0';
     return status;
 }
 
@@ -49,22 +52,29 @@ static int fail_memory(struct loading *loading)
     return fail(loading->error, DCNV2_ERROR_MEMORY, NULL, "out of memory");
 }
 
+static int fail_reading(struct loading *loading, enum dcnv2_status status, const char *path,
+                        const struct format_error *error)
+{
+    return fail(loading->error, error->out_of_memory ? DCNV2_ERROR_MEMORY : status, path, "%s",
+                error->message);
+}
+
 static int read_files(struct loading *loading)
 {
     const struct dcnv2_source *source = loading->source;
     struct format_error error;
     if (file_read(source->model_path, &loading->model_bytes, &error) != 0)
-        return fail(loading->error, DCNV2_ERROR_IO, source->model_path, "%s", error.message);
+        return fail_reading(loading, DCNV2_ERROR_IO, source->model_path, &error);
     if (file_read(source->encoder_path, &loading->encoder_bytes, &error) != 0)
-        return fail(loading->error, DCNV2_ERROR_IO, source->encoder_path, "%s", error.message);
+        return fail_reading(loading, DCNV2_ERROR_IO, source->encoder_path, &error);
     loading->arena.limit_bytes +=
         READING_BYTES_PER_FILE_BYTE * (loading->model_bytes.size + loading->encoder_bytes.size);
     if (torch_file_read(&loading->torch, &loading->arena, loading->model_bytes.at,
                         loading->model_bytes.size, &error) != 0)
-        return fail(loading->error, DCNV2_ERROR_FORMAT, source->model_path, "%s", error.message);
+        return fail_reading(loading, DCNV2_ERROR_FORMAT, source->model_path, &error);
     if (sklearn_file_read(&loading->sklearn, &loading->arena, loading->encoder_bytes.at,
                           loading->encoder_bytes.size, &error) != 0)
-        return fail(loading->error, DCNV2_ERROR_FORMAT, source->encoder_path, "%s", error.message);
+        return fail_reading(loading, DCNV2_ERROR_FORMAT, source->encoder_path, &error);
     return DCNV2_OK;
 }
 
@@ -180,8 +190,7 @@ static int make_network(struct loading *loading, struct dcnv2_model *model)
                                           .vocabulary_sizes = sizes};
     struct format_error error;
     if (network_load(&model->network, &model->arena, &loading->torch, &inputs, &error) != 0)
-        return fail(loading->error, DCNV2_ERROR_MODEL, loading->source->model_path, "%s",
-                    error.message);
+        return fail_reading(loading, DCNV2_ERROR_MODEL, loading->source->model_path, &error);
     return DCNV2_OK;
 }
 

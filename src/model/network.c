@@ -98,23 +98,22 @@ static int load_plain(struct loader *loader, const struct tensor *tensor, const 
     return check_finite(loader, tensor, values);
 }
 
-/* weight [n_out, n_in] of PyTorch becomes [n_in, out_padded]. */
+/* weight [n_out, n_in] of PyTorch becomes panels. */
 static int load_linear(struct loader *loader, const struct tensor *weight,
                        const struct tensor *bias, struct linear *linear)
 {
     const size_t n_out = weight->sizes[0], n_in = weight->sizes[1];
-    const size_t stride = kernel_padded(n_out);
-    float *packed = reserve(loader, n_in * stride);
+    float *packed = reserve(loader, n_in * kernel_padded(n_out));
     *linear = (struct linear){.n_in = n_in, .n_out = n_out, .weight = packed};
     if (packed) {
         float *rows = malloc(weight->n_elements * sizeof *rows + 1);
         if (rows == NULL)
-            return format_error_set(loader->error, FORMAT_NO_OFFSET, "out of memory");
+            return format_error_memory(loader->error);
         tensor_copy_f32(weight, rows);
         const int status = check_finite(loader, weight, rows);
         for (size_t o = 0; o < n_out; o++)
             for (size_t i = 0; i < n_in; i++)
-                packed[i * stride + o] = rows[o * n_in + i];
+                packed[linear_place(linear, i, o)] = rows[o * n_in + i];
         free(rows);
         if (status != 0)
             return -1;
@@ -183,7 +182,7 @@ static int load_deep(struct loader *loader)
     network->deep_widest = 0;
     for (size_t l = 0; l < network->n_deep; l++) {
         const struct tensor *weight = find(loader, "dnn.%zu.weight", 2 * l), *bias;
-        const size_t n_out = weight->n_dims == 2 ? weight->sizes[0] : 0;
+        const size_t n_out = weight && weight->n_dims == 2 ? weight->sizes[0] : 0;
         if (require(loader, &weight, n_out ? n_out : 1, n_in, "dnn.%zu.weight", 2 * l) ||
             require(loader, &bias, n_out, 0, "dnn.%zu.bias", 2 * l) ||
             load_linear(loader, weight, bias, &network->deep[l]))
@@ -226,14 +225,21 @@ static int load_all(struct loader *loader, const struct network_inputs *inputs)
                : 0;
 }
 
+/* Whether the layer has a weight or a bias: if one is missing the other tells of it. */
+static bool has_layer(struct loader *loader, const char *stem, size_t i, const char *part)
+{
+    return find(loader, "%s.%zu%s.weight", stem, i, part) ||
+           find(loader, "%s.%zu%s.bias", stem, i, part);
+}
+
 /* How many layers there are and of which kind, from the names alone. */
 static int count_layers(struct loader *loader, const struct network_inputs *inputs)
 {
     struct network *network = loader->network;
-    while (find(loader, "cross_layers.%zu.0.weight", network->n_cross) ||
-           find(loader, "cross_layers.%zu.weight", network->n_cross))
+    while (has_layer(loader, "cross_layers", network->n_cross, ".0") ||
+           has_layer(loader, "cross_layers", network->n_cross, ""))
         network->n_cross++;
-    while (find(loader, "dnn.%zu.weight", 2 * network->n_deep))
+    while (has_layer(loader, "dnn", 2 * network->n_deep, ""))
         network->n_deep++;
     network->n_dense = inputs->n_dense;
     network->n_embeddings = inputs->n_sparse;
@@ -242,10 +248,10 @@ static int count_layers(struct loader *loader, const struct network_inputs *inpu
     network->cross = arena_calloc(loader->arena, network->n_cross + 1, sizeof *network->cross);
     network->deep = arena_calloc(loader->arena, network->n_deep + 1, sizeof *network->deep);
     if (!network->embeddings || !network->cross || !network->deep)
-        return format_error_set(loader->error, FORMAT_NO_OFFSET, "out of memory");
+        return format_error_memory(loader->error);
     for (size_t l = 0; l < network->n_cross; l++)
         network->cross[l].kind =
-            find(loader, "cross_layers.%zu.0.weight", l) ? CROSS_LAYER_NORM : CROSS_FULL;
+            has_layer(loader, "cross_layers", l, ".0") ? CROSS_LAYER_NORM : CROSS_FULL;
     return 0;
 }
 
@@ -273,14 +279,14 @@ int network_load(struct network *network, struct arena *arena, const struct torc
     struct loader loader = {.file = file, .network = network, .arena = arena, .error = error};
     loader.used = arena_calloc(arena, file->n_tensors + 1, sizeof *loader.used);
     if (loader.used == NULL)
-        return format_error_set(error, FORMAT_NO_OFFSET, "out of memory");
+        return format_error_memory(error);
     if (count_layers(&loader, inputs) != 0 || load_all(&loader, inputs) != 0 ||
         check_all_used(&loader) != 0)
         return -1;
     network->n_weights = loader.n_floats + KERNEL_LANES;
     network->weights = memory_alloc(network->n_weights * sizeof(float)); /* zeros: the padding */
     if (network->weights == NULL)
-        return format_error_set(error, FORMAT_NO_OFFSET, "out of memory for the weights");
+        return format_error_memory(error);
     loader.at = network->weights;
     if (load_all(&loader, inputs) != 0) {
         network_free(network);
