@@ -92,12 +92,13 @@ $(O)/flags: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)printf '%s\n' '$(CC) $(C_FLAGS) $(LINK_FLAGS)' | cmp -s - $@ || printf '%s\n' '$(CC) $(C_FLAGS) $(LINK_FLAGS)' > $@
 
+$(O)/kernels/%.o: SPEED := $(if $(SANITIZER),,-O3)
 $(O)/kernels/avx2.o: INSTRUCTION_SET := $(if $(filter x86_64,$(shell uname -m)),-mavx2 -mfma)
 
 $(O)/%.o: src/%.c $(O)/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(C_FLAGS) $(INSTRUCTION_SET) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(C_FLAGS) $(SPEED) $(INSTRUCTION_SET) -MMD -MP -c $< -o $@
 
 $(B)/bin/dcnv2-server: $(OBJECTS)
 	$(call say,LINK,$@)
