@@ -93,7 +93,10 @@ $(O)/flags: FORCE
 	$(Q)printf '%s\n' '$(CC) $(C_FLAGS) $(LINK_FLAGS)' | cmp -s - $@ || printf '%s\n' '$(CC) $(C_FLAGS) $(LINK_FLAGS)' > $@
 
 $(O)/kernels/%.o: SPEED := $(if $(SANITIZER),,-O3)
-$(O)/kernels/avx2.o: INSTRUCTION_SET := $(if $(filter x86_64,$(shell uname -m)),-mavx2 -mfma)
+ifeq ($(shell uname -m),x86_64)
+$(O)/kernels/avx2.o: INSTRUCTION_SET := -mavx2 -mfma
+$(O)/kernels/avx512.o: INSTRUCTION_SET := -mavx512f -mavx2 -mfma
+endif
 
 $(O)/%.o: src/%.c $(O)/flags
 	$(call say,CC,$<)

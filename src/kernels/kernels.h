@@ -69,11 +69,12 @@ struct kernels {
 extern const struct kernels kernels_scalar;
 #if defined(__x86_64__)
 extern const struct kernels kernels_avx2;
+extern const struct kernels kernels_avx512;
 #endif
 
 /*
  * The fastest set that this CPU and operating system run, or the one that `wanted` names
- * ("scalar", "avx2"; NULL: no wish). NULL: that set is unknown, or cannot run here.
+ * ("scalar", "avx2", "avx512"; NULL: no wish). NULL: that set is unknown, or cannot run here.
  */
 const struct kernels *kernels_select(const char *wanted);
 

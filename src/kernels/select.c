@@ -16,14 +16,24 @@ static uint64_t saved_state(void)
     return (uint64_t)high << 32 | low;
 }
 
-static bool has_avx2(void)
+/* Whether the CPU has the features of leaf 7 and the system saves the registers in `state`. */
+static bool has(unsigned features, uint64_t state)
 {
-    const uint64_t xmm_ymm = 0x6;
     unsigned a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA) || !(c & bit_AVX) ||
-        (saved_state() & xmm_ymm) != xmm_ymm)
+        (saved_state() & state) != state)
         return false;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & features) == features;
+}
+
+static bool has_avx2(void)
+{
+    return has(bit_AVX2, 0x6); /* xmm, ymm */
+}
+
+static bool has_avx512(void)
+{
+    return has(bit_AVX2 | bit_AVX512F, 0xE6); /* and the masks, zmm's upper halves, zmm16 to 31 */
 }
 #endif
 
@@ -38,6 +48,7 @@ static const struct {
     bool (*runs_here)(void);
 } sets[] = {
 #if defined(__x86_64__)
+    {&kernels_avx512, has_avx512},
     {&kernels_avx2, has_avx2},
 #endif
     {&kernels_scalar, always},

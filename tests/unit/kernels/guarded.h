@@ -18,8 +18,22 @@
 
 enum { MAX_WIDTH = 300, MAX_ROWS = 20, MAX_STRIDE = MAX_WIDTH + 4 * KERNEL_LANES };
 
-static const char *const set_names[] = {"scalar", "avx2"};
+static const char *const set_names[] = {"scalar", "avx2", "avx512", "avx512 emulated"};
 enum { N_SETS = sizeof set_names / sizeof set_names[0] };
+
+#if defined(__x86_64__)
+extern const struct kernels kernels_avx512_emulated;
+#endif
+
+/* Set `s` of the names above; NULL: it does not run here. */
+static inline const struct kernels *set_of(size_t s)
+{
+#if defined(__x86_64__)
+    if (strcmp(set_names[s], "avx512 emulated") == 0) /* on the instructions of AVX2 */
+        return kernels_select("avx2") ? &kernels_avx512_emulated : NULL;
+#endif
+    return kernels_select(set_names[s]);
+}
 
 enum place { AT_END, AT_START };
 

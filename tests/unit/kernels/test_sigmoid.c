@@ -38,7 +38,7 @@ static void check_sigmoids(const float *logits, size_t n, double *worst)
     float expected[BATCH], scores[BATCH];
     sigmoids(&kernels_scalar, logits, n, expected);
     for (size_t s = 0; s < N_SETS; s++) {
-        const struct kernels *kernels = kernels_select(set_names[s]);
+        const struct kernels *kernels = set_of(s);
         if (kernels == NULL)
             continue;
         sigmoids(kernels, logits, n, scores);
@@ -92,7 +92,7 @@ TEST(the_sigmoid_is_right_where_scores_are)
 TEST(the_sigmoid_of_zeros_infinities_and_far_logits_is_exact)
 {
     for (size_t s = 0; s < N_SETS; s++) {
-        const struct kernels *kernels = kernels_select(set_names[s]);
+        const struct kernels *kernels = set_of(s);
         if (kernels == NULL)
             continue;
         CHECK(sigmoid(kernels, 0.0f) == 0.5f && sigmoid(kernels, -0.0f) == 0.5f);
