@@ -24,8 +24,9 @@ static bool is_token(const char *name, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
         const char c = name[i];
-        const bool letter = ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9');
-        if (!letter && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
+        const bool common =
+            ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9') || c == '-';
+        if (!common && (c == '\0' || strchr("!#$%&'*+.^_`|~", c) == NULL))
             return false;
     }
     return length > 0;
