@@ -329,7 +329,8 @@ void config_print_help(FILE *out)
                     settings[i].variable ? settings[i].variable : "", settings[i].help);
     fputs("  --help, --version\n\n"
           "The second column is the environment variable of the same meaning; a flag beats it.\n"
-          "DCNV2_CPU=scalar|avx2|avx512 forces an instruction set. KServe's other flags are accepted\n"
+          "DCNV2_CPU=scalar|avx2|avx512 forces an instruction set. KServe's other flags are "
+          "accepted\n"
           "and do nothing.\n",
           out);
 }

@@ -48,9 +48,9 @@ int main(int argc, char **argv)
     if (reply == NULL)
         return 1;
     MHD_add_response_header(reply, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
-    struct MHD_Daemon *daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD,
-                                                 (uint16_t)atoi(argv[1]), NULL, NULL, on_request,
-                                                 NULL, MHD_OPTION_END);
+    struct MHD_Daemon *daemon =
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, (uint16_t)atoi(argv[1]), NULL, NULL,
+                         on_request, NULL, MHD_OPTION_END);
     if (daemon == NULL) {
         fprintf(stderr, "fixed_reply: cannot listen on port %s\n", argv[1]);
         return 1;
