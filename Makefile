@@ -33,14 +33,14 @@ LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/text.o $(O)/number.o
     $(O)/model/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
 
 UNIT_SOURCES := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
-UNIT_HELPERS := $(sort $(shell find tests/unit -name '*.c' ! -name 'test_*.c' 2>/dev/null))
+UNIT_HELPERS := $(patsubst %.c,$(O)/%.o,$(sort $(shell find tests/unit -name '*.c' ! -name 'test_*.c' 2>/dev/null)))
 UNIT_TESTS := $(UNIT_SOURCES:tests/%.c=$(B)/tests/%)
 C_FILES := $(sort $(shell find src include tests -name '*.[ch]'))
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
-.PHONY: all help deps deps-test run test test-unit load bench lint format clean install FORCE
+.PHONY: all help deps deps-test deps-bench run test test-unit load bench lint format clean install FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -62,8 +62,9 @@ test-unit: $(UNIT_TESTS) ## build and run the unit tests alone (SANITIZER= as yo
 load: deps-test all ## load the local server with hey for 30 s, 30 connections (LOAD_SECONDS=30)
 	$(Q)LOAD_SECONDS=$${LOAD_SECONDS:-30} deploy/local/load.sh $(B)/bin/dcnv2-server
 
-bench: all ## print start time, memory and rates on this machine
+bench: deps-bench all $(B)/bench/fixed_reply ## print start time, memory and rates on this machine
 	$(Q)python3 tests/bench/bench.py $(B)/bin/dcnv2-server
+	$(Q)python3 tests/bench/ratio.py $(B)/bin/dcnv2-server $(B)/bench/fixed_reply
 
 lint: ## check format, layering, warnings as errors
 	$(Q)clang-format --dry-run -Werror $(C_FILES)
@@ -78,6 +79,9 @@ deps: ## install the packages that building needs (Debian, Ubuntu)
 
 deps-test: ## install the packages that testing needs
 	$(Q)deploy/local/install.sh build test
+
+deps-bench: ## install the packages that benchmarks need
+	$(Q)deploy/local/install.sh build bench
 
 install: all ## install below PREFIX (/usr/local), with DESTDIR
 	install -D -m 755 $(B)/bin/dcnv2-server $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/dcnv2-server
@@ -116,10 +120,20 @@ $(B)/lib/libdcnv2.a: $(LIBRARY_OBJECTS)
 	$(Q)objcopy --localize-hidden $(O)/libdcnv2.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $(O)/libdcnv2.o
 
+$(B)/bench/fixed_reply: tests/bench/fixed_reply.c
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -O2 $< $(shell $(PKG_CONFIG) --cflags --libs libmicrohttpd) -o $@
+
+$(O)/tests/%.o: tests/%.c $(O)/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -c $< -o $@
+
 $(B)/tests/%: tests/%.c $(UNIT_HELPERS) $(filter-out $(O)/main.o,$(OBJECTS))
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -MF $@.d $(LINK_FLAGS) $< $(UNIT_HELPERS) \
 	    $(filter-out $(O)/main.o,$(OBJECTS)) $(LIBS) -o $@
 
--include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d)
+-include $(OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(UNIT_TESTS:=.d)

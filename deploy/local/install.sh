@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs by name what is missing of the packages for: build, test, format. Debian and Ubuntu.
-# usage: deploy/local/install.sh build|test|format ..
+# Installs by name what is missing of the packages for a purpose. Debian and Ubuntu.
+# usage: deploy/local/install.sh build|test|bench ..
 set -eu
 
 packages=
@@ -9,7 +9,8 @@ for purpose in "$@"; do
     case $purpose in
     build) packages="$packages gcc libc6-dev make binutils pkg-config libmicrohttpd-dev libcjson-dev zlib1g-dev curl ca-certificates" ;;
     test) packages="$packages python3 python3-venv hey procps git clang-format" ;;
-    *) echo "install.sh: unknown purpose '$purpose'; expected build or test" >&2; exit 2 ;;
+    bench) packages="$packages python3 hey wrk util-linux" ;;
+    *) echo "install.sh: unknown purpose '$purpose'; expected build, test or bench" >&2; exit 2 ;;
     esac
 done
 

@@ -30,17 +30,18 @@ static inline __attribute__((always_inline)) void tile(const struct linear *laye
     const float *weight = layer->weight + first_panel * panel_size;
     const float *bias = layer->bias + first_panel * KERNEL_LANES;
     __m256 sums[TILE_ROWS_MAX][TILE_PANELS_MAX * PANEL_VECTORS];
-#pragma GCC unroll 8
-    for (int r = 0; r < n_rows; r++)
-#pragma GCC unroll 8
+    UNROLL
+    for (int r = 0; r < n_rows; r++) {
+        UNROLL
         for (int v = 0; v < n_panels * PANEL_VECTORS; v++)
             sums[r][v] = _mm256_load_ps(bias + v * LANES);
+    }
     for (size_t i = 0; i < layer->n_in; i++, weight += KERNEL_LANES) {
-#pragma GCC unroll 8
+        UNROLL
         for (int p = 0; p < n_panels; p++) {
             const float *line = weight + (size_t)p * panel_size;
             const __m256 low = _mm256_load_ps(line), high = _mm256_load_ps(line + LANES);
-#pragma GCC unroll 8
+            UNROLL
             for (int r = 0; r < n_rows; r++) {
                 const __m256 input = _mm256_broadcast_ss(x + (size_t)r * x_stride + i);
                 sums[r][2 * p] = _mm256_fmadd_ps(input, low, sums[r][2 * p]);
@@ -49,9 +50,9 @@ static inline __attribute__((always_inline)) void tile(const struct linear *laye
         }
     }
     y += first_panel * KERNEL_LANES;
-#pragma GCC unroll 8
+    UNROLL
     for (int r = 0; r < n_rows; r++) {
-#pragma GCC unroll 8
+        UNROLL
         for (int v = 0; v < n_panels * PANEL_VECTORS; v++) {
             const __m256 sum = relu ? _mm256_max_ps(sums[r][v], _mm256_setzero_ps()) : sums[r][v];
             _mm256_store_ps(y + (size_t)r * y_stride + v * LANES, sum);

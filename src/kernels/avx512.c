@@ -27,16 +27,17 @@ static inline __attribute__((always_inline)) void tile(const struct linear *laye
     const float *weight = layer->weight + first_panel * panel_size;
     const float *bias = layer->bias + first_panel * KERNEL_LANES;
     __m512 sums[TILE_ROWS_MAX][TILE_PANELS_MAX];
-#pragma GCC unroll 16
-    for (int r = 0; r < n_rows; r++)
-#pragma GCC unroll 16
+    UNROLL
+    for (int r = 0; r < n_rows; r++) {
+        UNROLL
         for (int p = 0; p < n_panels; p++)
             sums[r][p] = _mm512_load_ps(bias + p * LANES);
+    }
     for (size_t i = 0; i < layer->n_in; i++, weight += KERNEL_LANES) {
-#pragma GCC unroll 16
+        UNROLL
         for (int p = 0; p < n_panels; p++) {
             const __m512 w = _mm512_load_ps(weight + (size_t)p * panel_size);
-#pragma GCC unroll 16
+            UNROLL
             for (int r = 0; r < n_rows; r++) {
                 const __m512 input = _mm512_set1_ps(x[(size_t)r * x_stride + i]);
                 sums[r][p] = _mm512_fmadd_ps(input, w, sums[r][p]);
@@ -44,9 +45,9 @@ static inline __attribute__((always_inline)) void tile(const struct linear *laye
         }
     }
     y += first_panel * KERNEL_LANES;
-#pragma GCC unroll 16
+    UNROLL
     for (int r = 0; r < n_rows; r++) {
-#pragma GCC unroll 16
+        UNROLL
         for (int p = 0; p < n_panels; p++) {
             const __m512 sum = relu ? _mm512_max_ps(sums[r][p], _mm512_setzero_ps()) : sums[r][p];
             _mm512_store_ps(y + (size_t)r * y_stride + p * LANES, sum);

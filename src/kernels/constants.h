@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * constants.h: the numbers of the exponential and the layer norm, one place for every path.
+ * constants.h: the numbers of the exponential and the layer norm, and how loops over registers are
+ * unrolled: one place for every path.
  *
  * exp(x) = 2^n * exp(r), n = round(x / ln 2), |r| <= ln(2) / 2, with ln 2 in two parts
  * (W. Cody, W. Waite, 1980) and exp's Taylor polynomial of degree 7, whose remainder is
@@ -8,6 +9,12 @@
  */
 #ifndef DCNV2_KERNELS_CONSTANTS_H
 #define DCNV2_KERNELS_CONSTANTS_H
+
+/* Before a loop with a constant count whose body works on registers. The emulation in the tests
+ * defines it away. */
+#ifndef UNROLL
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 #define LAYER_NORM_EPSILON 1e-5f
 

@@ -6,7 +6,6 @@
 #if defined(__x86_64__)
 
 #pragma GCC target("avx2,fma")
-#pragma GCC diagnostic ignored "-Wpsabi"
 
 #include <immintrin.h>
 #include <math.h>
@@ -14,17 +13,20 @@
 #include <string.h>
 
 typedef struct {
-    _Alignas(64) float lane[16];
+    float lane[16];
 } emulated_ps;
 
 typedef struct {
-    _Alignas(64) int32_t lane[16];
+    int32_t lane[16];
 } emulated_i32;
+
+/* Calls, as sixteen lanes inlined hundreds of times are a lot to compile. */
+#define EMULATED static __attribute__((noinline))
 
 #define FOR_LANES for (int l = 0; l < 16; l++)
 
 #define BINARY(name, expression)                                                                   \
-    static inline emulated_ps name(emulated_ps a, emulated_ps b)                                   \
+    EMULATED emulated_ps name(emulated_ps a, emulated_ps b)                                        \
     {                                                                                              \
         emulated_ps out;                                                                           \
         FOR_LANES out.lane[l] = (expression);                                                      \
@@ -39,7 +41,7 @@ BINARY(emulated_max,
        a.lane[l] > b.lane[l] ? a.lane[l] : b.lane[l]) /* the second, where one is NaN */
 
 #define BINARY_I32(name, expression)                                                               \
-    static inline emulated_i32 name(emulated_i32 a, emulated_i32 b)                                \
+    EMULATED emulated_i32 name(emulated_i32 a, emulated_i32 b)                                     \
     {                                                                                              \
         emulated_i32 out;                                                                          \
         FOR_LANES out.lane[l] = (int32_t)(expression);                                             \
@@ -49,28 +51,28 @@ BINARY(emulated_max,
 BINARY_I32(emulated_add_i32, (uint32_t)a.lane[l] + (uint32_t)b.lane[l])
 BINARY_I32(emulated_or_i32, a.lane[l] | b.lane[l])
 
-static inline emulated_ps emulated_fmadd(emulated_ps a, emulated_ps b, emulated_ps c)
+EMULATED emulated_ps emulated_fmadd(emulated_ps a, emulated_ps b, emulated_ps c)
 {
     emulated_ps out;
     FOR_LANES out.lane[l] = fmaf(a.lane[l], b.lane[l], c.lane[l]);
     return out;
 }
 
-static inline emulated_ps emulated_set1(float value)
+EMULATED emulated_ps emulated_set1(float value)
 {
     emulated_ps out;
     FOR_LANES out.lane[l] = value;
     return out;
 }
 
-static inline emulated_i32 emulated_set1_i32(int32_t value)
+EMULATED emulated_i32 emulated_set1_i32(int32_t value)
 {
     emulated_i32 out;
     FOR_LANES out.lane[l] = value;
     return out;
 }
 
-static inline emulated_ps emulated_maskz_load(__mmask16 mask, const float *from)
+EMULATED emulated_ps emulated_maskz_load(__mmask16 mask, const float *from)
 {
     emulated_ps out = {{0}};
     FOR_LANES if (mask >> l & 1) out.lane[l] = from[l];
@@ -78,7 +80,7 @@ static inline emulated_ps emulated_maskz_load(__mmask16 mask, const float *from)
 }
 
 /* As the instruction does, which faults where the address is not aligned. */
-static inline emulated_ps emulated_load(const float *from)
+EMULATED emulated_ps emulated_load(const float *from)
 {
     emulated_ps out;
     if ((uintptr_t)from % sizeof out)
@@ -87,28 +89,28 @@ static inline emulated_ps emulated_load(const float *from)
     return out;
 }
 
-static inline void emulated_store(float *to, emulated_ps value)
+EMULATED void emulated_store(float *to, emulated_ps value)
 {
     if ((uintptr_t)to % sizeof value)
         __builtin_trap();
     memcpy(to, &value, sizeof value);
 }
 
-static inline emulated_ps emulated_maskz_sub(__mmask16 mask, emulated_ps a, emulated_ps b)
+EMULATED emulated_ps emulated_maskz_sub(__mmask16 mask, emulated_ps a, emulated_ps b)
 {
     emulated_ps out = {{0}};
     FOR_LANES if (mask >> l & 1) out.lane[l] = a.lane[l] - b.lane[l];
     return out;
 }
 
-static inline emulated_ps emulated_blend(__mmask16 mask, emulated_ps a, emulated_ps b)
+EMULATED emulated_ps emulated_blend(__mmask16 mask, emulated_ps a, emulated_ps b)
 {
     FOR_LANES if (mask >> l & 1) a.lane[l] = b.lane[l];
     return a;
 }
 
 /* _CMP_LT_OQ or _CMP_UNORD_Q */
-static inline __mmask16 emulated_cmp(emulated_ps a, emulated_ps b, int predicate)
+EMULATED __mmask16 emulated_cmp(emulated_ps a, emulated_ps b, int predicate)
 {
     unsigned mask = 0;
     FOR_LANES mask |= (unsigned)(predicate == _CMP_LT_OQ ? a.lane[l] < b.lane[l]
@@ -117,40 +119,40 @@ static inline __mmask16 emulated_cmp(emulated_ps a, emulated_ps b, int predicate
     return (__mmask16)mask;
 }
 
-static inline emulated_i32 emulated_to_i32(emulated_ps a)
+EMULATED emulated_i32 emulated_to_i32(emulated_ps a)
 {
     emulated_i32 out;
     FOR_LANES out.lane[l] = a.lane[l] == a.lane[l] ? (int32_t)a.lane[l] : INT32_MIN;
     return out;
 }
 
-static inline emulated_i32 emulated_shift(emulated_i32 a, int n)
+EMULATED emulated_i32 emulated_shift(emulated_i32 a, int n)
 {
     FOR_LANES a.lane[l] = (int32_t)((uint32_t)a.lane[l] << n);
     return a;
 }
 
-static inline emulated_i32 emulated_bits(emulated_ps a)
+EMULATED emulated_i32 emulated_bits(emulated_ps a)
 {
     emulated_i32 out;
     memcpy(&out, &a, sizeof out);
     return out;
 }
 
-static inline emulated_ps emulated_from_bits(emulated_i32 a)
+EMULATED emulated_ps emulated_from_bits(emulated_i32 a)
 {
     emulated_ps out;
     memcpy(&out, &a, sizeof out);
     return out;
 }
 
-static inline __m256 emulated_low(emulated_ps a)
+EMULATED __m256 emulated_low(emulated_ps a)
 {
     return _mm256_loadu_ps(a.lane);
 }
 
 /* The only use of this one is for the upper half. */
-static inline __m256d emulated_high(emulated_ps a, int half)
+EMULATED __m256d emulated_high(emulated_ps a, int half)
 {
     return _mm256_castps_pd(_mm256_loadu_ps(a.lane + 8 * half));
 }
@@ -181,7 +183,10 @@ static inline __m256d emulated_high(emulated_ps a, int half)
 #define _mm512_castps_pd(a)    (a)
 #define _mm512_castps512_ps256 emulated_low
 #define _mm512_extractf64x4_pd emulated_high
-#define kernels_avx512         kernels_avx512_emulated
+/* One copy of each tile, not one for each of its sizes: this takes long enough to compile. */
+#define UNROLL
+#define always_inline  unused
+#define kernels_avx512 kernels_avx512_emulated
 
 #include "../../../src/kernels/avx512.c"
 
