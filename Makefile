@@ -26,11 +26,13 @@ LINK_FLAGS += -Wl,-z,relro,-z,now,--as-needed
 endif
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm -lpthread
 
-SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
+SOURCES := $(sort $(filter-out src/tools/%,$(wildcard src/*.c src/*/*.c)))
 OBJECTS := $(SOURCES:src/%.c=$(O)/%.o)
 # What an ad server links: everything but the server.
 LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/text.o $(O)/number.o $(O)/frame.o $(O)/kernels/% \
     $(O)/model/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
+CONVERT_OBJECTS := $(patsubst src/%.c,$(O)/%.o,$(sort $(wildcard src/tools/*.c))) \
+    $(O)/config.o $(O)/log.o $(O)/protocol/json_writer.o $(LIBRARY_OBJECTS)
 
 UNIT_SOURCES := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
 UNIT_HELPERS := $(patsubst %.c,$(O)/%.o,$(sort $(shell find tests/unit -name '*.c' ! -name 'test_*.c' 2>/dev/null)))
@@ -44,7 +46,7 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(B)/bin/dcnv2-server $(B)/lib/libdcnv2.a ## build the server and the library (the default)
+all: $(B)/bin/dcnv2-server $(B)/bin/dcnv2-convert $(B)/lib/libdcnv2.a ## build the server, the converter and the library (the default)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -85,6 +87,7 @@ deps-bench: ## install the packages that benchmarks need
 
 install: all ## install below PREFIX (/usr/local), with DESTDIR
 	install -D -m 755 $(B)/bin/dcnv2-server $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/dcnv2-server
+	install -D -m 755 $(B)/bin/dcnv2-convert $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/dcnv2-convert
 	install -D -m 644 $(B)/lib/libdcnv2.a $(DESTDIR)$(or $(PREFIX),/usr/local)/lib/libdcnv2.a
 	install -D -m 644 include/dcnv2.h $(DESTDIR)$(or $(PREFIX),/usr/local)/include/dcnv2.h
 
@@ -108,6 +111,8 @@ $(O)/%.o: src/%.c $(O)/flags
 	$(Q)$(CC) $(C_FLAGS) $(SPEED) $(INSTRUCTION_SET) -MMD -MP -c $< -o $@
 
 $(B)/bin/dcnv2-server: $(OBJECTS)
+$(B)/bin/dcnv2-convert: $(CONVERT_OBJECTS)
+$(B)/bin/dcnv2-server $(B)/bin/dcnv2-convert:
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LINK_FLAGS) $^ $(LIBS) -o $@
@@ -136,4 +141,4 @@ $(B)/tests/%: tests/%.c $(UNIT_HELPERS) $(filter-out $(O)/main.o,$(OBJECTS))
 	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -MF $@.d $(LINK_FLAGS) $< $(UNIT_HELPERS) \
 	    $(filter-out $(O)/main.o,$(OBJECTS)) $(LIBS) -o $@
 
--include $(OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(UNIT_TESTS:=.d)
+-include $(OBJECTS:.o=.d) $(CONVERT_OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(UNIT_TESTS:=.d)

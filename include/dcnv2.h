@@ -46,14 +46,15 @@ struct dcnv2_error {
 /* A list of column names, in the order in which the model was trained. */
 struct dcnv2_columns {
     const char *const *names; /* NUL-terminated UTF-8; borrowed for the length of the call */
-    size_t n;                 /* 0: take the names and their order from the encoder file */
+    size_t n; /* 0: take the names and their order from the encoder or the converted file */
 };
 
 /* Where a model comes from. All strings are borrowed for the length of the call. */
 struct dcnv2_source {
-    const char *model_path; /* model_weights.pth: a PyTorch state dict */
-    const char
-        *encoder_path; /* preprocess_metadata.pkl: (StandardScaler, {column: LabelEncoder}) */
+    const char *model_path;   /* model_weights.pth: a PyTorch state dict; or a converted file,
+                               * which holds all of a model: dcnv2-convert's */
+    const char *encoder_path; /* preprocess_metadata.pkl: (StandardScaler, {column: LabelEncoder});
+                               * not read beside a converted file */
     struct dcnv2_columns dense_columns;  /* in the scaler's order */
     struct dcnv2_columns sparse_columns; /* column i feeds embeddings.{i}.weight */
 };
@@ -68,6 +69,8 @@ typedef struct dcnv2_workspace dcnv2_workspace;
  * Reads both files whole into private memory, checks them against each other and
  * packs the weights. Nothing in the files is executed. The files may be replaced
  * or removed afterwards.
+ * A converted file is found by its content, checked and mapped for the model's life: it
+ * may be removed, or replaced by another file (rename), but not be written into or cut.
  * DCNV2_OK: *ret_model is the caller's, to be freed with dcnv2_model_free().
  * Otherwise *ret_model is untouched and *error says which file, what and where.
  */

@@ -29,7 +29,7 @@ static const struct setting settings[] = {
     {"http_port", NULL, NUMBER(http_port, 1, 65535), "port to listen on (8080)"},
     {"model_name", NULL, OTHER(KIND_TEXT, model_name), "the model's name in the paths (dcnv2)"},
     {"model-path", "MODEL_PATH", OTHER(KIND_TEXT, model_path),
-     "PyTorch state dict (/mnt/models/model_weights.pth)"},
+     "PyTorch state dict, or what dcnv2-convert made of both (/mnt/models/model_weights.pth)"},
     {"encoder-path", "ENCODER_PATH", OTHER(KIND_TEXT, encoder_path),
      "scikit-learn's fitted encoders (/mnt/models/preprocess_metadata.pkl)"},
     {"dense-cols", "DENSE_COLS", OTHER(KIND_LIST, dense_columns),
@@ -142,23 +142,20 @@ static bool parse_switch(const char *value, bool *ret_switch)
     return false;
 }
 
-/* Appends the names in a text of names separated by commas. */
+/* Appends the names in a text of names separated by commas or spaces. */
 static int add_names(struct config_reader *reader, const struct setting *setting, const char *shown,
                      const char *value)
 {
     const char ***list = (const char ***)((char *)reader->config + setting->offset);
     size_t *n = (size_t *)(list + 1);
-    for (const char *at = value;; at++) {
-        const size_t length = strcspn(at, ",");
-        size_t skipped = 0, kept = length;
-        while (skipped < length && at[skipped] == ' ')
-            skipped++;
-        while (kept > skipped && at[kept - 1] == ' ')
-            kept--;
-        if (kept == skipped)
+    const char *at = value;
+    for (;;) {
+        at += strspn(at, " ");
+        const size_t kept = strcspn(at, ", ");
+        if (kept == 0)
             return wrong(reader, shown, value, "an empty column name");
         const char **grown = arena_calloc(reader->arena, *n + 1, sizeof *grown);
-        char *name = arena_copy_text(reader->arena, at + skipped, kept - skipped);
+        char *name = arena_copy_text(reader->arena, at, kept);
         if (grown == NULL || name == NULL)
             return wrong(reader, shown, "", "out of memory");
         for (size_t i = 0; i < *n; i++) {
@@ -168,8 +165,11 @@ static int add_names(struct config_reader *reader, const struct setting *setting
         }
         grown[(*n)++] = name;
         *list = grown;
-        at += length;
-        if (*at == '\0')
+        at += kept;
+        at += strspn(at, " ");
+        if (*at == ',')
+            at++;
+        else if (*at == '\0')
             return 0;
     }
 }

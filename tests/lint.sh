@@ -18,7 +18,8 @@ found=$(
     may_include kernels 'kernels/'
     may_include format 'arena\.h|memory\.h|text\.h|half\.h'
     may_include encode 'frame\.h|arena\.h|memory\.h|text\.h|number\.h'
-    may_include model 'dcnv2\.h|kernels/|format/|encode/|arena\.h|memory\.h|text\.h'
+    may_include model 'dcnv2\.h|kernels/|format/|encode/|arena\.h|memory\.h|text\.h|number\.h'
+    may_include tools 'dcnv2\.h|model/|format/|arena\.h|text\.h|config\.h'
     may_include protocol 'frame\.h|arena\.h|text\.h|number\.h|half\.h'
     may_include http 'protocol/|frame\.h|arena\.h|text\.h|metrics\.h|log\.h|config\.h|registry\.h|clock\.h|dcnv2\.h|model/'
 )
@@ -30,7 +31,7 @@ used_only_in() {
     [ -z "$outside" ] || complain "$1 is included in $outside"
 }
 used_only_in 'microhttpd\.h' '^src/http/'
-used_only_in 'cjson/cJSON\.h' '^src/http/handlers\.c$'
+used_only_in 'cjson/cJSON\.h' '^src/(http/handlers|format/safetensors)\.c$'
 used_only_in 'zlib\.h' '^src/(format/zip|http/body)\.c$'
 used_only_in 'immintrin\.h' '^src/kernels/(avx2|avx512)\.c$'
 

@@ -7,15 +7,9 @@
 
 /*
  * A text of up to 11 bytes is its own slot: bytes 0..7 in `low`, 8..10 and its length + 1
- * in `high`; a slot of zeros is empty. A longer one has its place in long_texts in `low` and part
- * of its hash in `high`.
+ * in `high`; a slot of zeros is empty. A longer one has its place in the texts in the lower half
+ * of `low`, its length in the upper one, and part of its hash in `high`.
  */
-struct vocabulary_slot {
-    uint64_t low;
-    uint32_t high;
-    uint32_t index;
-};
-
 enum {
     SHORT_MAX = 11,
     TAG_EMPTY = 0, /* top byte of `high` */
@@ -72,11 +66,9 @@ static struct key long_key(const char *text, size_t length)
     return key;
 }
 
-static bool long_text_is(const char *stored, const char *text, size_t length)
+static bool long_text_is(const char *texts, uint64_t low, const char *text, size_t length)
 {
-    uint64_t stored_length;
-    memcpy(&stored_length, stored, sizeof stored_length);
-    return stored_length == length && memcmp(stored + sizeof stored_length, text, length) == 0;
+    return low >> 32 == length && memcmp(texts + (uint32_t)low, text, length) == 0;
 }
 
 static size_t slot_bytes(const struct vocabulary *vocabulary)
@@ -90,44 +82,38 @@ static struct key key_of(struct text text)
                                     : long_key(text.at, text.length);
 }
 
-/* Copies a long text to the end of long_texts; returns its place. */
-static uint64_t store_long(struct vocabulary *vocabulary, struct text text)
-{
-    const size_t place = vocabulary->long_bytes;
-    const uint64_t length = text.length;
-    memcpy(vocabulary->long_texts + place, &length, sizeof length);
-    memcpy(vocabulary->long_texts + place + sizeof length, text.at, text.length);
-    vocabulary->long_bytes += sizeof length + text.length;
-    return place;
-}
-
 static void insert(struct vocabulary *vocabulary, const struct key *key, uint32_t index)
 {
     uint32_t i = (uint32_t)key->hash & vocabulary->slot_mask;
-    while (vocabulary->slots[i].high >> TAG_SHIFT != TAG_EMPTY)
+    while (vocabulary->own_slots[i].high >> TAG_SHIFT != TAG_EMPTY)
         i = (i + 1) & vocabulary->slot_mask;
-    vocabulary->slots[i] = (struct vocabulary_slot){key->low, key->high, index};
+    vocabulary->own_slots[i] = (struct vocabulary_slot){key->low, key->high, index};
 }
 
-int vocabulary_init(struct vocabulary *vocabulary, const struct text *classes, uint32_t n)
+/* Where a long text lies; without borrowed texts it is copied behind the last one. */
+static uint64_t place_of(struct vocabulary *vocabulary, struct text text)
+{
+    if (vocabulary->own_texts == NULL)
+        return (uint64_t)(text.at - vocabulary->texts);
+    const size_t place = vocabulary->own_texts_size;
+    memcpy(vocabulary->own_texts + place, text.at, text.length);
+    vocabulary->own_texts_size += text.length;
+    return place;
+}
+
+/* Makes the slots. -1: too many, or out of memory. */
+static int fill(struct vocabulary *vocabulary, const struct text *classes)
 {
     enum { BATCH = 16 }; /* slots that are on their way from memory together */
+    const uint32_t n = vocabulary->n;
     uint64_t n_slots = 4;
     while (n_slots < (uint64_t)n + n / 2) /* at most two thirds full */
         n_slots *= 2;
-    size_t long_bytes = 0;
-    for (uint32_t i = 0; i < n; i++)
-        if (classes[i].length > SHORT_MAX)
-            long_bytes += sizeof(uint64_t) + classes[i].length;
-    *vocabulary = (struct vocabulary){.n = n, .slot_mask = (uint32_t)(n_slots - 1)};
-    if (n_slots > UINT32_MAX)
+    vocabulary->slot_mask = (uint32_t)(n_slots - 1);
+    vocabulary->own_slots = n_slots <= UINT32_MAX ? memory_alloc(slot_bytes(vocabulary)) : NULL;
+    vocabulary->slots = vocabulary->own_slots;
+    if (vocabulary->slots == NULL)
         return -1;
-    vocabulary->slots = memory_alloc(slot_bytes(vocabulary));
-    vocabulary->long_texts = malloc(long_bytes + 1);
-    if (vocabulary->slots == NULL || vocabulary->long_texts == NULL) {
-        vocabulary_free(vocabulary);
-        return -1;
-    }
     for (uint32_t first = 0; first < n; first += BATCH) {
         struct key keys[BATCH];
         const uint32_t count = n - first < BATCH ? n - first : BATCH;
@@ -135,7 +121,7 @@ int vocabulary_init(struct vocabulary *vocabulary, const struct text *classes, u
             const struct text text = classes[first + i];
             keys[i] = key_of(text);
             if (text.length > SHORT_MAX)
-                keys[i].low = store_long(vocabulary, text);
+                keys[i].low = place_of(vocabulary, text) | (uint64_t)text.length << 32;
             __builtin_prefetch(&vocabulary->slots[(uint32_t)keys[i].hash & vocabulary->slot_mask],
                                1);
         }
@@ -145,10 +131,60 @@ int vocabulary_init(struct vocabulary *vocabulary, const struct text *classes, u
     return 0;
 }
 
+int vocabulary_init(struct vocabulary *vocabulary, const struct text *classes, uint32_t n)
+{
+    size_t long_bytes = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (classes[i].length > SHORT_MAX)
+            long_bytes += classes[i].length;
+    *vocabulary = (struct vocabulary){.n = n};
+    if (long_bytes > UINT32_MAX)
+        return -1;
+    vocabulary->own_texts = malloc(long_bytes + 1);
+    vocabulary->texts = vocabulary->own_texts;
+    if (vocabulary->texts == NULL || fill(vocabulary, classes) != 0) {
+        vocabulary_free(vocabulary);
+        return -1;
+    }
+    return 0;
+}
+
+int vocabulary_init_in_place(struct vocabulary *vocabulary, const char *texts,
+                             const struct text *classes, uint32_t n)
+{
+    *vocabulary = (struct vocabulary){.n = n, .texts = texts};
+    return fill(vocabulary, classes);
+}
+
+const char *vocabulary_open(struct vocabulary *vocabulary, const struct vocabulary_slot *slots,
+                            uint64_t n_slots, const char *texts, size_t texts_size, uint32_t n)
+{
+    if (n_slots == 0 || n_slots > UINT32_MAX || (n_slots & (n_slots - 1)) != 0)
+        return "their number is not a power of two";
+    uint64_t n_full = 0;
+    bool is_index_wrong = false, is_place_wrong = false; /* no branches: slots come in any order */
+    for (uint64_t i = 0; i < n_slots; i++) {
+        const uint32_t tag = slots[i].high >> TAG_SHIFT;
+        const uint64_t end = (slots[i].low & UINT32_MAX) + (slots[i].low >> 32);
+        n_full += tag != TAG_EMPTY;
+        is_index_wrong |= (tag != TAG_EMPTY) & (slots[i].index >= n);
+        is_place_wrong |= (tag == TAG_LONG) & (end > texts_size);
+    }
+    if (is_index_wrong)
+        return "an index is not below the number of classes";
+    if (is_place_wrong)
+        return "a text lies outside the texts";
+    if (n_full != n || n_full == n_slots)
+        return "there are not as many as classes, and an empty one";
+    *vocabulary = (struct vocabulary){
+        .slots = slots, .slot_mask = (uint32_t)n_slots - 1, .n = n, .texts = texts};
+    return NULL;
+}
+
 void vocabulary_free(struct vocabulary *vocabulary)
 {
-    memory_free(vocabulary->slots, slot_bytes(vocabulary));
-    free(vocabulary->long_texts);
+    memory_free(vocabulary->own_slots, slot_bytes(vocabulary));
+    free(vocabulary->own_texts);
     *vocabulary = (struct vocabulary){0};
 }
 
@@ -168,8 +204,7 @@ uint32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, 
     const struct key key = long_key(text, length);
     for (uint32_t i = (uint32_t)key.hash;; i++) {
         const struct vocabulary_slot *slot = &slots[i & vocabulary->slot_mask];
-        if (slot->high == key.high &&
-            long_text_is(vocabulary->long_texts + slot->low, text, length))
+        if (slot->high == key.high && long_text_is(vocabulary->texts, slot->low, text, length))
             return slot->index;
         if (slot->high >> TAG_SHIFT == TAG_EMPTY)
             return vocabulary->n;

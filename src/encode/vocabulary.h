@@ -12,18 +12,39 @@
 
 #include "text.h"
 
-struct vocabulary_slot;
+/* As files hold them: little-endian, see vocabulary.c. */
+struct vocabulary_slot {
+    uint64_t low;
+    uint32_t high;
+    uint32_t index;
+};
 
 struct vocabulary {
-    struct vocabulary_slot *slots; /* [slot_mask + 1] */
+    const struct vocabulary_slot *slots; /* [slot_mask + 1] */
     uint32_t slot_mask;
-    uint32_t n;       /* number of classes: the index of an unknown text */
-    char *long_texts; /* those that do not fit in a slot, each behind its length */
-    size_t long_bytes;
+    uint32_t n;        /* number of classes: the index of an unknown text */
+    const char *texts; /* where the texts are that do not fit in a slot */
+
+    struct vocabulary_slot *own_slots; /* to be freed; NULL: borrowed */
+    char *own_texts;
+    size_t own_texts_size;
 };
 
 /* -1: out of memory. The texts are distinct; they are copied. */
 int vocabulary_init(struct vocabulary *vocabulary, const struct text *classes, uint32_t n);
+
+/* The same of classes that lie within `texts`, below UINT32_MAX bytes, which is borrowed. */
+int vocabulary_init_in_place(struct vocabulary *vocabulary, const char *texts,
+                             const struct text *classes, uint32_t n);
+
+/*
+ * The vocabulary of `n` classes that vocabulary_init_in_place() made, found again in a file:
+ * nothing is copied. Returns NULL, or what is wrong with it: whatever the bytes are, a look-up
+ * stays inside them, ends, and gives an index up to `n`.
+ */
+const char *vocabulary_open(struct vocabulary *vocabulary, const struct vocabulary_slot *slots,
+                            uint64_t n_slots, const char *texts, size_t texts_size, uint32_t n);
+
 void vocabulary_free(struct vocabulary *vocabulary);
 
 /* Position of `text` among the classes, or `n`. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,14 +27,35 @@ static int read_all(int fd, struct file_bytes *file, struct format_error *error)
     return 0;
 }
 
-int file_read(const char *path, struct file_bytes *ret_file, struct format_error *error)
+/* The bytes in memory of our own. */
+static int copy_bytes(int fd, struct file_bytes *file, struct format_error *error)
+{
+    file->at = memory_alloc(file->size);
+    return file->at ? read_all(fd, file, error) : format_error_memory(error);
+}
+
+/* The bytes where they lie; copied where the file system has no maps. */
+static int map_bytes(int fd, struct file_bytes *file, struct format_error *error)
+{
+    void *map = mmap(NULL, file->size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (map == MAP_FAILED)
+        return copy_bytes(fd, file, error);
+    file->at = map;
+    file->is_mapped = true;
+    return 0;
+}
+
+/* Opens the file and takes its bytes in one of these ways. */
+static int take(const char *path,
+                int (*take_bytes)(int, struct file_bytes *, struct format_error *),
+                struct file_bytes *ret_file, struct format_error *error)
 {
     /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return format_error_set(error, FORMAT_NO_OFFSET, "cannot be opened: %s", strerror(errno));
     struct stat info;
-    struct file_bytes file = {NULL, 0};
+    struct file_bytes file = {0};
     int status = -1;
     if (fstat(fd, &info) != 0) {
         format_error_set(error, FORMAT_NO_OFFSET, "cannot be read: %s", strerror(errno));
@@ -43,11 +65,7 @@ int file_read(const char *path, struct file_bytes *ret_file, struct format_error
         format_error_set(error, FORMAT_NO_OFFSET, "is empty");
     } else {
         file.size = (size_t)info.st_size;
-        file.at = memory_alloc(file.size);
-        if (file.at == NULL)
-            format_error_memory(error);
-        else
-            status = read_all(fd, &file, error);
+        status = take_bytes(fd, &file, error);
     }
     close(fd);
     if (status != 0)
@@ -57,8 +75,21 @@ int file_read(const char *path, struct file_bytes *ret_file, struct format_error
     return status;
 }
 
+int file_read(const char *path, struct file_bytes *ret_file, struct format_error *error)
+{
+    return take(path, copy_bytes, ret_file, error);
+}
+
+int file_map(const char *path, struct file_bytes *ret_file, struct format_error *error)
+{
+    return take(path, map_bytes, ret_file, error);
+}
+
 void file_free(struct file_bytes *file)
 {
-    memory_free(file->at, file->size);
-    *file = (struct file_bytes){NULL, 0};
+    if (file->is_mapped)
+        munmap(file->at, file->size);
+    else
+        memory_free(file->at, file->size);
+    *file = (struct file_bytes){0};
 }

@@ -8,13 +8,9 @@
 #include "format/little_endian.h"
 #include "format/pickle.h"
 #include "format/zip.h"
-#include "half.h"
 
 /* A tensor may repeat the elements of its storage (stride 0), but not without end. */
 enum { REPEATED_ELEMENTS_MAX = 1 << 24 };
-
-static const unsigned dtype_size[] = {
-    [TENSOR_F32] = 4, [TENSOR_F64] = 8, [TENSOR_F16] = 2, [TENSOR_BF16] = 2};
 
 struct torch_reader {
     struct arena *arena;
@@ -125,7 +121,7 @@ static int open_storage(struct torch_reader *torch, struct tensor *tensor,
         return fail(torch, tensor, "its storage is missing in the file");
     const uint64_t n_stored = (uint64_t)id->items[4]->integer;
     if (id->items[4]->integer < 0 || n_stored > UINT64_MAX / 8 ||
-        n_stored * dtype_size[tensor->dtype] != entry->size)
+        n_stored * tensor_element_size(tensor->dtype) != entry->size)
         return fail(torch, tensor, "its storage has another size than the tensor says");
     *ret_entry = entry;
     *ret_n_stored = n_stored;
@@ -164,7 +160,7 @@ static int read_tensor(struct torch_reader *torch, struct tensor *tensor,
         return -1;
     if (!fits(tensor, offset, n_stored))
         return fail(torch, tensor, "reaches beyond its storage");
-    tensor->data = entry->data + offset * dtype_size[tensor->dtype];
+    tensor->data = entry->data + offset * tensor_element_size(tensor->dtype);
     return 0;
 }
 
@@ -173,22 +169,22 @@ static int by_name(const void *a, const void *b)
     return text_compare(*(const struct text *)a, *(const struct text *)b);
 }
 
-static int check_names(struct torch_reader *torch, const struct torch_file *file)
+static int check_names(struct torch_reader *torch, const struct tensor_list *list)
 {
-    struct text *names = arena_calloc(torch->arena, file->n_tensors + 1, sizeof *names);
+    struct text *names = arena_calloc(torch->arena, list->n_tensors + 1, sizeof *names);
     if (names == NULL)
         return format_error_memory(torch->error);
-    for (size_t i = 0; i < file->n_tensors; i++)
-        names[i] = file->tensors[i].name;
-    qsort(names, file->n_tensors, sizeof *names, by_name);
-    for (size_t i = 1; i < file->n_tensors; i++)
+    for (size_t i = 0; i < list->n_tensors; i++)
+        names[i] = list->tensors[i].name;
+    qsort(names, list->n_tensors, sizeof *names, by_name);
+    for (size_t i = 1; i < list->n_tensors; i++)
         if (text_equal(names[i - 1], names[i]))
             return format_error_set(torch->error, FORMAT_NO_OFFSET, "tensor \"%.*s\" stands twice",
                                     (int)names[i].length, names[i].at);
     return 0;
 }
 
-static int read_state_dict(struct torch_reader *torch, struct torch_file *file,
+static int read_state_dict(struct torch_reader *torch, struct tensor_list *list,
                            const struct pickle_value *dict)
 {
     uint32_t n;
@@ -197,20 +193,20 @@ static int read_state_dict(struct torch_reader *torch, struct torch_file *file,
         return format_error_set(torch->error, FORMAT_NO_OFFSET,
                                 "holds %s, not a state dict: torch.save(model.state_dict(), ..)",
                                 pickle_describe(dict));
-    file->n_tensors = n;
-    file->tensors = arena_calloc(torch->arena, (size_t)n + 1, sizeof *file->tensors);
-    if (file->tensors == NULL)
+    list->n_tensors = n;
+    list->tensors = arena_calloc(torch->arena, (size_t)n + 1, sizeof *list->tensors);
+    if (list->tensors == NULL)
         return format_error_memory(torch->error);
     for (uint32_t i = 0; i < n; i++) {
         if (pairs[2 * i]->kind != PICKLE_TEXT)
             return format_error_set(torch->error, FORMAT_NO_OFFSET,
                                     "a key of the state dict is %s, not a name",
                                     pickle_describe(pairs[2 * i]));
-        file->tensors[i].name = pairs[2 * i]->text;
-        if (read_tensor(torch, &file->tensors[i], pairs[2 * i + 1]) != 0)
+        list->tensors[i].name = pairs[2 * i]->text;
+        if (read_tensor(torch, &list->tensors[i], pairs[2 * i + 1]) != 0)
             return -1;
     }
-    return check_names(torch, file);
+    return check_names(torch, list);
 }
 
 /* ---- the archive ---- */
@@ -256,8 +252,8 @@ static int check_archive(struct torch_reader *torch)
     return 0;
 }
 
-int torch_file_read(struct torch_file *file, struct arena *arena, const uint8_t *bytes, size_t size,
-                    struct format_error *error)
+int torch_file_read(struct tensor_list *list, struct arena *arena, const uint8_t *bytes,
+                    size_t size, struct format_error *error)
 {
     struct torch_reader torch = {.arena = arena, .error = error};
     if (zip_open(&torch.zip, arena, bytes, size, error) != 0)
@@ -274,86 +270,5 @@ int torch_file_read(struct torch_file *file, struct arena *arena, const uint8_t 
         return inner.out_of_memory
                    ? format_error_memory(error)
                    : format_error_set(error, FORMAT_NO_OFFSET, "data.pkl: %s", inner.message);
-    return read_state_dict(&torch, file, value);
-}
-
-const struct tensor *torch_file_find(const struct torch_file *file, const char *name)
-{
-    for (size_t i = 0; i < file->n_tensors; i++)
-        if (text_is(file->tensors[i].name, name))
-            return &file->tensors[i];
-    return NULL;
-}
-
-/* ---- contents ---- */
-
-static float element(enum tensor_dtype dtype, const uint8_t *at)
-{
-    float single;
-    double number;
-    switch (dtype) {
-    case TENSOR_F64:
-        memcpy(&number, at, sizeof number);
-        return (float)number;
-    case TENSOR_F16:
-        return half_to_float(le16(at));
-    case TENSOR_BF16:
-        return bfloat16_to_float(le16(at));
-    case TENSOR_F32:
-        break;
-    }
-    memcpy(&single, at, sizeof single);
-    return single;
-}
-
-static bool is_contiguous(const struct tensor *tensor)
-{
-    uint64_t expected = 1;
-    for (unsigned i = tensor->n_dims; i > 0; i--) {
-        if (tensor->sizes[i - 1] != 1 && tensor->strides[i - 1] != expected)
-            return false;
-        expected *= tensor->sizes[i - 1];
-    }
-    return true;
-}
-
-void tensor_copy_f32(const struct tensor *tensor, float *out)
-{
-    const unsigned size = dtype_size[tensor->dtype];
-    if (tensor->dtype == TENSOR_F32 && is_contiguous(tensor)) {
-        memcpy(out, tensor->data, tensor->n_elements * sizeof *out);
-        return;
-    }
-    uint64_t at[TENSOR_MAX_DIMS] = {0};
-    uint64_t offset = 0;
-    for (uint64_t i = 0; i < tensor->n_elements; i++) {
-        out[i] = element(tensor->dtype, tensor->data + offset * size);
-        /* the next index, the last dimension first */
-        for (unsigned d = tensor->n_dims; d > 0; d--) {
-            offset += tensor->strides[d - 1];
-            if (++at[d - 1] < tensor->sizes[d - 1])
-                break;
-            offset -= tensor->strides[d - 1] * tensor->sizes[d - 1];
-            at[d - 1] = 0;
-        }
-    }
-}
-
-struct tensor tensor_columns(const struct tensor *tensor, uint64_t first, uint64_t n)
-{
-    struct tensor view = *tensor;
-    view.sizes[1] = n;
-    view.n_elements = tensor->sizes[0] * n;
-    view.data += first * tensor->strides[1] * dtype_size[tensor->dtype];
-    return view;
-}
-
-void tensor_print_shape(const struct tensor *tensor, char *out, size_t out_size)
-{
-    size_t n = (size_t)snprintf(out, out_size, "[");
-    for (unsigned i = 0; i < tensor->n_dims && n < out_size; i++)
-        n += (size_t)snprintf(out + n, out_size - n, "%s%llu", i ? ", " : "",
-                              (unsigned long long)tensor->sizes[i]);
-    if (n < out_size)
-        snprintf(out + n, out_size - n, "]");
+    return read_state_dict(&torch, list, value);
 }

@@ -2,7 +2,6 @@
 #include "model/network.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,11 +13,12 @@ enum { NAME_MAX_LENGTH = 64, SHAPE_MAX_LENGTH = 96 };
 
 /* The state of one load: which tensors were asked for, and the block that is being filled. */
 struct loader {
-    const struct torch_file *file;
+    const struct tensor_list *list;
     bool *used; /* [n_tensors] */
     struct network *network;
     struct arena *arena;
-    float *at; /* next free float of the block; NULL while sizes are only counted */
+    bool in_place; /* embedding tables are not copied */
+    float *at;     /* next free float of the block; NULL while sizes are only counted */
     size_t n_floats;
     struct format_error *error;
 };
@@ -31,9 +31,9 @@ __attribute__((format(printf, 2, 3))) static const struct tensor *find(struct lo
     va_start(arguments, format);
     vsnprintf(name, sizeof name, format, arguments);
     va_end(arguments);
-    const struct tensor *tensor = torch_file_find(loader->file, name);
+    const struct tensor *tensor = tensor_find(loader->list, name);
     if (tensor)
-        loader->used[tensor - loader->file->tensors] = true;
+        loader->used[tensor - loader->list->tensors] = true;
     return tensor;
 }
 
@@ -78,13 +78,32 @@ static float *reserve(struct loader *loader, size_t n)
     return place;
 }
 
+/* Added to the exponent's bits, one in its last place carries into the sign bit of those that are
+ * infinite or not a number, and of no other. */
+static uint32_t not_finite(const float *values, size_t n)
+{
+    const uint32_t exponent = 0x7F800000, one = 0x00800000;
+    uint32_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        found |= (bits & exponent) + one;
+    }
+    return found & 0x80000000;
+}
+
 static int check_finite(struct loader *loader, const struct tensor *tensor, const float *values)
 {
-    for (uint64_t i = 0; i < tensor->n_elements; i++)
-        if (!isfinite(values[i]))
-            return format_error_set(loader->error, FORMAT_NO_OFFSET,
-                                    "tensor \"%.*s\" holds a value that is not a finite float",
-                                    TEXT_SHOWN(tensor->name));
+    enum { BLOCK = 1024 }; /* a number known to the compiler, which then takes several at once */
+    size_t i = 0;
+    uint32_t found = 0;
+    for (; i + BLOCK <= tensor->n_elements; i += BLOCK)
+        found |= not_finite(values + i, BLOCK);
+    found |= not_finite(values + i, tensor->n_elements - i);
+    if (found)
+        return format_error_set(loader->error, FORMAT_NO_OFFSET,
+                                "tensor \"%.*s\" holds a value that is not a finite float",
+                                TEXT_SHOWN(tensor->name));
     return 0;
 }
 
@@ -96,6 +115,16 @@ static int load_plain(struct loader *loader, const struct tensor *tensor, const 
         return 0;
     tensor_copy_f32(tensor, values);
     return check_finite(loader, tensor, values);
+}
+
+/* The same without a copy where the tensor stays and is as the network needs it. */
+static int load_table(struct loader *loader, const struct tensor *tensor, const float **ret_values)
+{
+    if (!loader->in_place || tensor->dtype != TENSOR_F32 || !tensor_is_contiguous(tensor) ||
+        (uintptr_t)tensor->data % sizeof(float) != 0)
+        return load_plain(loader, tensor, ret_values);
+    *ret_values = (const float *)(const void *)tensor->data;
+    return loader->at ? check_finite(loader, tensor, *ret_values) : 0;
 }
 
 /* weight [n_out, n_in] of PyTorch becomes panels. */
@@ -148,7 +177,7 @@ static int load_embeddings(struct loader *loader, const struct network_inputs *i
         embedding->n_rows = (uint32_t)table->sizes[0];
         embedding->width = (uint32_t)table->sizes[1];
         network->width += embedding->width;
-        if (load_plain(loader, table, &embedding->rows) != 0)
+        if (load_table(loader, table, &embedding->rows) != 0)
             return -1;
     }
     return 0;
@@ -257,27 +286,28 @@ static int count_layers(struct loader *loader, const struct network_inputs *inpu
 
 static int check_all_used(struct loader *loader)
 {
-    for (size_t i = 0; i < loader->file->n_tensors; i++) {
+    for (size_t i = 0; i < loader->list->n_tensors; i++) {
         if (loader->used[i])
             continue;
         char shape[SHAPE_MAX_LENGTH];
-        tensor_print_shape(&loader->file->tensors[i], shape, sizeof shape);
+        tensor_print_shape(&loader->list->tensors[i], shape, sizeof shape);
         return format_error_set(loader->error, FORMAT_NO_OFFSET,
                                 "tensor \"%.*s\" of shape %s is not part of a DCNv2 network with "
                                 "%zu sparse columns, %zu cross and %zu deep layers",
-                                TEXT_SHOWN(loader->file->tensors[i].name), shape,
+                                TEXT_SHOWN(loader->list->tensors[i].name), shape,
                                 loader->network->n_embeddings, loader->network->n_cross,
                                 loader->network->n_deep);
     }
     return 0;
 }
 
-int network_load(struct network *network, struct arena *arena, const struct torch_file *file,
+int network_load(struct network *network, struct arena *arena, const struct tensor_list *list,
                  const struct network_inputs *inputs, struct format_error *error)
 {
     *network = (struct network){0};
-    struct loader loader = {.file = file, .network = network, .arena = arena, .error = error};
-    loader.used = arena_calloc(arena, file->n_tensors + 1, sizeof *loader.used);
+    struct loader loader = {.list = list, .network = network, .arena = arena, .error = error};
+    loader.in_place = inputs->in_place;
+    loader.used = arena_calloc(arena, list->n_tensors + 1, sizeof *loader.used);
     if (loader.used == NULL)
         return format_error_memory(error);
     if (count_layers(&loader, inputs) != 0 || load_all(&loader, inputs) != 0 ||
@@ -299,4 +329,19 @@ void network_free(struct network *network)
 {
     memory_free(network->weights, network->n_weights * sizeof(float));
     network->weights = NULL;
+}
+
+void network_describe(const struct network *network, char *out, size_t out_size)
+{
+    size_t n_norm = 0;
+    for (size_t l = 0; l < network->n_cross; l++)
+        n_norm += network->cross[l].kind == CROSS_LAYER_NORM;
+    size_t n = (size_t)snprintf(out, out_size,
+                                "x0 %zu wide; cross layers: %zu with layer norm, %zu full; deep "
+                                "layers:%s",
+                                network->width, n_norm, network->n_cross - n_norm,
+                                network->n_deep ? "" : " none");
+    for (size_t l = 0; l < network->n_deep && n < out_size; l++)
+        n +=
+            (size_t)snprintf(out + n, out_size - n, "%s %zu", l ? "," : "", network->deep[l].n_out);
 }

@@ -18,7 +18,8 @@
 #include <stdint.h>
 
 #include "arena.h"
-#include "format/torch_file.h"
+#include "format/format_error.h"
+#include "format/tensor.h"
 #include "kernels/kernels.h"
 
 enum cross_kind { CROSS_LAYER_NORM, CROSS_FULL };
@@ -49,7 +50,7 @@ struct network {
     const float *output_cross; /* [width] */
     const float *output_deep;  /* [deep_width] */
     float output_bias;
-    float *weights; /* all of the above in one aligned block, [n_weights] */
+    float *weights; /* all of the above, but tables in place, in one aligned block, [n_weights] */
     size_t n_weights;
 };
 
@@ -59,6 +60,7 @@ struct network_inputs {
     size_t n_sparse;
     const struct text *sparse_names;  /* [n_sparse], for messages */
     const uint32_t *vocabulary_sizes; /* [n_sparse]: table i needs one row more */
+    bool in_place; /* the tensors outlive the network, which uses its tables where they lie */
 };
 
 /*
@@ -67,11 +69,14 @@ struct network_inputs {
  * -1: *error names the tensor that is missing, unknown, misshapen (both shapes) or not finite.
  * The descriptions are in `arena`, which lives as long as the network.
  */
-int network_load(struct network *network, struct arena *arena, const struct torch_file *file,
+int network_load(struct network *network, struct arena *arena, const struct tensor_list *list,
                  const struct network_inputs *inputs, struct format_error *error);
 
 /* Frees the weights. */
 void network_free(struct network *network);
+
+/* "x0 129 wide; cross layers: 2 with layer norm, 0 full; deep layers: 128, 64", cut to fit. */
+void network_describe(const struct network *network, char *out, size_t out_size);
 
 enum { NETWORK_BLOCK_ROWS = 48 }; /* rows that go through the layers together, in cache */
 

@@ -174,7 +174,7 @@ int read_as_pickle(struct arena *arena, const uint8_t *bytes, size_t size,
 int read_as_torch_file(struct arena *arena, const uint8_t *bytes, size_t size,
                        struct format_error *error)
 {
-    struct torch_file file;
+    struct tensor_list file;
     return torch_file_read(&file, arena, bytes, size, error);
 }
 

@@ -53,7 +53,7 @@ static bool is_file_refused(const char *path)
     struct format_error error;
     memset(&error, '\n', sizeof error);
     uint8_t other;
-    struct file_bytes file = {&other, 12345};
+    struct file_bytes file = {&other, 12345, false};
     unsigned n_open = n_open_files();
     if (file_read(path, &file, &error) != -1 || !is_one_line(&error))
         return false;

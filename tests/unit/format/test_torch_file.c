@@ -14,7 +14,7 @@
 
 static struct arena arena;
 static struct bytes bytes;
-static struct torch_file file;
+static struct tensor_list file;
 static struct format_error error;
 
 static void close_file(void)
@@ -182,9 +182,9 @@ TEST(a_negated_view_is_refused_or_negated)
 TEST(a_tensor_without_elements_is_refused_or_empty)
 {
     if (open_file(GOLDEN "empty.pth")) {
-        const struct tensor *empty = torch_file_find(&file, "empty");
+        const struct tensor *empty = tensor_find(&file, "empty");
         CHECK(empty && empty->n_elements == 0 && empty->n_dims == 2 && empty->sizes[1] == 3);
-        const struct tensor *after = torch_file_find(&file, "after");
+        const struct tensor *after = tensor_find(&file, "after");
         CHECK(after && after->n_elements == 2);
         if (empty)
             free(copy_f32(empty));
@@ -224,14 +224,14 @@ TEST(weights_are_not_copied_when_read)
 TEST(tensors_are_found_by_their_whole_name)
 {
     CHECK(open_file("model/model_weights.pth"));
-    const struct tensor *found = torch_file_find(&file, "embeddings.1.weight");
+    const struct tensor *found = tensor_find(&file, "embeddings.1.weight");
     CHECK(found && text_is(found->name, "embeddings.1.weight"));
     CHECK(found && found->n_dims == 2 && found->sizes[0] == 96 && found->sizes[1] == 8);
-    CHECK(torch_file_find(&file, "output.bias") == &file.tensors[file.n_tensors - 1]);
+    CHECK(tensor_find(&file, "output.bias") == &file.tensors[file.n_tensors - 1]);
     static const char *const others[] = {"",       "embeddings.1",        "embeddings.1.weightx",
                                          "weight", "Embeddings.1.weight", "_metadata"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        CHECK_MSG(torch_file_find(&file, others[i]) == NULL, "'%s'", others[i]);
+        CHECK_MSG(tensor_find(&file, others[i]) == NULL, "'%s'", others[i]);
     close_file();
 }
 

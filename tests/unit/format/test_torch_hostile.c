@@ -228,7 +228,7 @@ TEST(a_name_twice_is_refused_or_the_last_one)
     zip_image_torch(&image, &pickle, stored, STORED_BYTES);
     struct arena arena;
     arena_init(&arena, 1 << 20);
-    struct torch_file file;
+    struct tensor_list file;
     struct format_error error;
     if (torch_file_read(&file, &arena, image.bytes.at, image.bytes.size, &error) == 0) {
         CHECK(file.n_tensors == 1);
@@ -381,7 +381,7 @@ TEST(a_cut_file_is_refused_at_every_length)
 }
 
 /* Same names, types, shapes and elements. */
-static bool same_tensors(const struct torch_file *a, const struct torch_file *b)
+static bool same_tensors(const struct tensor_list *a, const struct tensor_list *b)
 {
     if (a->n_tensors != b->n_tensors)
         return false;
@@ -408,7 +408,7 @@ TEST(any_flipped_byte_is_refused_or_gives_the_same_tensors)
     struct arena arena, other_arena;
     arena_init(&arena, 1 << 20);
     arena_init(&other_arena, 1 << 20);
-    struct torch_file expected, found;
+    struct tensor_list expected, found;
     struct format_error error;
     CHECK(torch_file_read(&expected, &arena, bytes.at, bytes.size, &error) == 0);
     unsigned n_wrong = 0, n_read = 0;

@@ -342,14 +342,14 @@ static bool would_fit(const struct golden_network *weights, const struct golden_
         return false;
     struct bytes bytes = bytes_of_file(weights->model_path);
     struct arena arena;
-    struct torch_file torch;
+    struct tensor_list torch;
     struct format_error error;
     arena_init(&arena, 1 << 24);
     bool fits = torch_file_read(&torch, &arena, bytes.at, bytes.size, &error) == 0;
     for (size_t c = 0; fits && c < encoder->n_sparse; c++) {
         char name[64];
         snprintf(name, sizeof name, "embeddings.%zu.weight", c);
-        const struct tensor *table = torch_file_find(&torch, name);
+        const struct tensor *table = tensor_find(&torch, name);
         fits = table && table->sizes[0] > encoder->n_classes[c];
     }
     arena_free(&arena);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "format/tensor.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "format/little_endian.h"
+#include "half.h"
+
+const struct tensor *tensor_find(const struct tensor_list *list, const char *name)
+{
+    const struct text wanted = text_of(name);
+    for (size_t i = 0; i < list->n_tensors; i++)
+        if (text_equal(list->tensors[i].name, wanted))
+            return &list->tensors[i];
+    return NULL;
+}
+
+unsigned tensor_element_size(enum tensor_dtype dtype)
+{
+    static const unsigned sizes[] = {
+        [TENSOR_F32] = 4, [TENSOR_F64] = 8, [TENSOR_F16] = 2, [TENSOR_BF16] = 2,
+        [TENSOR_U8] = 1,  [TENSOR_U32] = 4, [TENSOR_U64] = 8};
+    return sizes[dtype];
+}
+
+const char *tensor_dtype_name(enum tensor_dtype dtype)
+{
+    static const char *const names[] = {
+        [TENSOR_F32] = "F32", [TENSOR_F64] = "F64", [TENSOR_F16] = "F16", [TENSOR_BF16] = "BF16",
+        [TENSOR_U8] = "U8",   [TENSOR_U32] = "U32", [TENSOR_U64] = "U64"};
+    return names[dtype];
+}
+
+static float element(enum tensor_dtype dtype, const uint8_t *at)
+{
+    float single;
+    double number;
+    switch (dtype) {
+    case TENSOR_F64:
+        memcpy(&number, at, sizeof number);
+        return (float)number;
+    case TENSOR_F16:
+        return half_to_float(le16(at));
+    case TENSOR_BF16:
+        return bfloat16_to_float(le16(at));
+    case TENSOR_F32:
+        break;
+    default:
+        return NAN; /* whoever asks has seen that it is a floating-point type */
+    }
+    memcpy(&single, at, sizeof single);
+    return single;
+}
+
+bool tensor_is_contiguous(const struct tensor *tensor)
+{
+    uint64_t expected = 1;
+    for (unsigned i = tensor->n_dims; i > 0; i--) {
+        if (tensor->sizes[i - 1] != 1 && tensor->strides[i - 1] != expected)
+            return false;
+        expected *= tensor->sizes[i - 1];
+    }
+    return true;
+}
+
+void tensor_copy_f32(const struct tensor *tensor, float *out)
+{
+    const unsigned size = tensor_element_size(tensor->dtype);
+    if (tensor->dtype == TENSOR_F32 && tensor_is_contiguous(tensor)) {
+        memcpy(out, tensor->data, tensor->n_elements * sizeof *out);
+        return;
+    }
+    uint64_t at[TENSOR_MAX_DIMS] = {0};
+    uint64_t offset = 0;
+    for (uint64_t i = 0; i < tensor->n_elements; i++) {
+        out[i] = element(tensor->dtype, tensor->data + offset * size);
+        /* the next index, the last dimension first */
+        for (unsigned d = tensor->n_dims; d > 0; d--) {
+            offset += tensor->strides[d - 1];
+            if (++at[d - 1] < tensor->sizes[d - 1])
+                break;
+            offset -= tensor->strides[d - 1] * tensor->sizes[d - 1];
+            at[d - 1] = 0;
+        }
+    }
+}
+
+struct tensor tensor_columns(const struct tensor *tensor, uint64_t first, uint64_t n)
+{
+    struct tensor view = *tensor;
+    view.sizes[1] = n;
+    view.n_elements = tensor->sizes[0] * n;
+    view.data += first * tensor->strides[1] * tensor_element_size(tensor->dtype);
+    return view;
+}
+
+void tensor_print_shape(const struct tensor *tensor, char *out, size_t out_size)
+{
+    size_t n = (size_t)snprintf(out, out_size, "[");
+    for (unsigned i = 0; i < tensor->n_dims && n < out_size; i++)
+        n += (size_t)snprintf(out + n, out_size - n, "%s%llu", i ? ", " : "",
+                              (unsigned long long)tensor->sizes[i]);
+    if (n < out_size)
+        snprintf(out + n, out_size - n, "]");
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tensor.h: a named array in a file's bytes, whichever format describes it. */
+#ifndef DCNV2_FORMAT_TENSOR_H
+#define DCNV2_FORMAT_TENSOR_H
+
+#include <stdint.h>
+
+#include "text.h"
+
+enum { TENSOR_MAX_DIMS = 4 };
+
+/* U8, U32 and U64 hold vocabularies; a network's tensors are of the others. */
+enum tensor_dtype {
+    TENSOR_F32,
+    TENSOR_F64,
+    TENSOR_F16,
+    TENSOR_BF16,
+    TENSOR_U8,
+    TENSOR_U32,
+    TENSOR_U64,
+    TENSOR_N_DTYPES
+};
+
+/* A view of a storage; several may share one. Every element was found to lie inside it. */
+struct tensor {
+    struct text name;
+    enum tensor_dtype dtype;
+    unsigned n_dims;
+    uint64_t sizes[TENSOR_MAX_DIMS];
+    uint64_t strides[TENSOR_MAX_DIMS]; /* in elements */
+    uint64_t n_elements;
+    const uint8_t *data; /* the first element, little-endian, unaligned */
+};
+
+/* All tensors of a file, in its order, names distinct. */
+struct tensor_list {
+    struct tensor *tensors;
+    size_t n_tensors;
+};
+
+/* NULL: no tensor of that name. */
+const struct tensor *tensor_find(const struct tensor_list *list, const char *name);
+
+/* Bytes of an element, and the name that safetensors files give the type. */
+unsigned tensor_element_size(enum tensor_dtype dtype);
+const char *tensor_dtype_name(enum tensor_dtype dtype);
+
+/* Row-major without gaps, as a copy of it would be. */
+bool tensor_is_contiguous(const struct tensor *tensor);
+
+/* Widens or narrows a floating-point tensor to FP32 in row-major order: out: [n_elements]. */
+void tensor_copy_f32(const struct tensor *tensor, float *out);
+
+/* The view of columns first .. first + n - 1 of a tensor of two dimensions. */
+struct tensor tensor_columns(const struct tensor *tensor, uint64_t first, uint64_t n);
+
+/* "[402, 8]" */
+void tensor_print_shape(const struct tensor *tensor, char *out, size_t out_size);
+
+#endif

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/convert.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "format/safetensors.h"
+#include "format/sha256.h"
+#include "model/model.h"
+#include "number.h"
+
+enum { NAME_MAX_LENGTH = 64, DESCRIPTION_MAX = 1024 };
+
+/* One conversion: what was read, and what is to be written. Memory is the reading's. */
+struct conversion {
+    struct reading reading;
+    struct arena *arena;
+    const char *path; /* of the file to be made */
+    struct dcnv2_error *error;
+    dcnv2_model *model;              /* made of the sources: they describe a model */
+    struct vocabulary *vocabularies; /* [n_sparse], in place in the texts */
+    struct tensor_list list;
+    struct safetensors_metadata metadata;
+};
+
+#define FAIL(conversion, ...)                                                                      \
+    model_error_set((conversion)->error, DCNV2_ERROR_MODEL, (conversion)->path, __VA_ARGS__)
+
+/* ---- tensors ---- */
+
+/* A tensor of up to two dimensions whose data follow later. */
+static struct tensor new_tensor(struct text name, enum tensor_dtype dtype, uint64_t rows,
+                                uint64_t columns, const void *data)
+{
+    return (struct tensor){.name = name,
+                           .dtype = dtype,
+                           .n_dims = columns ? 2 : 1,
+                           .sizes = {rows, columns},
+                           .n_elements = columns ? rows * columns : rows,
+                           .data = data};
+}
+
+/* The network's tensors, in FP32 and without gaps. */
+static int add_network(struct conversion *conversion)
+{
+    const struct tensor_list *from = &conversion->reading.tensors;
+    for (size_t i = 0; i < from->n_tensors; i++) {
+        struct tensor tensor = from->tensors[i];
+        if (tensor.dtype != TENSOR_F32 || !tensor_is_contiguous(&tensor)) {
+            float *values = arena_calloc(conversion->arena, tensor.n_elements + 1, sizeof *values);
+            if (values == NULL)
+                return model_error_memory(conversion->error);
+            tensor_copy_f32(&tensor, values);
+            tensor.data = (const uint8_t *)values;
+            tensor.dtype = TENSOR_F32;
+        }
+        conversion->list.tensors[conversion->list.n_tensors++] = tensor;
+    }
+    return DCNV2_OK;
+}
+
+static int add_part(struct conversion *conversion, uint32_t column, const char *part,
+                    struct tensor tensor)
+{
+    char name[NAME_MAX_LENGTH];
+    const int length = snprintf(name, sizeof name, CONVERTED_VOCABULARY "%u.%s", column, part);
+    tensor.name =
+        (struct text){arena_copy_text(conversion->arena, name, (size_t)length), (size_t)length};
+    if (tensor.name.at == NULL)
+        return model_error_memory(conversion->error);
+    conversion->list.tensors[conversion->list.n_tensors++] = tensor;
+    return DCNV2_OK;
+}
+
+/* Text, offsets and slots of a column's classes. */
+static int add_vocabulary(struct conversion *conversion, uint32_t i)
+{
+    const struct reading_column *column = &conversion->reading.columns[i];
+    const uint32_t n = column->n_classes;
+    uint64_t size = 0;
+    for (uint32_t k = 0; k < n; k++)
+        size += column->classes[k].length;
+    if (size >= UINT32_MAX)
+        return FAIL(conversion, "the classes of column \"%.*s\" have more than 4 GiB of text",
+                    TEXT_SHOWN(conversion->reading.names[i]));
+    char *texts = arena_alloc(conversion->arena, size + 1);
+    uint32_t *offsets = arena_calloc(conversion->arena, (size_t)n + 1, sizeof *offsets);
+    struct text *moved = arena_calloc(conversion->arena, (size_t)n + 1, sizeof *moved);
+    if (!texts || !offsets || !moved)
+        return model_error_memory(conversion->error);
+    for (uint32_t k = 0; k < n; k++) {
+        moved[k] = (struct text){texts + offsets[k], column->classes[k].length};
+        if (moved[k].length)
+            memcpy(texts + offsets[k], column->classes[k].at, moved[k].length);
+        offsets[k + 1] = offsets[k] + (uint32_t)moved[k].length;
+    }
+    struct vocabulary *vocabulary = &conversion->vocabularies[i];
+    if (vocabulary_init_in_place(vocabulary, texts, moved, n) != 0)
+        return model_error_memory(conversion->error);
+    const struct text none = {NULL, 0};
+    const uint64_t n_slots = (uint64_t)vocabulary->slot_mask + 1;
+    int status =
+        add_part(conversion, i, CONVERTED_TEXT, new_tensor(none, TENSOR_U8, size, 0, texts));
+    if (status == DCNV2_OK)
+        status = add_part(conversion, i, CONVERTED_OFFSETS,
+                          new_tensor(none, TENSOR_U32, (uint64_t)n + 1, 0, offsets));
+    return status ? status
+                  : add_part(conversion, i, CONVERTED_SLOTS,
+                             new_tensor(none, TENSOR_U64, n_slots, 2, vocabulary->slots));
+}
+
+static int add_tensors(struct conversion *conversion)
+{
+    const struct reading *reading = &conversion->reading;
+    const size_t n = reading->tensors.n_tensors + (size_t)reading->n_sparse * CONVERTED_PARTS;
+    conversion->list.tensors =
+        arena_calloc(conversion->arena, n + 1, sizeof *conversion->list.tensors);
+    conversion->vocabularies = arena_calloc(conversion->arena, (size_t)reading->n_sparse + 1,
+                                            sizeof *conversion->vocabularies);
+    if (!conversion->list.tensors || !conversion->vocabularies)
+        return model_error_memory(conversion->error);
+    int status = add_network(conversion);
+    for (uint32_t i = 0; i < reading->n_sparse && status == DCNV2_OK; i++)
+        status = add_vocabulary(conversion, i);
+    return status;
+}
+
+/* ---- metadata ---- */
+
+static int add_metadata(struct conversion *conversion, const char *key, const char *value)
+{
+    if (value == NULL)
+        return model_error_memory(conversion->error);
+    struct safetensors_metadata *metadata = &conversion->metadata;
+    metadata->entries[metadata->n_entries++] = (struct safetensors_entry){key, value};
+    return DCNV2_OK;
+}
+
+static int add_names(struct conversion *conversion, const char *key, const struct text *names,
+                     uint32_t n)
+{
+    const char *value = safetensors_print_texts(conversion->arena, names, n);
+    if (value == NULL)
+        return FAIL(conversion, "a name in %s is not UTF-8 text", key);
+    return add_metadata(conversion, key, value);
+}
+
+/* "[0.5, 1e-05]", as Python's json.dumps() writes it. */
+static int add_numbers(struct conversion *conversion, const char *key, const double *numbers,
+                       uint32_t n)
+{
+    char *value = arena_alloc(conversion->arena, (size_t)n * (NUMBER_REPR_MAX + 2) + 3);
+    if (value == NULL)
+        return model_error_memory(conversion->error);
+    size_t length = 0;
+    value[length++] = '[';
+    for (uint32_t i = 0; i < n; i++) {
+        if (!__builtin_isfinite(numbers[i]))
+            return FAIL(conversion, "the %s of dense column %u is not a finite number", key, i + 1);
+        if (i) {
+            value[length++] = ',';
+            value[length++] = ' ';
+        }
+        length += number_print_repr(numbers[i], value + length);
+    }
+    value[length++] = ']';
+    value[length] = '\0';
+    return add_metadata(conversion, key, value);
+}
+
+static int add_sha256(struct conversion *conversion, const char *key,
+                      const struct file_bytes *bytes)
+{
+    char digits[SHA256_DIGITS + 1];
+    sha256_print(bytes->at, bytes->size, digits);
+    return add_metadata(conversion, key, arena_copy_text(conversion->arena, digits, SHA256_DIGITS));
+}
+
+static int add_schema(struct conversion *conversion)
+{
+    enum { N_ENTRIES = 7 };
+    const struct reading *reading = &conversion->reading;
+    char network[DESCRIPTION_MAX];
+    network_describe(&conversion->model->network, network, sizeof network);
+    conversion->metadata.entries =
+        arena_calloc(conversion->arena, N_ENTRIES, sizeof *conversion->metadata.entries);
+    if (conversion->metadata.entries == NULL)
+        return model_error_memory(conversion->error);
+    int status = add_names(conversion, CONVERTED_SPARSE, reading->names, reading->n_sparse);
+    if (status == DCNV2_OK)
+        status = add_names(conversion, CONVERTED_DENSE, reading->names + reading->n_sparse,
+                           reading->n_dense);
+    if (status == DCNV2_OK)
+        status = add_numbers(conversion, CONVERTED_MEAN, reading->mean, reading->n_dense);
+    if (status == DCNV2_OK)
+        status = add_numbers(conversion, CONVERTED_SCALE, reading->scale, reading->n_dense);
+    if (status == DCNV2_OK)
+        status = add_metadata(conversion, "network",
+                              arena_copy_text(conversion->arena, network, strlen(network)));
+    if (status == DCNV2_OK)
+        status = add_sha256(conversion, "model_sha256", &reading->model_bytes);
+    if (status == DCNV2_OK)
+        status = add_sha256(conversion, "encoder_sha256", &reading->encoder_bytes);
+    return status;
+}
+
+/* ---- the file ---- */
+
+static int fail_writing(struct conversion *conversion)
+{
+    return model_error_set(conversion->error, DCNV2_ERROR_IO, conversion->path,
+                           "cannot be written: %s", strerror(errno));
+}
+
+static bool write_all(int fd, const void *bytes, size_t size)
+{
+    for (const char *at = bytes; size;) {
+        const ssize_t n = write(fd, at, size);
+        if (n < 0 && errno != EINTR)
+            return false;
+        at += n > 0 ? n : 0;
+        size -= n > 0 ? (size_t)n : 0;
+    }
+    return true;
+}
+
+/* Everything into the file, as far as the disk; with the rights that open() would give. */
+static int write_file(struct conversion *conversion, int fd)
+{
+    struct format_error reason;
+    struct text header;
+    if (safetensors_header(&conversion->list, &conversion->metadata, conversion->arena, &header,
+                           &reason) != 0)
+        return model_error_from(conversion->error, DCNV2_ERROR_MODEL, conversion->path, &reason);
+    bool good = write_all(fd, header.at, header.length);
+    for (size_t i = 0; i < conversion->list.n_tensors && good; i++) {
+        const struct tensor *tensor = &conversion->list.tensors[i];
+        good = write_all(fd, tensor->data, safetensors_bytes(tensor));
+    }
+    const mode_t mask = umask(0);
+    umask(mask);
+    good = good && fchmod(fd, 0666 & ~mask) == 0 && fsync(fd) == 0;
+    return good ? DCNV2_OK : fail_writing(conversion);
+}
+
+/* Whether the file holds the model that it is to hold. The error names `path`. */
+static int read_back(struct conversion *conversion, const char *temporary)
+{
+    struct dcnv2_error error;
+    const struct dcnv2_source source = {.model_path = temporary};
+    dcnv2_model *model = NULL;
+    if (dcnv2_model_load(&source, &model, &error) != DCNV2_OK) {
+        const char *reason = strstr(error.message, ": ");
+        return model_error_set(conversion->error, error.status, conversion->path,
+                               "what was written cannot be read: %s",
+                               reason ? reason + 2 : error.message);
+    }
+    dcnv2_model_free(model);
+    return DCNV2_OK;
+}
+
+/* The new name is on the disk, too. That it is not is no reason to fail. */
+static void sync_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    const int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    free(folder);
+}
+
+static int replace_file(struct conversion *conversion)
+{
+    static const char suffix[] = ".XXXXXX";
+    const size_t length = strlen(conversion->path);
+    char *temporary = arena_alloc(conversion->arena, length + sizeof suffix);
+    if (temporary == NULL)
+        return model_error_memory(conversion->error);
+    memcpy(temporary, conversion->path, length);
+    memcpy(temporary + length, suffix, sizeof suffix);
+    const int fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0)
+        return fail_writing(conversion);
+    int status = write_file(conversion, fd);
+    if (close(fd) != 0 && status == DCNV2_OK)
+        status = fail_writing(conversion);
+    if (status == DCNV2_OK)
+        status = read_back(conversion, temporary);
+    if (status == DCNV2_OK && rename(temporary, conversion->path) != 0)
+        status = fail_writing(conversion);
+    if (status == DCNV2_OK)
+        sync_folder(conversion->path);
+    else
+        unlink(temporary);
+    return status;
+}
+
+int model_convert(const struct dcnv2_source *source, const char *path, struct dcnv2_error *error)
+{
+    struct conversion conversion = {.path = path, .error = error};
+    struct reading *reading = &conversion.reading;
+    conversion.arena = &reading->arena;
+    int status = reading_open(reading, source, error);
+    if (status == DCNV2_OK && reading->is_converted)
+        status = model_error_set(error, DCNV2_ERROR_MODEL, source->model_path,
+                                 "is a converted file already");
+    if (status == DCNV2_OK)
+        status = model_make(reading, &conversion.model);
+    if (status == DCNV2_OK)
+        status = add_tensors(&conversion);
+    if (status == DCNV2_OK)
+        status = add_schema(&conversion);
+    if (status == DCNV2_OK)
+        status = replace_file(&conversion);
+    for (uint32_t i = 0; conversion.vocabularies && i < reading->n_sparse; i++)
+        vocabulary_free(&conversion.vocabularies[i]);
+    dcnv2_model_free(conversion.model);
+    reading_close(reading);
+    return status;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * convert.h: one file of a model's two, which loads without unpickling, hashing or copying.
+ *
+ * A safetensors file (format/safetensors.h says what else holds) with these tensors:
+ *
+ *   as PyTorch names them    F32              the network's, in PyTorch's shapes
+ *   vocabulary.{i}.text      U8  [n_bytes]    the classes of sparse column i behind each other
+ *   vocabulary.{i}.offsets   U32 [n + 1]      class k is bytes offsets[k] .. offsets[k + 1] - 1
+ *   vocabulary.{i}.slots     U64 [n_slots, 2] its hash table (encode/vocabulary.c)
+ *
+ * and in its metadata sparse_columns and dense_columns, in the model's order, mean and scale of
+ * the dense ones (each a JSON array, numbers with all digits), network (for people) and the
+ * SHA-256 of both sources.
+ */
+#ifndef DCNV2_MODEL_CONVERT_H
+#define DCNV2_MODEL_CONVERT_H
+
+#include "dcnv2.h"
+
+#define CONVERTED_SPARSE     "sparse_columns"
+#define CONVERTED_DENSE      "dense_columns"
+#define CONVERTED_MEAN       "mean"
+#define CONVERTED_SCALE      "scale"
+#define CONVERTED_VOCABULARY "vocabulary."
+#define CONVERTED_TEXT       "text"
+#define CONVERTED_OFFSETS    "offsets"
+#define CONVERTED_SLOTS      "slots"
+
+enum { CONVERTED_PARTS = 3 }; /* tensors of a vocabulary */
+
+/*
+ * Reads the source as dcnv2_model_load() does and writes the converted file. It is written
+ * beside `path`, read back, and takes the place of `path` in one step: whoever has the old file
+ * open keeps it. Equal sources give equal bytes.
+ * Otherwise a status and *error; `path` is as it was.
+ */
+int model_convert(const struct dcnv2_source *source, const char *path, struct dcnv2_error *error);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * converted.c: the file that dcnv2-convert writes (its layout: convert.h), read.
+ *
+ * Its tables are used where they lie, so that whatever a look-up follows is checked here:
+ * nothing leads outside them, whoever wrote the file.
+ */
+#include <stdio.h>
+
+#include "format/safetensors.h"
+#include "model/convert.h"
+#include "model/reading.h"
+
+enum { NAME_MAX_LENGTH = 64 };
+
+#define FAIL(reading, ...)                                                                         \
+    model_error_set((reading)->error, DCNV2_ERROR_MODEL, (reading)->source->model_path, __VA_ARGS__)
+
+/* What the caller names must be what the file holds, in its order. */
+static int compare_columns(struct reading *reading, const char *kind,
+                           const struct dcnv2_columns *wanted, const struct text *names, uint32_t n)
+{
+    if (wanted->n && wanted->n != n)
+        return FAIL(reading, "has %u %s columns; %zu are named", n, kind, wanted->n);
+    for (uint32_t i = 0; i < wanted->n; i++)
+        if (!text_is(names[i], wanted->names[i]))
+            return FAIL(reading, "%s column %u is \"%.*s\"; \"%.64s\" is named there", kind, i + 1,
+                        TEXT_SHOWN(names[i]), wanted->names[i]);
+    return DCNV2_OK;
+}
+
+static int read_schema(struct reading *reading, const struct safetensors_metadata *metadata)
+{
+    struct arena *arena = &reading->arena;
+    struct text *sparse, *dense;
+    double *mean, *scale;
+    uint32_t n_sparse, n_dense, n_mean, n_scale;
+    struct format_error reason;
+    if (safetensors_texts(metadata, CONVERTED_SPARSE, arena, &sparse, &n_sparse, &reason) != 0 ||
+        safetensors_texts(metadata, CONVERTED_DENSE, arena, &dense, &n_dense, &reason) != 0 ||
+        safetensors_numbers(metadata, CONVERTED_MEAN, arena, &mean, &n_mean, &reason) != 0 ||
+        safetensors_numbers(metadata, CONVERTED_SCALE, arena, &scale, &n_scale, &reason) != 0)
+        return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->schema_path, &reason);
+    if (n_mean != n_dense || n_scale != n_dense)
+        return FAIL(reading, "has %u dense columns, %u means and %u scales", n_dense, n_mean,
+                    n_scale);
+    for (uint32_t i = 0; i < n_dense; i++)
+        if (scale[i] == 0)
+            return FAIL(reading, "the scale of dense column %u is 0", i + 1);
+    reading->mean = mean;
+    reading->scale = scale;
+    const struct dcnv2_source *source = reading->source;
+    int status = reading_make_room(reading, n_sparse, n_dense);
+    if (status == DCNV2_OK)
+        status = compare_columns(reading, "sparse", &source->sparse_columns, sparse, n_sparse);
+    if (status == DCNV2_OK)
+        status = compare_columns(reading, "dense", &source->dense_columns, dense, n_dense);
+    if (status == DCNV2_OK && n_sparse)
+        memcpy(reading->names, sparse, n_sparse * sizeof *sparse);
+    if (status == DCNV2_OK && n_dense)
+        memcpy(reading->names + n_sparse, dense, n_dense * sizeof *dense);
+    return status;
+}
+
+/* ---- vocabularies ---- */
+
+static const struct tensor *find_part(const struct tensor_list *list, size_t column,
+                                      const char *part)
+{
+    char name[NAME_MAX_LENGTH];
+    snprintf(name, sizeof name, CONVERTED_VOCABULARY "%zu.%s", column, part);
+    return tensor_find(list, name);
+}
+
+static int read_part(struct reading *reading, const struct tensor_list *list, uint32_t column,
+                     const char *part, enum tensor_dtype dtype, unsigned n_dims,
+                     const struct tensor **ret_tensor)
+{
+    *ret_tensor = find_part(list, column, part);
+    if (*ret_tensor && (*ret_tensor)->dtype == dtype && (*ret_tensor)->n_dims == n_dims &&
+        (n_dims == 1 || (*ret_tensor)->sizes[1] == 2))
+        return DCNV2_OK;
+    return FAIL(reading,
+                "tensor \"" CONVERTED_VOCABULARY "%u.%s\" of dtype %s and %u dimensions %s", column,
+                part, tensor_dtype_name(dtype), n_dims,
+                *ret_tensor ? "is another one" : "is missing");
+}
+
+/* Offsets increase from 0 to the number of bytes. */
+static bool are_offsets(const uint32_t *offsets, uint64_t n, uint64_t texts_size)
+{
+    uint32_t n_decreasing = 0;
+    for (uint64_t i = 0; i < n; i++)
+        n_decreasing += offsets[i] > offsets[i + 1];
+    return offsets[0] == 0 && n_decreasing == 0 && offsets[n] == texts_size;
+}
+
+static int read_vocabulary(struct reading *reading, const struct tensor_list *list, uint32_t i)
+{
+    const struct tensor *texts, *offsets, *slots;
+    if (read_part(reading, list, i, CONVERTED_TEXT, TENSOR_U8, 1, &texts) != DCNV2_OK ||
+        read_part(reading, list, i, CONVERTED_OFFSETS, TENSOR_U32, 1, &offsets) != DCNV2_OK ||
+        read_part(reading, list, i, CONVERTED_SLOTS, TENSOR_U64, 2, &slots) != DCNV2_OK)
+        return reading->error->status;
+    struct reading_column *column = &reading->columns[i];
+    const uint64_t n = offsets->n_elements - 1;
+    column->offsets = (const uint32_t *)(const void *)offsets->data;
+    if (offsets->n_elements == 0 || n >= UINT32_MAX ||
+        !are_offsets(column->offsets, n, texts->n_elements))
+        return FAIL(reading, "tensor \"%.*s\" does not lead through the texts",
+                    TEXT_SHOWN(offsets->name));
+    column->n_classes = (uint32_t)n;
+    const char *wrong = vocabulary_open(
+        &column->vocabulary, (const struct vocabulary_slot *)(const void *)slots->data,
+        slots->sizes[0], (const char *)texts->data, texts->n_elements, column->n_classes);
+    if (wrong)
+        return FAIL(reading, "tensor \"%.*s\": %s", TEXT_SHOWN(slots->name), wrong);
+    return DCNV2_OK;
+}
+
+/* ---- the network ---- */
+
+/* All tensors but the vocabularies'. */
+static int read_network(struct reading *reading, const struct tensor_list *list)
+{
+    const size_t prefix = strlen(CONVERTED_VOCABULARY);
+    struct tensor_list *network = &reading->tensors;
+    network->tensors = arena_calloc(&reading->arena, list->n_tensors + 1, sizeof *network->tensors);
+    if (network->tensors == NULL)
+        return model_error_memory(reading->error);
+    for (size_t i = 0; i < list->n_tensors; i++) {
+        const struct tensor *tensor = &list->tensors[i];
+        if (tensor->name.length >= prefix &&
+            memcmp(tensor->name.at, CONVERTED_VOCABULARY, prefix) == 0)
+            continue;
+        if (tensor->dtype != TENSOR_F32)
+            return FAIL(reading, "tensor \"%.*s\" is of dtype %s; F32 is expected",
+                        TEXT_SHOWN(tensor->name), tensor_dtype_name(tensor->dtype));
+        network->tensors[network->n_tensors++] = *tensor;
+    }
+    const uint64_t n_parts = (uint64_t)reading->n_sparse * CONVERTED_PARTS;
+    if (list->n_tensors - network->n_tensors != n_parts)
+        return FAIL(reading, "has %zu tensors of vocabularies; its %u sparse columns need %llu",
+                    list->n_tensors - network->n_tensors, reading->n_sparse,
+                    (unsigned long long)n_parts);
+    return DCNV2_OK;
+}
+
+int converted_read(struct reading *reading)
+{
+    struct safetensors file;
+    struct format_error reason;
+    reading->schema_path = reading->source->model_path;
+    if (safetensors_read(&file, &reading->arena, reading->model_bytes.at, reading->model_bytes.size,
+                         &reason) != 0)
+        return model_error_from(reading->error, DCNV2_ERROR_FORMAT, reading->source->model_path,
+                                &reason);
+    int status = read_schema(reading, &file.metadata);
+    for (uint32_t i = 0; i < reading->n_sparse && status == DCNV2_OK; i++)
+        status = read_vocabulary(reading, &file.list, i);
+    return status == DCNV2_OK ? read_network(reading, &file.list) : status;
+}

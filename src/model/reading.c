@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/reading.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "format/safetensors.h"
+
+/* What reading may take beside the files themselves: a pickle's values and the texts of its
+ * classes are some 14 times its bytes. Shared values can ask for far more; they are refused. */
+enum { READING_BYTES_PER_FILE_BYTE = 40, READING_LEAST_BYTES = 64 << 20 };
+
+int model_error_set(struct dcnv2_error *error, enum dcnv2_status status, const char *path,
+                    const char *format, ...)
+{
+    error->status = status;
+    const size_t size = sizeof error->message;
+    int n = path ? snprintf(error->message, size, "%s: ", path) : 0;
+    if (n < 0 || (size_t)n >= size)
+        n = 0;
+    va_list arguments;
+    va_start(arguments, format);
+    const int wanted = vsnprintf(error->message + n, size - (size_t)n, format, arguments);
+    va_end(arguments);
+    const size_t length = strlen(error->message);
+    error->message[text_make_printable(error->message, length, wanted >= (int)size - n)] = '\0';
+    return status;
+}
+
+int model_error_memory(struct dcnv2_error *error)
+{
+    return model_error_set(error, DCNV2_ERROR_MEMORY, NULL, "out of memory");
+}
+
+int model_error_from(struct dcnv2_error *error, enum dcnv2_status status, const char *path,
+                     const struct format_error *reason)
+{
+    return model_error_set(error, reason->out_of_memory ? DCNV2_ERROR_MEMORY : status, path, "%s",
+                           reason->message);
+}
+
+int reading_make_room(struct reading *reading, size_t n_sparse, size_t n_dense)
+{
+    if (n_sparse > UINT32_MAX / 4 || n_dense > UINT32_MAX / 4)
+        return model_error_set(reading->error, DCNV2_ERROR_ARGUMENT, NULL, "too many columns");
+    reading->n_sparse = (uint32_t)n_sparse;
+    reading->n_dense = (uint32_t)n_dense;
+    reading->names = arena_calloc(&reading->arena, n_sparse + n_dense + 1, sizeof *reading->names);
+    reading->columns = arena_calloc(&reading->arena, n_sparse + 1, sizeof *reading->columns);
+    if (reading->names == NULL || reading->columns == NULL)
+        return model_error_memory(reading->error);
+    if (n_sparse + n_dense == 0)
+        return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->schema_path,
+                               "has neither dense nor sparse columns");
+    return DCNV2_OK;
+}
+
+size_t reading_limit_bytes(size_t size)
+{
+    return READING_LEAST_BYTES + READING_BYTES_PER_FILE_BYTE * size;
+}
+
+struct text reading_class(const struct reading_column *column, uint32_t i)
+{
+    if (column->classes)
+        return column->classes[i];
+    const uint32_t from = column->offsets[i], to = column->offsets[i + 1];
+    return (struct text){column->vocabulary.texts + from, to - from};
+}
+
+static int read_file(struct reading *reading, const char *path, struct file_bytes *ret_bytes)
+{
+    struct format_error reason;
+    if (file_read(path, ret_bytes, &reason) != 0)
+        return model_error_from(reading->error, DCNV2_ERROR_IO, path, &reason);
+    return DCNV2_OK;
+}
+
+/* A converted file is mapped: copying it would take as long as all the rest of its loading. */
+static int read_model(struct reading *reading)
+{
+    const char *path = reading->source->model_path;
+    struct file_bytes *bytes = &reading->model_bytes;
+    struct format_error reason;
+    if (file_map(path, bytes, &reason) != 0)
+        return model_error_from(reading->error, DCNV2_ERROR_IO, path, &reason);
+    reading->is_converted = safetensors_is(bytes->at, bytes->size);
+    if (reading->is_converted)
+        return DCNV2_OK;
+    file_free(bytes);
+    return read_file(reading, path, bytes);
+}
+
+int reading_open(struct reading *reading, const struct dcnv2_source *source,
+                 struct dcnv2_error *error)
+{
+    *reading = (struct reading){.source = source, .error = error};
+    arena_init(&reading->arena, reading_limit_bytes(0));
+    int status = read_model(reading);
+    if (status == DCNV2_OK && !reading->is_converted)
+        status = read_file(reading, source->encoder_path, &reading->encoder_bytes);
+    if (status != DCNV2_OK)
+        return status;
+    reading->arena.limit_bytes =
+        reading_limit_bytes(reading->model_bytes.size + reading->encoder_bytes.size);
+    return reading->is_converted ? converted_read(reading) : pair_read(reading);
+}
+
+void reading_close(struct reading *reading)
+{
+    file_free(&reading->model_bytes);
+    file_free(&reading->encoder_bytes);
+    arena_free(&reading->arena);
+}

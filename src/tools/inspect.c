@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/inspect.h"
+
+#include <stdlib.h>
+
+#include "format/safetensors.h"
+#include "format/sklearn_file.h"
+#include "format/torch_file.h"
+#include "model/model.h"
+
+enum {
+    NAME_MAX_LENGTH = 64,
+    SHAPE_MAX_LENGTH = 96,
+    LINE_MAX_LENGTH = 1024,
+    TEXT_MAX_LENGTH = 64,
+    CLASSES_SHOWN = 4
+};
+
+/* A file that is looked at; everything is in the arena or the bytes. */
+struct inspection {
+    const char *path;
+    FILE *out;
+    struct arena arena;
+    struct file_bytes bytes;
+    struct dcnv2_error *error;
+};
+
+/* ---- lines ---- */
+
+/* Up to `most` bytes of a text of the file's, in quotes; what would break the line becomes '?'. */
+static void print_up_to(FILE *out, struct text text, size_t most)
+{
+    char shown[LINE_MAX_LENGTH];
+    const bool is_cut = text.length > most;
+    size_t length = is_cut ? most : text.length;
+    if (length)
+        memcpy(shown, text.at, length);
+    length = text_make_printable(shown, length, is_cut);
+    fprintf(out, "\"%.*s%s\"", (int)length, shown, is_cut ? ".." : "");
+}
+
+static void print_text(FILE *out, struct text text)
+{
+    print_up_to(out, text, TEXT_MAX_LENGTH);
+}
+
+static void print_tensors(FILE *out, const struct tensor_list *list)
+{
+    fprintf(out, "tensors: %zu\n", list->n_tensors);
+    for (size_t i = 0; i < list->n_tensors; i++) {
+        const struct tensor *tensor = &list->tensors[i];
+        char shape[SHAPE_MAX_LENGTH];
+        tensor_print_shape(tensor, shape, sizeof shape);
+        fprintf(out, "  %-4s %-16s ", tensor_dtype_name(tensor->dtype), shape);
+        print_text(out, tensor->name);
+        fputc('\n', out);
+    }
+}
+
+/* The first classes of a column, and the last. */
+static void print_column(FILE *out, uint32_t number, struct text name, uint32_t n_classes,
+                         struct text (*class_at)(const void *column, uint32_t i),
+                         const void *column)
+{
+    fprintf(out, "  %u ", number);
+    print_text(out, name);
+    fprintf(out, ": %u classes", n_classes);
+    for (uint32_t i = 0; i < n_classes; i++) {
+        if (i == CLASSES_SHOWN && n_classes > CLASSES_SHOWN + 1) {
+            fputs(", ..", out);
+            i = n_classes - 1;
+        }
+        fputs(i ? ", " : ": ", out);
+        print_text(out, class_at(column, i));
+    }
+    fputc('\n', out);
+}
+
+/* `names`: NULL where the scaler was fitted without. */
+static void print_dense(FILE *out, const struct text *names, const double *mean,
+                        const double *scale, uint32_t n)
+{
+    fprintf(out, "dense columns: %u\n", n);
+    for (uint32_t i = 0; i < n; i++) {
+        fprintf(out, "  %u ", i);
+        if (names)
+            print_text(out, names[i]);
+        else
+            fputs("without a name", out);
+        fprintf(out, ": mean %.17g, scale %.17g\n", mean[i], scale[i]);
+    }
+}
+
+static void print_network(FILE *out, const struct network *network)
+{
+    char line[LINE_MAX_LENGTH];
+    network_describe(network, line, sizeof line);
+    fprintf(out, "network: %zu dense and %zu sparse columns; %s\n", network->n_dense,
+            network->n_embeddings, line);
+}
+
+/* ---- a state dict ---- */
+
+static const struct tensor *find_table(const struct tensor_list *list, size_t i)
+{
+    char name[NAME_MAX_LENGTH];
+    snprintf(name, sizeof name, "embeddings.%zu.weight", i);
+    const struct tensor *table = tensor_find(list, name);
+    return table && table->n_dims == 2 && table->sizes[0] > 0 && table->sizes[0] <= UINT32_MAX
+               ? table
+               : NULL;
+}
+
+/* The width of x0, from whichever layer takes it; 0: there is none. */
+static uint64_t input_width(const struct tensor_list *list)
+{
+    static const char *const names[] = {"cross_layers.0.0.weight", "cross_layers.0.weight",
+                                        "dnn.0.weight"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const struct tensor *weight = tensor_find(list, names[i]);
+        if (weight && weight->n_dims == 2)
+            return weight->sizes[1];
+    }
+    return 0;
+}
+
+/* Which columns the network was made for can be seen in its tables. */
+static int recognise(struct inspection *inspection, const struct tensor_list *list)
+{
+    struct network network;
+    struct format_error reason;
+    struct network_inputs inputs = {0};
+    uint64_t width = 0;
+    while (find_table(list, inputs.n_sparse))
+        width += find_table(list, inputs.n_sparse++)->sizes[1];
+    uint32_t *sizes = arena_calloc(&inspection->arena, inputs.n_sparse + 1, sizeof *sizes);
+    struct text *names = arena_calloc(&inspection->arena, inputs.n_sparse + 1, sizeof *names);
+    if (sizes == NULL || names == NULL)
+        return model_error_memory(inspection->error);
+    for (size_t i = 0; i < inputs.n_sparse; i++) {
+        sizes[i] = (uint32_t)find_table(list, i)->sizes[0] - 1;
+        names[i] = find_table(list, i)->name;
+    }
+    inputs.sparse_names = names;
+    inputs.vocabulary_sizes = sizes;
+    inputs.n_dense = input_width(list) > width ? input_width(list) - width : 0;
+    if (network_load(&network, &inspection->arena, list, &inputs, &reason) == 0) {
+        print_network(inspection->out, &network);
+        network_free(&network);
+    } else {
+        fprintf(inspection->out, "network: not recognised: %s\n", reason.message);
+    }
+    return DCNV2_OK;
+}
+
+static int inspect_state_dict(struct inspection *inspection)
+{
+    struct tensor_list list;
+    struct format_error reason;
+    if (torch_file_read(&list, &inspection->arena, inspection->bytes.at, inspection->bytes.size,
+                        &reason) != 0)
+        return model_error_from(inspection->error, DCNV2_ERROR_FORMAT, inspection->path, &reason);
+    fprintf(inspection->out, "%s: a PyTorch state dict of %zu bytes\n", inspection->path,
+            inspection->bytes.size);
+    const int status = recognise(inspection, &list);
+    print_tensors(inspection->out, &list);
+    return status;
+}
+
+/* ---- an encoder ---- */
+
+static struct text class_of_encoder(const void *encoder, uint32_t i)
+{
+    return ((const struct sklearn_encoder *)encoder)->classes[i];
+}
+
+static int inspect_encoder(struct inspection *inspection)
+{
+    struct sklearn_file file;
+    struct format_error reason;
+    FILE *out = inspection->out;
+    if (sklearn_file_read(&file, &inspection->arena, inspection->bytes.at, inspection->bytes.size,
+                          &reason) != 0)
+        return model_error_from(inspection->error, DCNV2_ERROR_FORMAT, inspection->path, &reason);
+    fprintf(out, "%s: a pickled (StandardScaler, {column: LabelEncoder}) of %zu bytes\n",
+            inspection->path, inspection->bytes.size);
+    print_dense(out, file.dense_names, file.mean, file.scale, file.n_dense);
+    fprintf(out, "sparse columns: %u\n", file.n_encoders);
+    for (uint32_t i = 0; i < file.n_encoders; i++)
+        print_column(out, i, file.encoders[i].column, file.encoders[i].n_classes, class_of_encoder,
+                     &file.encoders[i]);
+    return DCNV2_OK;
+}
+
+/* ---- a converted file ---- */
+
+static struct text class_of_column(const void *column, uint32_t i)
+{
+    return reading_class(column, i);
+}
+
+static void print_converted(struct inspection *inspection, const struct reading *reading,
+                            const struct safetensors *file, const struct network *network)
+{
+    FILE *out = inspection->out;
+    fprintf(out, "%s: a converted model of %zu bytes\n", inspection->path, inspection->bytes.size);
+    print_network(out, network);
+    print_dense(out, reading->names + reading->n_sparse, reading->mean, reading->scale,
+                reading->n_dense);
+    fprintf(out, "sparse columns: %u\n", reading->n_sparse);
+    for (uint32_t i = 0; i < reading->n_sparse; i++)
+        print_column(out, i, reading->names[i], reading->columns[i].n_classes, class_of_column,
+                     &reading->columns[i]);
+    print_tensors(out, &file->list);
+    fputs("metadata, beside a checksum of each tensor, which were found right:\n", out);
+    for (size_t i = 0; i < file->metadata.n_entries; i++) {
+        const struct safetensors_entry *entry = &file->metadata.entries[i];
+        if (strncmp(entry->key, SAFETENSORS_CHECKSUM, strlen(SAFETENSORS_CHECKSUM)) == 0)
+            continue;
+        fputs("  ", out);
+        print_text(out, text_of(entry->key));
+        fputs(": ", out);
+        print_up_to(out, text_of(entry->value), LINE_MAX_LENGTH);
+        fputc('\n', out);
+    }
+}
+
+/* As the server loads it, so that everything it would refuse is refused. */
+static int inspect_converted(struct inspection *inspection)
+{
+    const struct dcnv2_source source = {.model_path = inspection->path};
+    struct reading reading;
+    struct safetensors file;
+    struct format_error reason;
+    dcnv2_model *model = NULL;
+    int status = reading_open(&reading, &source, inspection->error);
+    if (status == DCNV2_OK)
+        status = model_make(&reading, &model);
+    if (status == DCNV2_OK && safetensors_read(&file, &inspection->arena, inspection->bytes.at,
+                                               inspection->bytes.size, &reason) != 0)
+        status = model_error_from(inspection->error, DCNV2_ERROR_FORMAT, inspection->path, &reason);
+    if (status == DCNV2_OK)
+        print_converted(inspection, &reading, &file, &model->network);
+    dcnv2_model_free(model);
+    reading_close(&reading);
+    return status;
+}
+
+int inspect_file(const char *path, FILE *out, struct dcnv2_error *error)
+{
+    struct inspection inspection = {.path = path, .out = out, .error = error};
+    struct format_error reason;
+    if (file_read(path, &inspection.bytes, &reason) != 0)
+        return model_error_from(error, DCNV2_ERROR_IO, path, &reason);
+    const uint8_t *bytes = inspection.bytes.at;
+    const size_t size = inspection.bytes.size;
+    arena_init(&inspection.arena, reading_limit_bytes(size));
+    int status;
+    if (safetensors_is(bytes, size))
+        status = inspect_converted(&inspection);
+    else if (size >= 2 && memcmp(bytes, "PK", 2) == 0)
+        status = inspect_state_dict(&inspection);
+    else if (bytes[0] == 0x80) /* a pickle's protocol */
+        status = inspect_encoder(&inspection);
+    else
+        status = model_error_set(error, DCNV2_ERROR_FORMAT, path,
+                                 "is neither a PyTorch zip file, a pickle nor a safetensors file");
+    arena_free(&inspection.arena);
+    file_free(&inspection.bytes);
+    return status;
+}
