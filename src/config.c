@@ -33,7 +33,7 @@ static const struct setting settings[] = {
     {"encoder-path", "ENCODER_PATH", OTHER(KIND_TEXT, encoder_path),
      "scikit-learn's fitted encoders (/mnt/models/preprocess_metadata.pkl)"},
     {"dense-cols", "DENSE_COLS", OTHER(KIND_LIST, dense_columns),
-     "dense columns, by commas or spaces (those of the encoder file)"},
+     "dense columns, by commas or as separate arguments (those of the encoder file)"},
     {"sparse-cols", "SPARSE_COLS", OTHER(KIND_LIST, sparse_columns),
      "category columns, in the order of the embeddings (those of the encoder file)"},
     {"workers", NULL, NUMBER(n_workers, 1, 1024), "worker threads (the container's CPUs)"},

@@ -69,7 +69,7 @@ struct column {
     struct cell *cells; /* [n] */
     uint32_t n;
     uint32_t capacity;
-    uint32_t kinds; /* bit k set: a cell of kind k was appended */
+    uint32_t kinds; /* bit k set: a cell of kind k was appended, and may have been cut off since */
 };
 
 /*

@@ -36,9 +36,11 @@ static void encode_rows(const struct vocabulary *vocabulary, const struct column
 static int encode_sparse(const struct vocabulary *vocabulary, const struct frame *frame,
                          const struct column *column, uint32_t *ret_indices, uint32_t *unknown)
 {
-    enum column_type type = column_type_of(column->kinds);
-    uint32_t *kinds = NULL; /* of each segment */
+    /* `kinds` may still have those of cells that a later equal key replaced. */
     const bool one_kind = (column->kinds & (column->kinds - 1)) == 0;
+    enum column_type type =
+        column_type_of(one_kind ? column->kinds : kinds_of_rows(column, 0, frame->n_rows));
+    uint32_t *kinds = NULL; /* of each segment */
     if (!one_kind && frame->n_segments > 1) {
         kinds = arena_calloc(frame->arena, frame->n_segments, sizeof *kinds);
         if (kinds == NULL)

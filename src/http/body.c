@@ -57,7 +57,7 @@ void body_append(struct body *body, struct body_budget *budget, const char *data
         body->state = BODY_TOO_LARGE;
     else if (!body->discard && !reserve(body, budget, body->length + n))
         body->state = BODY_OVER_BUDGET;
-    if (body->state != BODY_WHOLE || body->discard)
+    if (body->state != BODY_WHOLE || body->discard || n == 0)
         return;
     memcpy(body->at + body->length, data, n);
     body->length += n;
@@ -66,7 +66,9 @@ void body_append(struct body *body, struct body_budget *budget, const char *data
 void body_reset(struct body *body, struct body_budget *budget, size_t keep_bytes)
 {
     struct body kept = {.at = body->at, .capacity = body->capacity};
-    if (body->capacity > keep_bytes) {
+    /* What is kept counts: kept by many it would leave no room for those to come. */
+    const size_t used = atomic_load_explicit(&budget->used_bytes, memory_order_relaxed);
+    if (body->capacity > keep_bytes || used > budget->total_max_bytes / 4) {
         free(body->at);
         budget_give(budget, body->capacity);
         kept = (struct body){0};
@@ -109,13 +111,6 @@ void inflater_free(struct inflater *inflater)
     free(inflater);
 }
 
-/* Appends what the stream has ready. */
-static void take_output(struct body *out, struct body_budget *budget, const char *chunk, size_t n)
-{
-    if (n)
-        body_append(out, budget, chunk, n);
-}
-
 int body_inflate(struct body *body, struct body *scratch, struct body_budget *budget,
                  struct inflater *inflater, struct request_error *error)
 {
@@ -129,7 +124,7 @@ int body_inflate(struct body *body, struct body *scratch, struct body_budget *bu
         stream->next_out = (Bytef *)chunk;
         stream->avail_out = sizeof chunk;
         status = inflate(stream, Z_NO_FLUSH);
-        take_output(scratch, budget, chunk, sizeof chunk - stream->avail_out);
+        body_append(scratch, budget, chunk, sizeof chunk - stream->avail_out);
         if (status == Z_STREAM_END) {
             if (stream->avail_in == 0)
                 break;
@@ -144,6 +139,7 @@ int body_inflate(struct body *body, struct body *scratch, struct body_budget *bu
         return request_error_set(error, 400, "The request body is not a valid gzip body.");
     const struct body packed = *body;
     *body = *scratch;
+    body->n_received = packed.n_received; /* of the connection, not of what they held */
     *scratch = packed;
     return 0;
 }

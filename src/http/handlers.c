@@ -196,6 +196,18 @@ static void handle_metrics(struct exchange *exchange)
                                      .free_body = free};
 }
 
+/* "FILE: REASON" without the file, which is for the log only. */
+static const char *without_path(const char *message, const struct config *config)
+{
+    const char *paths[] = {config->model_path, config->encoder_path};
+    for (int i = 0; i < 2; i++) {
+        const size_t length = strlen(paths[i]);
+        if (strncmp(message, paths[i], length) == 0 && strncmp(message + length, ": ", 2) == 0)
+            return message + length + 2;
+    }
+    return message;
+}
+
 static void handle_load(struct exchange *exchange, bool load)
 {
     struct server *server = exchange->worker->server;
@@ -209,9 +221,8 @@ static void handle_load(struct exchange *exchange, bool load)
     } else if (load && registry_load(server->registry, &error) != DCNV2_OK) {
         log_event(LOG_LEVEL_WARNING, "model not loaded, the old one goes on: %s", error.message);
         /* A path is for the log only. */
-        const char *reason = strstr(error.message, ": ");
         fail(exchange, 400, "Model with name %s was not loaded: %s", server->config->model_name,
-             reason ? reason + 2 : error.message);
+             without_path(error.message, server->config));
     } else if (!load && !registry_unload(server->registry)) {
         fail_no_model(exchange);
     } else {
@@ -325,10 +336,16 @@ static const unsigned char *take_random(struct worker *worker)
 {
     enum { ID_BYTES = 16 };
     if (worker->n_random < ID_BYTES) {
-        /* Up to 256 bytes never come short; an id without entropy is still unique enough. */
-        for (size_t i = 0; i < sizeof worker->random; i += 256)
-            if (getrandom(worker->random + i, 256, 0) != 256)
-                break;
+        /* Up to 256 bytes never come short where the call exists. Without it an id is unique by
+         * its time and its worker. */
+        for (size_t i = 0; i < sizeof worker->random; i += 256) {
+            if (getrandom(worker->random + i, 256, 0) == 256)
+                continue;
+            for (size_t k = i; k < i + 256; k += ID_BYTES) {
+                const uint64_t parts[2] = {clock_ns() + k, (uint64_t)worker->index << 32 | k};
+                memcpy(worker->random + k, parts, sizeof parts);
+            }
+        }
         worker->n_random = sizeof worker->random;
     }
     worker->n_random -= ID_BYTES;

@@ -19,7 +19,8 @@ enum {
     CONNECTION_POOL_BYTES = 72 * 1024,
     EXCHANGE_ARENA_MAX_BYTES = 256 << 20,
     KEPT_BYTES = 256 * 1024, /* of an exchange's arena and body, from one request to the next */
-    FDS_RESERVED = 64,       /* for files, pipes and libraries */
+    FDS_RESERVED = 64,       /* for files, pipes and libraries .. */
+    FDS_PER_WORKER = 2,      /* .. and for each event loop */
     URL_MAX_BYTES = 16 * 1024,
     EXIT_PANIC = 70
 };
@@ -138,7 +139,8 @@ static struct MHD_Response *make_response(struct exchange *exchange)
     return response;
 }
 
-/* While draining every reply closes its connection, but for those with requests behind them. */
+/* While draining every reply closes its connection, but for those with requests behind them.
+ * Behind a chunked one they cannot be seen, as its size on the wire is not known. */
 static bool is_last(const struct exchange *exchange)
 {
     if (!atomic_load_explicit(&exchange->worker->server->draining, memory_order_relaxed))
@@ -225,7 +227,7 @@ static enum MHD_Result start_request(struct server *server, struct MHD_Connectio
     metrics_request_started(worker->metrics);
     connection_enter(exchange->connection, CONNECTION_BODY);
     exchange->match = route_find(&exchange->arena, method, url);
-    exchange->method = exchange->match.route == ROUTE_NONE ? "-" : method;
+    exchange->method = method;
     const bool at_once = check_head(exchange, connection, url, version);
     if (exchange->error.http_status && at_once) {
         reply_error(exchange, &exchange->error);
@@ -266,7 +268,7 @@ static int check_body(struct exchange *exchange, struct request_error *error)
 static enum MHD_Result finish_request(struct exchange *exchange, struct MHD_Connection *connection)
 {
     struct request_error error = {0};
-    connection_enter(exchange->connection, CONNECTION_WRITING);
+    connection_enter(exchange->connection, CONNECTION_WRITING); /* the time to compute counts */
     metrics_body(exchange->worker->metrics, exchange->body.n_received);
     if (check_body(exchange, &error) == 0)
         handle(exchange);
@@ -361,13 +363,14 @@ static void on_mhd_log(void *cls, const char *format, va_list arguments)
 /* ---- start ---- */
 
 /* Fewer connections where the process may not open so many files. */
-static unsigned connection_limit(const struct config *config)
+static unsigned connection_limit(const struct config *config, unsigned n_workers)
 {
     struct rlimit limit;
     unsigned n = config->max_connections;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < (rlim_t)n + FDS_RESERVED) {
-        n = limit.rlim_cur > 2 * FDS_RESERVED ? (unsigned)limit.rlim_cur - FDS_RESERVED
-                                              : (unsigned)limit.rlim_cur / 4 + 2;
+    const rlim_t reserved = FDS_RESERVED + (rlim_t)FDS_PER_WORKER * n_workers;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < n + reserved) {
+        n = limit.rlim_cur > 2 * reserved ? (unsigned)(limit.rlim_cur - reserved)
+                                          : (unsigned)limit.rlim_cur / 4 + 2;
         log_event(LOG_LEVEL_WARNING, "connections limited to %u: the process may open %llu files",
                   n, (unsigned long long)limit.rlim_cur);
     }
@@ -392,7 +395,7 @@ static struct MHD_Daemon *start_daemon(struct server *server)
     const struct config *config = server->config;
     /* In 0.9.75 only -1 refuses a space before the colon; later versions turned the sign round. */
     const int strictness = MHD_VERSION < 0x00097600 ? -1 : 1;
-    const unsigned per_worker = connection_limit(config) / server->n_workers;
+    const unsigned per_worker = connection_limit(config, server->n_workers) / server->n_workers;
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, server},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
