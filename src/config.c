@@ -142,7 +142,7 @@ static bool parse_switch(const char *value, bool *ret_switch)
     return false;
 }
 
-/* Appends the names in a text of names separated by commas or spaces. */
+/* Appends the names in a text of names separated by commas. A name may hold spaces inside. */
 static int add_names(struct config_reader *reader, const struct setting *setting, const char *shown,
                      const char *value)
 {
@@ -151,7 +151,10 @@ static int add_names(struct config_reader *reader, const struct setting *setting
     const char *at = value;
     for (;;) {
         at += strspn(at, " ");
-        const size_t kept = strcspn(at, ", ");
+        const size_t length = strcspn(at, ",");
+        size_t kept = length;
+        while (kept > 0 && at[kept - 1] == ' ')
+            kept--;
         if (kept == 0)
             return wrong(reader, shown, value, "an empty column name");
         const char **grown = arena_calloc(reader->arena, *n + 1, sizeof *grown);
@@ -165,11 +168,8 @@ static int add_names(struct config_reader *reader, const struct setting *setting
         }
         grown[(*n)++] = name;
         *list = grown;
-        at += kept;
-        at += strspn(at, " ");
-        if (*at == ',')
-            at++;
-        else if (*at == '\0')
+        at += length;
+        if (*at++ == '\0')
             return 0;
     }
 }

@@ -212,6 +212,24 @@ def test_the_bodies_in_flight_have_a_budget():
         check_good(server)
 
 
+def test_a_burst_of_uploads_leaves_room_for_the_next_ones():
+    size, n_clients = 200 * 1024, 300
+    with Server() as server:
+        body = b" " * size
+        connections = [Connection(server, 40) for _ in range(n_clients)]
+        for connection in connections:
+            connection.send(request_bytes("POST", V1, headers=[("Content-Length", size)]) + body[:-10])
+        for connection in connections:
+            connection.send(body[-10:])
+        for connection in connections:
+            check(connection.response().status in (400, 503), "status")  # blanks are no JSON
+            connection.close()
+        for _ in range(5):
+            check_good(server)
+            answer = ask(server, "POST", V1, b" " * (1 << 20))
+            check(answer.status == 400, f"status {answer.status} after the burst")
+
+
 # ---------------------------------------------------------------- large requests
 
 def compact(n_rows):

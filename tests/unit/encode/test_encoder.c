@@ -272,6 +272,21 @@ TEST(each_instance_is_typed_by_itself_before_they_are_joined)
     CHECK(indices[2] == 0 && indices[3] == 0);
 }
 
+TEST(a_value_that_was_replaced_does_not_type_its_column)
+{
+    uint32_t found[2];
+    for (int stale = 0; stale < 2; stale++) {
+        fixture_reset(&f);
+        add_row(integer("1"), integer("1"), missing, missing);
+        if (stale) /* of a cell that a later equal key replaced */
+            f.frame.columns[0].kinds |= 1u << CELL_FLOAT | 1u << CELL_MISSING;
+        end_segment();
+        CHECK(encode() == 0);
+        found[stale] = indices[0];
+    }
+    CHECK(found[0] == found[1]);
+}
+
 TEST(a_category_may_be_any_text)
 {
     fixture_reset(&f);
@@ -298,6 +313,7 @@ int main(void)
     RUN(unknown_values_are_the_number_of_classes_and_are_added);
     RUN(a_category_is_written_as_its_column_is_typed);
     RUN(each_instance_is_typed_by_itself_before_they_are_joined);
+    RUN(a_value_that_was_replaced_does_not_type_its_column);
     RUN(a_category_may_be_any_text);
     vocabulary_free(&encoder.vocabularies[0]);
     vocabulary_free(&encoder.vocabularies[1]);
