@@ -101,24 +101,26 @@ def stage(sanitizer, suites, units=True):
 
 
 def client_stage():
-    """KServe's own client, from PyPI, in a virtual environment of its own."""
+    """Clients and readers of others, from PyPI, in a virtual environment of their own."""
     requirements = os.path.join(ROOT, 'tests/client/requirements.txt')
     with open(requirements, 'rb') as file:
         wanted = hashlib.sha256(file.read()).hexdigest()
     venv = os.path.join(ROOT, 'build/venv-client')
     python, stamp = os.path.join(venv, 'bin/python'), os.path.join(venv, 'installed')
     if not os.path.exists(stamp) or open(stamp).read() != wanted:
-        print('== installing KServe\'s client', flush=True)
+        print('== installing what tests/client needs', flush=True)
         for command in [[sys.executable, '-m', 'venv', '--clear', venv],
                         [python, '-m', 'pip', 'install', '-qq', '--disable-pip-version-check', '-r', requirements]]:
             if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=1200).returncode != 0:
-                print('   FAIL KServe\'s client cannot be installed: %s' % ' '.join(command))
+                print('   FAIL what tests/client needs cannot be installed: %s' % ' '.join(command))
                 return 0, 1
         with open(stamp, 'w') as file:
             file.write(wanted)
     if not build('', ['all']):
         return 0, 1
-    return run_suite([python, os.path.join(ROOT, 'tests/client/test_client.py')], environment_of(''))
+    results = [run_suite([python, path], environment_of(''))
+               for path in sorted(glob.glob(os.path.join(ROOT, 'tests/client/test_*.py')))]
+    return tuple(map(sum, zip(*results)))
 
 
 STAGES = {
