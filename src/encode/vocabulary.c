@@ -73,7 +73,7 @@ static bool long_text_is(const char *texts, uint64_t low, const char *text, size
 
 static size_t slot_bytes(const struct vocabulary *vocabulary)
 {
-    return ((size_t)vocabulary->slot_mask + 1) * sizeof(struct vocabulary_slot);
+    return (size_t)vocabulary->n_slots * sizeof(struct vocabulary_slot);
 }
 
 static struct key key_of(struct text text)
@@ -82,11 +82,22 @@ static struct key key_of(struct text text)
                                     : long_key(text.at, text.length);
 }
 
+/* Where the search for a hash starts: its lower half as a fraction of the slots. */
+static uint32_t first_slot(const struct vocabulary *vocabulary, uint64_t hash)
+{
+    return (uint32_t)((uint64_t)(uint32_t)hash * vocabulary->n_slots >> 32);
+}
+
+static uint32_t next_slot(const struct vocabulary *vocabulary, uint32_t i)
+{
+    return i + 1 < vocabulary->n_slots ? i + 1 : 0;
+}
+
 static void insert(struct vocabulary *vocabulary, const struct key *key, uint32_t index)
 {
-    uint32_t i = (uint32_t)key->hash & vocabulary->slot_mask;
+    uint32_t i = first_slot(vocabulary, key->hash);
     while (vocabulary->own_slots[i].high >> TAG_SHIFT != TAG_EMPTY)
-        i = (i + 1) & vocabulary->slot_mask;
+        i = next_slot(vocabulary, i);
     vocabulary->own_slots[i] = (struct vocabulary_slot){key->low, key->high, index};
 }
 
@@ -106,10 +117,8 @@ static int fill(struct vocabulary *vocabulary, const struct text *classes)
 {
     enum { BATCH = 16 }; /* slots that are on their way from memory together */
     const uint32_t n = vocabulary->n;
-    uint64_t n_slots = 4;
-    while (n_slots < (uint64_t)n + n / 2) /* at most two thirds full */
-        n_slots *= 2;
-    vocabulary->slot_mask = (uint32_t)(n_slots - 1);
+    const uint64_t n_slots = ((uint64_t)n + n / 3 * 2 + 4) / 4 * 4; /* at most 60 % full */
+    vocabulary->n_slots = (uint32_t)n_slots;
     vocabulary->own_slots = n_slots <= UINT32_MAX ? memory_alloc(slot_bytes(vocabulary)) : NULL;
     vocabulary->slots = vocabulary->own_slots;
     if (vocabulary->slots == NULL)
@@ -122,8 +131,7 @@ static int fill(struct vocabulary *vocabulary, const struct text *classes)
             keys[i] = key_of(text);
             if (text.length > SHORT_MAX)
                 keys[i].low = place_of(vocabulary, text) | (uint64_t)text.length << 32;
-            __builtin_prefetch(&vocabulary->slots[(uint32_t)keys[i].hash & vocabulary->slot_mask],
-                               1);
+            __builtin_prefetch(&vocabulary->slots[first_slot(vocabulary, keys[i].hash)], 1);
         }
         for (uint32_t i = 0; i < count; i++)
             insert(vocabulary, &keys[i], first + i);
@@ -159,8 +167,8 @@ int vocabulary_init_in_place(struct vocabulary *vocabulary, const char *texts,
 const char *vocabulary_open(struct vocabulary *vocabulary, const struct vocabulary_slot *slots,
                             uint64_t n_slots, const char *texts, size_t texts_size, uint32_t n)
 {
-    if (n_slots == 0 || n_slots > UINT32_MAX || (n_slots & (n_slots - 1)) != 0)
-        return "their number is not a power of two";
+    if (n_slots == 0 || n_slots > UINT32_MAX)
+        return "there are none, or too many";
     uint64_t n_full = 0;
     bool is_index_wrong = false, is_place_wrong = false; /* no branches: slots come in any order */
     for (uint64_t i = 0; i < n_slots; i++) {
@@ -176,8 +184,8 @@ const char *vocabulary_open(struct vocabulary *vocabulary, const struct vocabula
         return "a text lies outside the texts";
     if (n_full != n || n_full == n_slots)
         return "there are not as many as classes, and an empty one";
-    *vocabulary = (struct vocabulary){
-        .slots = slots, .slot_mask = (uint32_t)n_slots - 1, .n = n, .texts = texts};
+    *vocabulary =
+        (struct vocabulary){.slots = slots, .n_slots = (uint32_t)n_slots, .n = n, .texts = texts};
     return NULL;
 }
 
@@ -193,8 +201,8 @@ uint32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, 
     const struct vocabulary_slot *slots = vocabulary->slots;
     if (length <= SHORT_MAX) {
         const struct key key = short_key(text, length);
-        for (uint32_t i = (uint32_t)key.hash;; i++) {
-            const struct vocabulary_slot *slot = &slots[i & vocabulary->slot_mask];
+        for (uint32_t i = first_slot(vocabulary, key.hash);; i = next_slot(vocabulary, i)) {
+            const struct vocabulary_slot *slot = &slots[i];
             if (slot->low == key.low && slot->high == key.high)
                 return slot->index;
             if (slot->high >> TAG_SHIFT == TAG_EMPTY)
@@ -202,8 +210,8 @@ uint32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, 
         }
     }
     const struct key key = long_key(text, length);
-    for (uint32_t i = (uint32_t)key.hash;; i++) {
-        const struct vocabulary_slot *slot = &slots[i & vocabulary->slot_mask];
+    for (uint32_t i = first_slot(vocabulary, key.hash);; i = next_slot(vocabulary, i)) {
+        const struct vocabulary_slot *slot = &slots[i];
         if (slot->high == key.high && long_text_is(vocabulary->texts, slot->low, text, length))
             return slot->index;
         if (slot->high >> TAG_SHIFT == TAG_EMPTY)

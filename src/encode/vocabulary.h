@@ -20,8 +20,8 @@ struct vocabulary_slot {
 };
 
 struct vocabulary {
-    const struct vocabulary_slot *slots; /* [slot_mask + 1] */
-    uint32_t slot_mask;
+    const struct vocabulary_slot *slots; /* [n_slots], one at least is empty */
+    uint32_t n_slots;
     uint32_t n;        /* number of classes: the index of an unknown text */
     const char *texts; /* where the texts are that do not fit in a slot */
 

@@ -102,15 +102,15 @@ static int add_vocabulary(struct conversion *conversion, uint32_t i)
     if (vocabulary_init_in_place(vocabulary, texts, moved, n) != 0)
         return model_error_memory(conversion->error);
     const struct text none = {NULL, 0};
-    const uint64_t n_slots = (uint64_t)vocabulary->slot_mask + 1;
     int status =
         add_part(conversion, i, CONVERTED_TEXT, new_tensor(none, TENSOR_U8, size, 0, texts));
     if (status == DCNV2_OK)
         status = add_part(conversion, i, CONVERTED_OFFSETS,
                           new_tensor(none, TENSOR_U32, (uint64_t)n + 1, 0, offsets));
-    return status ? status
-                  : add_part(conversion, i, CONVERTED_SLOTS,
-                             new_tensor(none, TENSOR_U64, n_slots, 2, vocabulary->slots));
+    return status
+               ? status
+               : add_part(conversion, i, CONVERTED_SLOTS,
+                          new_tensor(none, TENSOR_U64, vocabulary->n_slots, 2, vocabulary->slots));
 }
 
 static int add_tensors(struct conversion *conversion)

@@ -188,11 +188,11 @@ TEST(a_hash_table_in_which_a_search_would_not_end_is_refused)
     parts_start();
     tensor_of(slots)->sizes[0] = 3;
     tensor_of(slots)->n_elements = 6;
-    CHECK(is_refused_now("not a power of two"));
+    CHECK(is_refused_now("not as many as classes, and an empty one"));
     parts_start();
     tensor_of(slots)->sizes[0] = 0;
     tensor_of(slots)->n_elements = 0;
-    CHECK(is_refused_now("not a power of two"));
+    CHECK(is_refused_now("there are none, or too many"));
 }
 
 TEST(offsets_that_do_not_lead_through_the_texts_are_refused)
