@@ -26,13 +26,15 @@ LINK_FLAGS += -Wl,-z,relro,-z,now,--as-needed
 endif
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm -lpthread
 
-SOURCES := $(sort $(filter-out src/tools/%,$(wildcard src/*.c src/*/*.c)))
+SOURCES := $(sort $(filter-out src/tools/% src/train/%,$(wildcard src/*.c src/*/*.c)))
 OBJECTS := $(SOURCES:src/%.c=$(O)/%.o)
 # What an ad server links: everything but the server.
 LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/text.o $(O)/number.o $(O)/frame.o $(O)/kernels/% \
     $(O)/model/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
-CONVERT_OBJECTS := $(patsubst src/%.c,$(O)/%.o,$(sort $(wildcard src/tools/*.c))) \
-    $(O)/config.o $(O)/log.o $(O)/protocol/json_writer.o $(LIBRARY_OBJECTS)
+CONVERT_OBJECTS := $(O)/tools/convert.o $(O)/tools/inspect.o $(O)/config.o \
+    $(O)/log.o $(O)/protocol/json_writer.o $(LIBRARY_OBJECTS)
+TRAIN_OBJECTS := $(patsubst src/%.c,$(O)/%.o,$(sort $(wildcard src/train/*.c)))
+TEST_OBJECTS := $(filter-out $(O)/main.o,$(OBJECTS)) $(TRAIN_OBJECTS)
 
 UNIT_SOURCES := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
 UNIT_HELPERS := $(patsubst %.c,$(O)/%.o,$(sort $(shell find tests/unit -name '*.c' ! -name 'test_*.c' 2>/dev/null)))
@@ -135,10 +137,9 @@ $(O)/tests/%.o: tests/%.c $(O)/flags
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -c $< -o $@
 
-$(B)/tests/%: tests/%.c $(UNIT_HELPERS) $(filter-out $(O)/main.o,$(OBJECTS))
+$(B)/tests/%: tests/%.c $(UNIT_HELPERS) $(TEST_OBJECTS)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -MF $@.d $(LINK_FLAGS) $< $(UNIT_HELPERS) \
-	    $(filter-out $(O)/main.o,$(OBJECTS)) $(LIBS) -o $@
+	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -MF $@.d $(LINK_FLAGS) $< $(UNIT_HELPERS) $(TEST_OBJECTS) $(LIBS) -o $@
 
--include $(OBJECTS:.o=.d) $(CONVERT_OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(UNIT_TESTS:=.d)
+-include $(OBJECTS:.o=.d) $(TRAIN_OBJECTS:.o=.d) $(CONVERT_OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(UNIT_TESTS:=.d)
