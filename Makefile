@@ -38,7 +38,8 @@ TEST_OBJECTS := $(filter-out $(O)/main.o,$(OBJECTS)) $(TRAIN_OBJECTS)
 
 UNIT_SOURCES := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
 UNIT_HELPERS := $(patsubst %.c,$(O)/%.o,$(sort $(shell find tests/unit -name '*.c' ! -name 'test_*.c' 2>/dev/null)))
-UNIT_TESTS := $(UNIT_SOURCES:tests/%.c=$(B)/tests/%)
+UNIT_TESTS := $(UNIT_SOURCES:tests/%.c=$(B)/tests/%) $(B)/tests/kernels
+KERNELS_TEST := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/kernels/*.c)))
 C_FILES := $(sort $(shell find src include tests -name '*.[ch]'))
 
 Q := $(if $(V),,@)
@@ -142,4 +143,9 @@ $(B)/tests/%: tests/%.c $(UNIT_HELPERS) $(TEST_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -MF $@.d $(LINK_FLAGS) $< $(UNIT_HELPERS) $(TEST_OBJECTS) $(LIBS) -o $@
 
--include $(OBJECTS:.o=.d) $(TRAIN_OBJECTS:.o=.d) $(CONVERT_OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(UNIT_TESTS:=.d)
+$(B)/tests/kernels: $(KERNELS_TEST) $(filter-out $(O)/main.o,$(OBJECTS))
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LINK_FLAGS) $^ $(LIBS) -o $@
+
+-include $(OBJECTS:.o=.d) $(TRAIN_OBJECTS:.o=.d) $(CONVERT_OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(KERNELS_TEST:.o=.d) $(UNIT_TESTS:=.d)

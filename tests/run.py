@@ -62,7 +62,8 @@ def folder(sanitizer):
 
 def unit_programs(sanitizer):
     sources = sorted(glob.glob(os.path.join(ROOT, 'tests/unit/**/test_*.c'), recursive=True))
-    return [os.path.join(folder(sanitizer), os.path.relpath(s, ROOT)[:-2]) for s in sources]
+    names = [os.path.relpath(s, ROOT)[:-2] for s in sources] + ['tests/kernels']
+    return [os.path.join(folder(sanitizer), name) for name in names]
 
 
 def environment_of(sanitizer):

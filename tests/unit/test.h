@@ -14,7 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static unsigned test_n_passed, test_n_failed, test_n_failed_checks;
+/* One of each in a program, however many of its files include this. */
+__attribute__((weak)) unsigned test_n_passed, test_n_failed, test_n_failed_checks;
 
 #define TEST(name) static void test_##name(void)
 

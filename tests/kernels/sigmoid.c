@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_sigmoid.c: the sigmoid of every kernel set, through the output kernel. */
+/* sigmoid.c: the sigmoid of every kernel set, through the output kernel. */
+#include "checks.h"
+
 #include <math.h>
+#include <stdint.h>
 
 #include "guarded.h"
 #include "test.h"
@@ -108,11 +111,9 @@ TEST(the_sigmoid_of_zeros_infinities_and_far_logits_is_exact)
     }
 }
 
-int main(void)
+void run_sigmoid_checks(void)
 {
-    map_arrays();
     RUN(the_sigmoid_of_zeros_infinities_and_far_logits_is_exact);
     RUN(the_sigmoid_is_right_where_scores_are);
     RUN(the_sigmoid_is_right_over_the_whole_range_of_floats);
-    return test_report();
 }

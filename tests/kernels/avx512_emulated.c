@@ -188,6 +188,6 @@ EMULATED __m256d emulated_high(emulated_ps a, int half)
 #define always_inline  unused
 #define kernels_avx512 kernels_avx512_emulated
 
-#include "../../../src/kernels/avx512.c"
+#include "../../src/kernels/avx512.c"
 
 #endif

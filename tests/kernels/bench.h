@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench.h: the speed of the forward pass beside the core's peak of fused multiply-adds.
+ *
+ * One core, the one it is started on. Rates count the linear layers' 2 * n_in * n_out a row and
+ * nothing else, though gather, layer norm and output are in the time.
+ */
+#ifndef DCNV2_TESTS_KERNELS_BENCH_H
+#define DCNV2_TESTS_KERNELS_BENCH_H
+
+#include <stdbool.h>
+
+/*
+ * `directory` holds model_weights.pth and preprocess_metadata.pkl; NULL: the full model where
+ * ../shared/taobao-full lies beside the project, else the demo model. Returns the exit code.
+ */
+int bench_run(const char *directory, bool as_json);
+
+#endif
