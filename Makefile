@@ -31,8 +31,8 @@ OBJECTS := $(SOURCES:src/%.c=$(O)/%.o)
 # What an ad server links: everything but the server.
 LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/text.o $(O)/number.o $(O)/frame.o $(O)/kernels/% \
     $(O)/model/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
-CONVERT_OBJECTS := $(O)/tools/convert.o $(O)/tools/inspect.o $(O)/config.o \
-    $(O)/log.o $(O)/protocol/json_writer.o $(LIBRARY_OBJECTS)
+CONVERT_OBJECTS := $(O)/tools/convert.o $(O)/tools/inspect.o $(O)/settings.o \
+    $(O)/protocol/json_writer.o $(LIBRARY_OBJECTS)
 TRAIN_OBJECTS := $(patsubst src/%.c,$(O)/%.o,$(sort $(wildcard src/train/*.c)))
 TEST_OBJECTS := $(filter-out $(O)/main.o,$(OBJECTS)) $(TRAIN_OBJECTS)
 

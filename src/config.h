@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * config.h: settings from the command line and the environment.
- *
- * Names are KServe's. A flag beats its environment variable, which beats the default.
- */
+/* config.h: the server's settings; their names are KServe's. */
 #ifndef DCNV2_CONFIG_H
 #define DCNV2_CONFIG_H
 
@@ -12,8 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "arena.h"
 #include "log.h"
+#include "settings.h"
 
 struct config {
     uint16_t http_port;
@@ -37,14 +33,9 @@ struct config {
     const char *ignored_flag; /* one of KServe's that was given and does nothing here, or NULL */
 };
 
-enum config_result { CONFIG_RUN, CONFIG_SHOW_HELP, CONFIG_SHOW_VERSION, CONFIG_WRONG };
-
-/*
- * Strings point into argv, the environment or `arena`.
- * CONFIG_WRONG: `message` is one line that names the flag or variable.
- */
-enum config_result config_read(struct config *config, struct arena *arena, int argc, char **argv,
-                               char *message, size_t message_size);
+/* As settings_read() says. */
+enum settings_result config_read(struct config *config, struct arena *arena, int argc, char **argv,
+                                 char *message, size_t message_size);
 
 void config_print_help(FILE *out);
 

@@ -30,26 +30,6 @@ static struct {
     uint64_t n_dropped;
 } state = {.mutex = PTHREAD_MUTEX_INITIALIZER, .level = LOG_LEVEL_INFO};
 
-bool log_level_parse(const char *text, enum log_level *ret_level)
-{
-    for (int i = 0; i < (int)(sizeof level_names / sizeof level_names[0]); i++) {
-        if (strcasecmp(text, level_names[i]) == 0) {
-            *ret_level = (enum log_level)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-bool log_format_parse(const char *text, enum log_format *ret_format)
-{
-    const bool json = strcasecmp(text, "json") == 0;
-    if (!json && strcasecmp(text, "text") != 0)
-        return false;
-    *ret_format = json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT;
-    return true;
-}
-
 /* Returns how many lines could not be written: a full disk, or nobody is there any more. */
 static uint64_t write_all(const char *at, size_t left)
 {

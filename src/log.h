@@ -14,9 +14,6 @@
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
-bool log_level_parse(const char *text, enum log_level *ret_level);
-bool log_format_parse(const char *text, enum log_format *ret_format);
-
 /* Starts the writer. -1: no thread could be started. */
 int log_start(enum log_level level, enum log_format format);
 

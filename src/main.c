@@ -173,18 +173,18 @@ int main(int argc, char **argv)
     arena_init(&program.arena, SIZE_MAX);
     int status = EXIT_WRONG_USAGE;
     switch (config_read(&program.config, &program.arena, argc, argv, message, sizeof message)) {
-    case CONFIG_SHOW_HELP:
+    case SETTINGS_SHOW_HELP:
         config_print_help(stdout);
         status = EXIT_SUCCESS;
         break;
-    case CONFIG_SHOW_VERSION:
+    case SETTINGS_SHOW_VERSION:
         puts("dcnv2-server " DCNV2_VERSION);
         status = EXIT_SUCCESS;
         break;
-    case CONFIG_WRONG:
+    case SETTINGS_WRONG:
         fprintf(stderr, "dcnv2-server: %s\n", message);
         break;
-    case CONFIG_RUN:
+    case SETTINGS_RUN:
         status = run(&program, start_ns);
         break;
     }

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "settings.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* `shown`: the flag with its dashes, or the variable. Returns -1. */
+static int wrong(const struct settings *settings, const char *shown, const char *value,
+                 const char *reason)
+{
+    snprintf(settings->message, settings->message_size, "%s%s%.60s: %s", shown, *value ? "=" : "",
+             value, reason);
+    for (char *at = settings->message; *at; at++)
+        if (iscntrl((unsigned char)*at))
+            *at = '?';
+    return -1;
+}
+
+static char *place_of(const struct settings *settings, const struct setting *setting)
+{
+    return (char *)settings->target + setting->offset;
+}
+
+/* ---- values ---- */
+
+static bool parse_number(const char *value, unsigned long *ret_number)
+{
+    if (!isdigit((unsigned char)*value))
+        return false;
+    char *end;
+    errno = 0;
+    *ret_number = strtoul(value, &end, 10);
+    return errno == 0 && *end == '\0';
+}
+
+/* As KServe's strtobool. */
+static bool parse_switch(const char *value, bool *ret_switch)
+{
+    static const char *const yes[] = {"y", "yes", "t", "true", "on", "1"};
+    static const char *const no[] = {"n", "no", "f", "false", "off", "0"};
+    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
+        if (strcasecmp(value, yes[i]) == 0 || strcasecmp(value, no[i]) == 0) {
+            *ret_switch = strcasecmp(value, yes[i]) == 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_list(const struct setting *setting)
+{
+    return setting->kind == SETTING_LIST || setting->kind == SETTING_PATHS;
+}
+
+static int add_name(const struct settings *settings, const struct setting *setting,
+                    const char *shown, const char *at, size_t length)
+{
+    const char ***list = (const char ***)place_of(settings, setting);
+    size_t *n = (size_t *)(list + 1);
+    const char **grown = arena_calloc(settings->arena, *n + 1, sizeof *grown);
+    char *name = arena_copy_text(settings->arena, at, length);
+    if (grown == NULL || name == NULL)
+        return wrong(settings, shown, "", "out of memory");
+    for (size_t i = 0; i < *n; i++) {
+        if (strcmp((*list)[i], name) == 0)
+            return wrong(settings, shown, name,
+                         setting->kind == SETTING_LIST ? "the column is named twice"
+                                                       : "the file is named twice");
+        grown[i] = (*list)[i];
+    }
+    grown[(*n)++] = name;
+    *list = grown;
+    return 0;
+}
+
+/* Appends the names in a text of names separated by commas. A name may hold spaces inside. */
+static int add_names(const struct settings *settings, const struct setting *setting,
+                     const char *shown, const char *value)
+{
+    const char *at = value;
+    for (;;) {
+        at += strspn(at, " ");
+        const size_t length = strcspn(at, ",");
+        size_t kept = length;
+        while (kept > 0 && at[kept - 1] == ' ')
+            kept--;
+        if (kept == 0)
+            return wrong(settings, shown, value, "an empty column name");
+        if (add_name(settings, setting, shown, at, kept) != 0)
+            return -1;
+        at += length;
+        if (*at++ == '\0')
+            return 0;
+    }
+}
+
+static int set_number(const struct settings *settings, const struct setting *setting,
+                      const char *shown, const char *value)
+{
+    unsigned long number;
+    if (!parse_number(value, &number) || number < setting->least || number > setting->most) {
+        char reason[96];
+        snprintf(reason, sizeof reason, "expected a whole number from %lu to %lu", setting->least,
+                 setting->most);
+        return wrong(settings, shown, value, reason);
+    }
+    char *place = place_of(settings, setting);
+    const uint16_t half = (uint16_t)number;
+    const uint32_t word = (uint32_t)number;
+    if (setting->size == sizeof half)
+        memcpy(place, &half, sizeof half);
+    else if (setting->size == sizeof word)
+        memcpy(place, &word, sizeof word);
+    else
+        memcpy(place, &number, sizeof number);
+    return 0;
+}
+
+static int set_real(const struct settings *settings, const struct setting *setting,
+                    const char *shown, const char *value)
+{
+    char *end;
+    const double number = strtod(value, &end);
+    if (isspace((unsigned char)*value) || *end != '\0' || !isfinite(number) || number <= 0)
+        return wrong(settings, shown, value, "expected a number above 0");
+    memcpy(place_of(settings, setting), &number, sizeof number);
+    return 0;
+}
+
+static int set_choice(const struct settings *settings, const struct setting *setting,
+                      const char *shown, const char *value)
+{
+    char reason[128];
+    const char *at = setting->choices;
+    for (unsigned i = 0;; i++) {
+        const size_t length = strcspn(at, "|");
+        if (strlen(value) == length && strncasecmp(value, at, length) == 0) {
+            memcpy(place_of(settings, setting), &i, sizeof i);
+            return 0;
+        }
+        if (at[length] == '\0')
+            break;
+        at += length + 1;
+    }
+    size_t n = (size_t)snprintf(reason, sizeof reason, "expected ");
+    for (at = setting->choices; *at && n < sizeof reason - 8;) {
+        const size_t length = strcspn(at, "|");
+        n += (size_t)snprintf(reason + n, sizeof reason - n, "%.*s%s", (int)length, at,
+                              at[length] == '\0'             ? ""
+                              : strchr(at + length + 1, '|') ? ", "
+                                                             : " or ");
+        at += length + (at[length] != '\0');
+    }
+    return wrong(settings, shown, value, reason);
+}
+
+static int set_value(const struct settings *settings, const struct setting *setting,
+                     const char *shown, const char *value)
+{
+    char *place = place_of(settings, setting);
+    if (*value == '\0')
+        return wrong(settings, shown, value, "the value is empty");
+    switch (setting->kind) {
+    case SETTING_TEXT:
+    case SETTING_IGNORED: {
+        const char *text = setting->kind == SETTING_TEXT ? value : shown;
+        memcpy(place, &text, sizeof text);
+        return 0;
+    }
+    case SETTING_LIST:
+        return add_names(settings, setting, shown, value);
+    case SETTING_PATHS:
+        return add_name(settings, setting, shown, value, strlen(value));
+    case SETTING_NUMBER:
+        return set_number(settings, setting, shown, value);
+    case SETTING_REAL:
+        return set_real(settings, setting, shown, value);
+    case SETTING_SWITCH:
+    case SETTING_FLAG:
+        return parse_switch(value, (bool *)place)
+                   ? 0
+                   : wrong(settings, shown, value, "expected true or false");
+    case SETTING_CHOICE:
+        return set_choice(settings, setting, shown, value);
+    }
+    return -1;
+}
+
+/* ---- where values come from ---- */
+
+static int read_environment(const struct settings *settings)
+{
+    for (size_t i = 0; i < settings->n; i++) {
+        const struct setting *setting = &settings->all[i];
+        const char *value = setting->variable ? getenv(setting->variable) : NULL;
+        /* What is ignored is there for others to read: nothing to report. */
+        if (value && setting->kind != SETTING_IGNORED &&
+            set_value(settings, setting, setting->variable, value) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The setting of "--flag" or "--flag=value"; *ret_value: what stands behind '=', or NULL. */
+static const struct setting *find_flag(const struct settings *settings, const char *argument,
+                                       const char **ret_value)
+{
+    const bool is_flag = *argument == '-' && argument[1] != '\0';
+    const char *name = argument + (strncmp(argument, "--", 2) == 0 ? 2 : 1);
+    const size_t length = strcspn(name, "=");
+    *ret_value = is_flag && name[length] ? name + length + 1 : NULL;
+    for (size_t i = 0; i < settings->n; i++) {
+        const char *flag = settings->all[i].flag;
+        if (!is_flag ? flag == NULL
+                     : flag && strlen(flag) == length && memcmp(flag, name, length) == 0 &&
+                           (length == 1) == (name == argument + 1))
+            return &settings->all[i];
+    }
+    return NULL;
+}
+
+/* A flag replaces what the environment or the defaults say. */
+static void empty_list(const struct settings *settings, const struct setting *setting)
+{
+    const char ***list = (const char ***)place_of(settings, setting);
+    *list = NULL;
+    *(size_t *)(list + 1) = 0;
+}
+
+/* One flag with its values, from argv[i]; returns how many arguments it took, -1: wrong. */
+static int read_flag(const struct settings *settings, int argc, char **argv, int i, uint8_t *seen)
+{
+    const char *value;
+    const struct setting *setting = find_flag(settings, argv[i], &value);
+    if (setting == NULL)
+        return wrong(settings, argv[i], "", "unknown flag; see --help");
+    if (setting->flag == NULL)
+        return set_value(settings, setting, argv[i], argv[i]) == 0 ? 1 : -1;
+    char *shown = arena_copy_text(settings->arena, argv[i], strcspn(argv[i], "="));
+    if (shown == NULL)
+        return wrong(settings, argv[i], "", "out of memory");
+    uint8_t *given = &seen[setting - settings->all];
+    if (*given)
+        return wrong(settings, shown, "", "given twice");
+    *given = 1;
+    if (is_list(setting))
+        empty_list(settings, setting);
+    if (value)
+        return set_value(settings, setting, shown, value) == 0 ? 1 : -1;
+    if (setting->kind == SETTING_FLAG)
+        return set_value(settings, setting, shown, "true") == 0 ? 1 : -1;
+    if (i + 1 == argc || strncmp(argv[i + 1], "--", 2) == 0) {
+        if (setting->kind != SETTING_IGNORED) /* some of KServe's switches take no value */
+            return wrong(settings, shown, "", "the value is missing");
+        return set_value(settings, setting, shown, shown) == 0 ? 1 : -1;
+    }
+    int taken = 1;
+    do {
+        if (set_value(settings, setting, shown, argv[i + taken]) != 0)
+            return -1;
+        taken++;
+    } while (is_list(setting) && i + taken < argc && strncmp(argv[i + taken], "--", 2) != 0);
+    return taken;
+}
+
+enum settings_result settings_read(const struct settings *settings, int argc, char **argv)
+{
+    uint8_t *seen = arena_calloc(settings->arena, settings->n, 1);
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return SETTINGS_SHOW_HELP;
+        if (strcmp(argv[i], "--version") == 0)
+            return SETTINGS_SHOW_VERSION;
+    }
+    if (seen == NULL) {
+        wrong(settings, "settings", "", "out of memory");
+        return SETTINGS_WRONG;
+    }
+    if (read_environment(settings) != 0)
+        return SETTINGS_WRONG;
+    for (int i = 1; i < argc;) {
+        const int taken = read_flag(settings, argc, argv, i, seen);
+        if (taken < 0)
+            return SETTINGS_WRONG;
+        i += taken;
+    }
+    return SETTINGS_RUN;
+}
+
+void settings_print_help(const struct settings *settings, FILE *out)
+{
+    for (size_t i = 0; i < settings->n; i++) {
+        const struct setting *setting = &settings->all[i];
+        if (setting->help == NULL)
+            continue;
+        const char *dashes = setting->flag == NULL ? "" : setting->flag[1] ? "--" : "-";
+        const char *name = setting->flag ? setting->flag : "FILE ..";
+        fprintf(out, "  %s%-*s %-13s %s\n", dashes, 26 - (int)strlen(dashes), name,
+                setting->variable ? setting->variable : "", setting->help);
+    }
+}
