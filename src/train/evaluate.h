@@ -27,16 +27,23 @@ struct evaluation {
     double calibration; /* NAN without a click */
     double grouped_auc; /* NAN without groups, or without one that has both labels */
     uint64_t n_groups;  /* that count */
-    /* Calibration plot: rows in EVALUATE_BINS parts of equal size by score. */
+    /* Calibration plot: rows in EVALUATE_BINS parts of equal size by score. Of equal scores that
+     * two parts share, each has clicks in proportion. mean_score: NAN in an empty part. */
     struct evaluation_bin {
         uint64_t n_rows, n_clicks;
         double mean_score;
     } bins[EVALUATE_BINS];
-    /* Score histograms: score k / EVALUATE_BINS .. (k + 1) / EVALUATE_BINS, by label. */
+    /* Score histograms: k / EVALUATE_BINS <= score < (k + 1) / EVALUATE_BINS, by label; the first
+     * and the last have what is beyond them. */
     uint64_t histogram[2][EVALUATE_BINS];
 };
 
-/* groups: [n] or NULL. Equal inputs, equal bits. -1: out of memory, *error. */
+/*
+ * labels: 0 or not. groups: [n], any numbers, or NULL. n < 2^32. Equal rows in any order, equal
+ * bits. Without rows, or with a NaN among the scores, nothing but n_rows and n_clicks is known:
+ * the doubles are NAN, bins and histograms empty. Takes 16 bytes a row at most while it runs.
+ * -1: out of memory, *error.
+ */
 int evaluate(const float *scores, const uint8_t *labels, const uint32_t *groups, size_t n,
              struct evaluation *ret_evaluation, struct train_error *error);
 
