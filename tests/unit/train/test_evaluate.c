@@ -242,6 +242,12 @@ static double auc_by_pairs(const struct random_rows *rows, const uint32_t *group
     return wins / n_pairs;
 }
 
+static double loss_of(float score, uint8_t label)
+{
+    const float p = label ? score : 1.0F - score;
+    return -log((double)fmaxf(FLT_EPSILON, fminf(1 - FLT_EPSILON, p)));
+}
+
 static void check_against_pairs(const struct random_rows *rows)
 {
     const struct evaluation evaluation =
@@ -261,8 +267,7 @@ static void check_against_pairs(const struct random_rows *rows)
     CHECK(evaluation.n_groups == n_groups && n_groups > 100);
     CHECK_NEAR(evaluation.grouped_auc, sum / n_summed);
     for (size_t i = 0; i < N_RANDOM; i++) {
-        const float p = rows->labels[i] ? rows->scores[i] : 1.0F - rows->scores[i];
-        loss -= log((double)fmaxf(FLT_EPSILON, fminf(1 - FLT_EPSILON, p)));
+        loss += loss_of(rows->scores[i], rows->labels[i]);
     }
     CHECK_NEAR(evaluation.log_loss, loss / N_RANDOM);
 }
@@ -318,7 +323,7 @@ TEST(sums_over_many_rows_do_not_drift)
         scores[i] = (float)exp(log(1e-6) * drawn);
         labels[i] = i % 3 == 0;
         sum += scores[i];
-        losses -= log(fmax(labels[i] ? scores[i] : 1.0F - scores[i], FLT_EPSILON));
+        losses += loss_of(scores[i], labels[i]);
     }
     const struct evaluation evaluation = evaluated(scores, labels, NULL, N);
     const double mean = (double)(sum / N), log_loss = (double)(losses / N);
