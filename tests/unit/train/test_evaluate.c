@@ -314,7 +314,7 @@ TEST(sums_over_many_rows_do_not_drift)
     enum { N = 2000000 };
     float *scores = malloc(N * sizeof *scores);
     uint8_t *labels = malloc(N);
-    long double sum = 0, losses = 0;
+    long double sum = 0, losses = 0, block_sum = 0, block_losses = 0;
     uint64_t seed = 5;
     if (!scores || !labels)
         abort();
@@ -322,8 +322,13 @@ TEST(sums_over_many_rows_do_not_drift)
         const double drawn = (double)(next_random(&seed) >> 11) * 0x1p-53;
         scores[i] = (float)exp(log(1e-6) * drawn);
         labels[i] = i % 3 == 0;
-        sum += scores[i];
-        losses += loss_of(scores[i], labels[i]);
+        block_sum += scores[i];
+        block_losses += loss_of(scores[i], labels[i]);
+        if (i % 1000 == 999) {
+            sum += block_sum;
+            losses += block_losses;
+            block_sum = block_losses = 0;
+        }
     }
     const struct evaluation evaluation = evaluated(scores, labels, NULL, N);
     const double mean = (double)(sum / N), log_loss = (double)(losses / N);
