@@ -20,4 +20,22 @@ static inline uint64_t le64(const uint8_t *at)
     return (uint64_t)le32(at) | (uint64_t)le32(at + 4) << 32;
 }
 
+/* And back: the byte behind what was put. */
+static inline uint8_t *put_le16(uint8_t *at, uint64_t value)
+{
+    at[0] = (uint8_t)value;
+    at[1] = (uint8_t)(value >> 8);
+    return at + 2;
+}
+
+static inline uint8_t *put_le32(uint8_t *at, uint64_t value)
+{
+    return put_le16(put_le16(at, value), value >> 16);
+}
+
+static inline uint8_t *put_le64(uint8_t *at, uint64_t value)
+{
+    return put_le32(put_le32(at, value), value >> 32);
+}
+
 #endif

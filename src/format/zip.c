@@ -6,27 +6,9 @@
 #include <zlib.h>
 
 #include "format/little_endian.h"
+#include "format/zip_records.h"
 
-/* Record sizes without their variable parts, and signatures: APPNOTE 4.3. */
-enum {
-    LOCAL_SIZE = 30,
-    CENTRAL_SIZE = 46,
-    END_SIZE = 22,
-    END64_SIZE = 56,
-    LOCATOR64_SIZE = 20,
-    COMMENT_MAX = 65535,
-    LOCAL_SIGNATURE = 0x04034b50,
-    CENTRAL_SIGNATURE = 0x02014b50,
-    END_SIGNATURE = 0x06054b50,
-    END64_SIGNATURE = 0x06064b50,
-    LOCATOR64_SIGNATURE = 0x07064b50,
-    FLAG_ENCRYPTED = 1 << 0,
-    FLAG_DESCRIPTOR = 1 << 3, /* PyTorch sets it: sizes stand behind the data, zeros before */
-    FLAG_UTF8 = 1 << 11,
-    EXTRA_ZIP64 = 1,
-    DESCRIPTOR_SIGNATURE = 0x08074b50,
-    VERSION_MAX = 63 /* 6.3, in tenths */
-};
+enum { COMMENT_MAX = 65535, VERSION_MAX = 63 /* 6.3, in tenths */ };
 
 struct directory {
     uint64_t offset;
@@ -44,12 +26,12 @@ static int out_of_memory(struct format_error *error)
 static int read_end64(const uint8_t *bytes, size_t end, struct directory *directory,
                       struct format_error *error)
 {
-    const size_t locator = end - LOCATOR64_SIZE;
+    const size_t locator = end - ZIP_LOCATOR64_SIZE;
     const uint64_t at = le64(bytes + locator + 8);
     if (le32(bytes + locator + 4) != 0 || le32(bytes + locator + 16) > 1)
         return format_error_set(error, (long long)locator, "zip archive in several parts");
-    if (locator < END64_SIZE || at > locator - END64_SIZE || le32(bytes + at) != END64_SIGNATURE ||
-        le64(bytes + at + 4) != locator - at - 12)
+    if (locator < ZIP_END64_SIZE || at > locator - ZIP_END64_SIZE ||
+        le32(bytes + at) != ZIP_END64_SIGNATURE || le64(bytes + at + 4) != locator - at - 12)
         return format_error_set(error, (long long)locator, "bad zip64 end record");
     if (le32(bytes + at + 16) != 0 || le32(bytes + at + 20) != 0 ||
         le64(bytes + at + 24) != le64(bytes + at + 32))
@@ -71,12 +53,13 @@ static int read_end64(const uint8_t *bytes, size_t end, struct directory *direct
 static int find_directory(const uint8_t *bytes, size_t size, struct directory *ret_directory,
                           struct format_error *error)
 {
-    if (size < END_SIZE)
+    if (size < ZIP_END_SIZE)
         return format_error_set(error, FORMAT_NO_OFFSET, "is not a PyTorch zip file: too short");
-    size_t lowest = size - END_SIZE > COMMENT_MAX ? size - END_SIZE - COMMENT_MAX : 0;
-    size_t end = size - END_SIZE;
+    size_t lowest = size - ZIP_END_SIZE > COMMENT_MAX ? size - ZIP_END_SIZE - COMMENT_MAX : 0;
+    size_t end = size - ZIP_END_SIZE;
     for (;; end--) {
-        if (le32(bytes + end) == END_SIGNATURE && le16(bytes + end + 20) == size - END_SIZE - end)
+        if (le32(bytes + end) == ZIP_END_SIGNATURE &&
+            le16(bytes + end + 20) == size - ZIP_END_SIZE - end)
             break;
         if (end == lowest)
             return format_error_set(
@@ -90,13 +73,14 @@ static int find_directory(const uint8_t *bytes, size_t size, struct directory *r
     if (le16(bytes + end + 4) != 0 || le16(bytes + end + 6) != 0 ||
         le16(bytes + end + 8) != directory.n_entries)
         return format_error_set(error, (long long)end, "zip archive in several parts");
-    if (end >= LOCATOR64_SIZE && le32(bytes + end - LOCATOR64_SIZE) == LOCATOR64_SIGNATURE &&
+    if (end >= ZIP_LOCATOR64_SIZE &&
+        le32(bytes + end - ZIP_LOCATOR64_SIZE) == ZIP_LOCATOR64_SIGNATURE &&
         read_end64(bytes, end, &directory, error) != 0)
         return -1;
     if (directory.offset > directory.end || directory.size != directory.end - directory.offset)
         return format_error_set(error, (long long)end,
                                 "zip directory does not end where the end record starts");
-    if (directory.n_entries > directory.size / CENTRAL_SIZE)
+    if (directory.n_entries > directory.size / ZIP_CENTRAL_SIZE)
         return format_error_set(error, (long long)end,
                                 "zip directory is too small for its entries");
     *ret_directory = directory;
@@ -127,7 +111,7 @@ static bool read_extra64(const uint8_t *extra, size_t length, uint64_t *fields[3
         const size_t size = le16(extra + 2);
         if (size > length - 4)
             return false;
-        if (le16(extra) == EXTRA_ZIP64) {
+        if (le16(extra) == ZIP_EXTRA_64) {
             const uint8_t *at = extra + 4;
             size_t left = size;
             for (int i = 0; i < 3; i++) {
@@ -154,7 +138,7 @@ static int check_descriptor(const uint8_t *bytes, uint64_t limit, struct zip_ent
     const uint8_t *at = bytes + entry->end;
     const uint64_t left = limit - entry->end;
     const bool starts_well =
-        left >= 16 && le32(at) == DESCRIPTOR_SIGNATURE && le32(at + 4) == entry->crc32;
+        left >= 16 && le32(at) == ZIP_DESCRIPTOR_SIGNATURE && le32(at + 4) == entry->crc32;
     if (starts_well && le32(at + 8) == entry->size && le32(at + 12) == entry->size)
         entry->end += 16;
     else if (starts_well && left >= 24 && le64(at + 8) == entry->size &&
@@ -173,18 +157,19 @@ static int check_local(const uint8_t *bytes, uint64_t limit, const uint8_t *cent
 {
     const uint64_t at = entry->header_offset;
     const long long where = (long long)at;
-    if (at > limit || limit - at < LOCAL_SIZE || le32(bytes + at) != LOCAL_SIGNATURE)
+    if (at > limit || limit - at < ZIP_LOCAL_SIZE || le32(bytes + at) != ZIP_LOCAL_SIGNATURE)
         return format_error_set(error, where, "bad local zip header");
     const uint8_t *local = bytes + at;
-    const uint64_t data = at + LOCAL_SIZE + le16(local + 26) + le16(local + 28);
+    const uint64_t data = at + ZIP_LOCAL_SIZE + le16(local + 26) + le16(local + 28);
     if (data > limit || entry->size > limit - data)
         return format_error_set(error, where, "zip entry \"%.*s\" runs into the directory",
                                 TEXT_SHOWN(entry->name));
-    const struct text name = {(const char *)local + LOCAL_SIZE, le16(local + 26)};
-    const bool later = le16(local + 6) & FLAG_DESCRIPTOR;
+    const struct text name = {(const char *)local + ZIP_LOCAL_SIZE, le16(local + 26)};
+    const bool later = le16(local + 6) & ZIP_FLAG_DESCRIPTOR;
     uint64_t sizes[3] = {le32(local + 22), le32(local + 18), 0};
     uint64_t *fields[3] = {&sizes[0], &sizes[1], &sizes[2]};
-    const bool extra_ok = read_extra64(local + LOCAL_SIZE + name.length, le16(local + 28), fields);
+    const bool extra_ok =
+        read_extra64(local + ZIP_LOCAL_SIZE + name.length, le16(local + 28), fields);
     const bool sizes_ok =
         (sizes[0] == entry->size && sizes[1] == entry->size && le32(local + 14) == entry->crc32) ||
         (later && sizes[0] == 0 && sizes[1] == 0 && le32(local + 14) == 0);
@@ -203,26 +188,26 @@ static uint64_t read_entry(const uint8_t *bytes, const struct directory *directo
                            struct zip_entry *entry, struct format_error *error)
 {
     const long long where = (long long)at;
-    if (directory->end - at < CENTRAL_SIZE || le32(bytes + at) != CENTRAL_SIGNATURE) {
+    if (directory->end - at < ZIP_CENTRAL_SIZE || le32(bytes + at) != ZIP_CENTRAL_SIGNATURE) {
         format_error_set(error, where, "bad zip directory entry");
         return 0;
     }
     const uint8_t *central = bytes + at;
     const unsigned flags = le16(central + 8), method = le16(central + 10);
     const uint64_t length =
-        CENTRAL_SIZE + (uint64_t)le16(central + 28) + le16(central + 30) + le16(central + 32);
+        ZIP_CENTRAL_SIZE + (uint64_t)le16(central + 28) + le16(central + 30) + le16(central + 32);
     if (length > directory->end - at) {
         format_error_set(error, where, "bad zip directory entry");
         return 0;
     }
-    entry->name = (struct text){(const char *)central + CENTRAL_SIZE, le16(central + 28)};
+    entry->name = (struct text){(const char *)central + ZIP_CENTRAL_SIZE, le16(central + 28)};
     if (!name_is_plain(entry->name)) {
         format_error_set(error, where, "bad name of a zip entry");
         return 0;
     }
-    if (flags & ~(unsigned)(FLAG_DESCRIPTOR | FLAG_UTF8)) {
+    if (flags & ~(unsigned)(ZIP_FLAG_DESCRIPTOR | ZIP_FLAG_UTF8)) {
         format_error_set(error, where, "zip entry \"%.*s\" %s", TEXT_SHOWN(entry->name),
-                         flags & FLAG_ENCRYPTED ? "is encrypted" : "has unknown flags");
+                         flags & ZIP_FLAG_ENCRYPTED ? "is encrypted" : "has unknown flags");
         return 0;
     }
     if ((le16(central + 6) & 0xFF) > VERSION_MAX) {
@@ -241,7 +226,8 @@ static uint64_t read_entry(const uint8_t *bytes, const struct directory *directo
     entry->header_offset = le32(central + 42);
     entry->crc32 = le32(central + 16);
     uint64_t *fields[3] = {&entry->size, &stored, &entry->header_offset};
-    if (!read_extra64(central + CENTRAL_SIZE + entry->name.length, le16(central + 30), fields) ||
+    if (!read_extra64(central + ZIP_CENTRAL_SIZE + entry->name.length, le16(central + 30),
+                      fields) ||
         stored != entry->size || le16(central + 34) != 0) {
         format_error_set(error, where, "bad sizes of zip entry \"%.*s\"", TEXT_SHOWN(entry->name));
         return 0;
