@@ -7,7 +7,7 @@
  *   CROSS_LAYER_NORM: cross_layers.{l}.0.weight [w, w], .0.bias [w], .1.weight [w], .1.bias [w]
  *   CROSS_FULL:       cross_layers.{l}.weight   [w, w], .bias [w]
  *   dnn.{2 k}.weight [out, in], .bias [out]
- *   output.weight [1, w + last], output.bias [1]
+ *   output.weight [1, w + last], output.bias [1]     last: of the last deep layer, 0 without any
  * w = n_dense + n_sparse * embedding. model/network.h has the equations.
  */
 #ifndef DCNV2_TRAIN_SHAPE_H
@@ -56,7 +56,8 @@ int parameters_create(const struct network_shape *shape, struct parameters *ret_
 void parameters_free(struct parameters *parameters);
 
 /* PyTorch's default initialisation, from a seed: embeddings normal(0, 1), linear layers and their
- * biases uniform within 1 / sqrt(inputs), layer norms 1 and 0. Equal seeds, equal bits. */
+ * biases uniform within 1 / sqrt(inputs), layer norms 1 and 0. Equal seeds, equal bits, on any
+ * machine; a parameter's values follow from its name and shape, whatever others there are. */
 void parameters_initialise(struct parameters *parameters, uint64_t seed);
 
 /* NULL: there is none of that name. */
