@@ -32,7 +32,7 @@ used_only_in() {
     [ -z "$outside" ] || complain "$1 is included in $outside"
 }
 used_only_in 'microhttpd\.h' '^src/http/'
-used_only_in 'cjson/cJSON\.h' '^src/(http/handlers|format/safetensors)\.c$'
+used_only_in 'cjson/cJSON\.h' '^src/(http/handlers|format/safetensors|train/report)\.c$'
 used_only_in 'zlib\.h' '^src/(format/zip|format/zip_writer|http/body)\.c$'
 used_only_in 'immintrin\.h' '^src/kernels/(avx2|avx512)\.c$'
 

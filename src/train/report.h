@@ -35,7 +35,7 @@ struct report_column {
 };
 
 struct report_setting {
-    const char *name, *value; /* "batch-size", "128" */
+    const char *name, *value; /* "batch-size", "128"; a name stands once */
 };
 
 struct report {
@@ -58,7 +58,16 @@ struct report {
     size_t n_settings;
 };
 
-/* NUL-terminated, the caller's to free(). NULL: out of memory. */
+/* The epoch whose files were written. NULL: none is of that number. */
+const struct report_epoch *report_best(const struct report *report);
+
+/* Rows trained a second over all epochs. NAN: none took any time. */
+double report_rows_per_second(const struct report *report);
+
+/*
+ * NUL-terminated, the caller's to free(). NULL: out of memory. Texts are UTF-8.
+ * JSON: keys in one fixed order, doubles in full (they read back to the same bits), NAN as null.
+ */
 char *report_json(const struct report *report);
 char *report_html(const struct report *report);
 
