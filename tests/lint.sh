@@ -33,7 +33,7 @@ used_only_in() {
 }
 used_only_in 'microhttpd\.h' '^src/http/'
 used_only_in 'cjson/cJSON\.h' '^src/(http/handlers|format/safetensors|train/report)\.c$'
-used_only_in 'zlib\.h' '^src/(format/zip|format/zip_writer|http/body)\.c$'
+used_only_in 'zlib\.h' '^src/(format/zip|format/zip_writer|http/body|train/csv)\.c$'
 used_only_in 'immintrin\.h' '^src/kernels/(avx2|avx512)\.c$'
 
 for file in $(git ls-files '*.c' '*.h' '*.py' '*.sh' Makefile); do

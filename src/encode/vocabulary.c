@@ -3,101 +3,19 @@
 
 #include <stdlib.h>
 
+#include "encode/vocabulary_key.h"
 #include "memory.h"
-
-/*
- * A text of up to 11 bytes is its own slot: bytes 0..7 in `low`, 8..10 and its length + 1
- * in `high`; a slot of zeros is empty. A longer one has its place in the texts in the lower half
- * of `low`, its length in the upper one, and part of its hash in `high`.
- */
-enum {
-    SHORT_MAX = 11,
-    TAG_EMPTY = 0, /* top byte of `high` */
-    TAG_LONG = 0xFF,
-    TAG_SHIFT = 24
-};
-
-_Static_assert(sizeof(struct vocabulary_slot) == 16, "four slots a cache line");
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "slots and model files are little-endian");
-
-struct key {
-    uint64_t low;
-    uint32_t high;
-    uint64_t hash;
-};
-
-/* Up to 8 bytes as a word, without reading beyond them. */
-static uint64_t load_short(const char *at, size_t length)
-{
-    if (length >= 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        return word;
-    }
-    if (length >= 4) {
-        uint32_t first, last; /* they overlap where length < 8 */
-        memcpy(&first, at, 4);
-        memcpy(&last, at + length - 4, 4);
-        return first | (uint64_t)last << (8 * (length - 4));
-    }
-    uint64_t word = 0;
-    for (size_t i = 0; i < length; i++)
-        word |= (uint64_t)(unsigned char)at[i] << (8 * i);
-    return word;
-}
-
-static struct key short_key(const char *text, size_t length)
-{
-    struct key key;
-    key.low = load_short(text, length);
-    const uint64_t rest = length > 8 ? load_short(text + 8, length - 8) : 0;
-    key.high = (uint32_t)rest | (uint32_t)(length + 1) << TAG_SHIFT;
-    key.hash = hash_mix(key.low, key.high);
-    return key;
-}
-
-static struct key long_key(const char *text, size_t length)
-{
-    struct key key;
-    key.low = 0;
-    key.hash = text_hash(text, length);
-    key.high = (uint32_t)(key.hash >> 40) | (uint32_t)TAG_LONG << TAG_SHIFT;
-    return key;
-}
-
-static bool long_text_is(const char *texts, uint64_t low, const char *text, size_t length)
-{
-    return low >> 32 == length && memcmp(texts + (uint32_t)low, text, length) == 0;
-}
 
 static size_t slot_bytes(const struct vocabulary *vocabulary)
 {
     return (size_t)vocabulary->n_slots * sizeof(struct vocabulary_slot);
 }
 
-static struct key key_of(struct text text)
+static void insert(struct vocabulary *vocabulary, const struct vocabulary_key *key, uint32_t index)
 {
-    return text.length <= SHORT_MAX ? short_key(text.at, text.length)
-                                    : long_key(text.at, text.length);
-}
-
-/* Where the search for a hash starts: its lower half as a fraction of the slots. */
-static uint32_t first_slot(const struct vocabulary *vocabulary, uint64_t hash)
-{
-    return (uint32_t)((uint64_t)(uint32_t)hash * vocabulary->n_slots >> 32);
-}
-
-static uint32_t next_slot(const struct vocabulary *vocabulary, uint32_t i)
-{
-    return i + 1 < vocabulary->n_slots ? i + 1 : 0;
-}
-
-static void insert(struct vocabulary *vocabulary, const struct key *key, uint32_t index)
-{
-    uint32_t i = first_slot(vocabulary, key->hash);
-    while (vocabulary->own_slots[i].high >> TAG_SHIFT != TAG_EMPTY)
-        i = next_slot(vocabulary, i);
+    uint32_t i = first_slot(vocabulary->n_slots, key->hash);
+    while (!slot_is_empty(&vocabulary->own_slots[i]))
+        i = next_slot(vocabulary->n_slots, i);
     vocabulary->own_slots[i] = (struct vocabulary_slot){key->low, key->high, index};
 }
 
@@ -124,14 +42,15 @@ static int fill(struct vocabulary *vocabulary, const struct text *classes)
     if (vocabulary->slots == NULL)
         return -1;
     for (uint32_t first = 0; first < n; first += BATCH) {
-        struct key keys[BATCH];
+        struct vocabulary_key keys[BATCH];
         const uint32_t count = n - first < BATCH ? n - first : BATCH;
         for (uint32_t i = 0; i < count; i++) {
             const struct text text = classes[first + i];
             keys[i] = key_of(text);
             if (text.length > SHORT_MAX)
                 keys[i].low = place_of(vocabulary, text) | (uint64_t)text.length << 32;
-            __builtin_prefetch(&vocabulary->slots[first_slot(vocabulary, keys[i].hash)], 1);
+            __builtin_prefetch(&vocabulary->slots[first_slot(vocabulary->n_slots, keys[i].hash)],
+                               1);
         }
         for (uint32_t i = 0; i < count; i++)
             insert(vocabulary, &keys[i], first + i);
@@ -200,21 +119,23 @@ uint32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, 
 {
     const struct vocabulary_slot *slots = vocabulary->slots;
     if (length <= SHORT_MAX) {
-        const struct key key = short_key(text, length);
-        for (uint32_t i = first_slot(vocabulary, key.hash);; i = next_slot(vocabulary, i)) {
+        const struct vocabulary_key key = short_key(text, length);
+        for (uint32_t i = first_slot(vocabulary->n_slots, key.hash);;
+             i = next_slot(vocabulary->n_slots, i)) {
             const struct vocabulary_slot *slot = &slots[i];
             if (slot->low == key.low && slot->high == key.high)
                 return slot->index;
-            if (slot->high >> TAG_SHIFT == TAG_EMPTY)
+            if (slot_is_empty(slot))
                 return vocabulary->n;
         }
     }
-    const struct key key = long_key(text, length);
-    for (uint32_t i = first_slot(vocabulary, key.hash);; i = next_slot(vocabulary, i)) {
+    const struct vocabulary_key key = long_key(text, length);
+    for (uint32_t i = first_slot(vocabulary->n_slots, key.hash);;
+         i = next_slot(vocabulary->n_slots, i)) {
         const struct vocabulary_slot *slot = &slots[i];
         if (slot->high == key.high && long_text_is(vocabulary->texts, slot->low, text, length))
             return slot->index;
-        if (slot->high >> TAG_SHIFT == TAG_EMPTY)
+        if (slot_is_empty(slot))
             return vocabulary->n;
     }
 }

@@ -3,9 +3,9 @@
  * click_log.h: the records of a click log, read as a stream from CSV files.
  *
  * CSV is RFC 4180 with a header line: quotes, doubled quotes, line ends in quotes; LF as well as
- * CRLF; a byte order mark is skipped; the last line may lack its end. Files whose names end in .gz
- * are unpacked on the way. A path may be a folder: its *.csv and *.csv.gz in the order of their
- * names. Columns are found by name, in each file anew, and others are left out.
+ * CRLF; a byte order mark is skipped, and so are empty lines; the last line may lack its end. Files
+ * whose names end in .gz are unpacked on the way. A path may be a folder: its *.csv and *.csv.gz in
+ * the order of their names. Columns are found by name, in each file anew, and others are left out.
  *
  * An empty cell and the words that pandas.read_csv takes for missing ("", "NA", "N/A", "NaN",
  * "nan", "null", "NULL", "None", "#N/A", .. its whole list) are missing values.
@@ -57,15 +57,20 @@ int click_log_next(struct click_log *log, struct click_record *ret_record,
                    struct train_error *error);
 
 /* For progress: bytes read of the files as they are on disk, the bytes in all (0: a pipe), and
- * records so far, and those that were skipped. */
+ * records so far, and those that were skipped, with the message of the first one, or "". */
 struct click_log_progress {
     uint64_t bytes, total_bytes;
     uint64_t n_records, n_bad;
+    const char *first_bad; /* the log's */
 };
 struct click_log_progress click_log_progress(const struct click_log *log);
 
 /* The message of the first bad record that was skipped, or "". */
 const char *click_log_first_bad(const struct click_log *log);
+
+/* Sets "FILE:LINE: column COLUMN: REASON" for the record that was read last. Returns -1. */
+int click_log_error(const struct click_log *log, const char *column, const char *reason,
+                    struct train_error *error);
 
 /* Accepts NULL. */
 void click_log_close(struct click_log *log);

@@ -61,11 +61,21 @@ int fit_encoder(const char *const *paths, uint32_t n_paths, const struct fit_opt
 
 void fitted_encoder_free(struct fitted_encoder *encoder);
 
+/* A dense value as the network takes it: scaled in double, then a float, as a word of a row. */
+static inline uint32_t fitted_encoder_scale(const struct fitted_encoder *encoder, uint32_t column,
+                                            double value)
+{
+    const float scaled = (float)((value - encoder->mean[column]) / encoder->scale[column]);
+    uint32_t word;
+    memcpy(&word, &scaled, sizeof word);
+    return word;
+}
+
 /*
  * Looks cells up in an encoder's classes: fitted here, or read from a model. A cell that is not a
- * class as it is written is tried as pandas would write it: missing as "nan", an integer as
- * str(int), a number as str(float). So a row is encoded as when the encoder was fitted on it, and
- * one cell at a time. Shared by threads.
+ * class as it is written is tried as pandas would write it in the column that has such classes:
+ * missing as "nan", an integer as str(int), a number as str(float), a bool as str(bool). So a row
+ * is encoded as when the encoder was fitted on it, and one cell at a time. Shared by threads.
  */
 struct cell_encoder;
 

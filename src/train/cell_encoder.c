@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "encode/vocabulary.h"
+#include "train/fit.h"
+#include "train/pandas_text.h"
+
+struct cell_encoder {
+    const struct fitted_encoder *encoder;
+    struct encoded_column {
+        struct vocabulary vocabulary;
+        enum pandas_type type;
+        uint32_t missing; /* row of "nan" */
+    } columns[];          /* [n_sparse] */
+};
+
+struct cell_encoder *cell_encoder_create(const struct fitted_encoder *encoder)
+{
+    struct cell_encoder *cells =
+        calloc(1, sizeof *cells + encoder->n_sparse * sizeof *cells->columns);
+    if (cells == NULL)
+        return NULL;
+    cells->encoder = encoder;
+    for (uint32_t c = 0; c < encoder->n_sparse; c++) {
+        const struct fitted_column *fitted = &encoder->sparse[c];
+        struct encoded_column *column = &cells->columns[c];
+        if (vocabulary_init(&column->vocabulary, fitted->classes, fitted->n_classes) != 0) {
+            cell_encoder_free(cells);
+            return NULL;
+        }
+        column->type = pandas_type_of_classes(fitted->classes, fitted->n_classes);
+        column->missing = vocabulary_find(&column->vocabulary, "nan", 3);
+    }
+    return cells;
+}
+
+/* The row of a cell that is not a class as it is written. */
+static uint32_t find_as_pandas(const struct encoded_column *column, struct text cell)
+{
+    char scratch[NUMBER_REPR_MAX];
+    if (click_is_missing(cell))
+        return column->missing;
+    const struct text text = pandas_text(column->type, cell, scratch);
+    return vocabulary_find(&column->vocabulary, text.at, text.length);
+}
+
+void cell_encoder_encode(const struct cell_encoder *cells, const struct click_record *record,
+                         uint32_t *row, uint64_t *n_unknown)
+{
+    const struct fitted_encoder *encoder = cells->encoder;
+    for (uint32_t c = 0; c < encoder->n_dense; c++)
+        row[c] = fitted_encoder_scale(encoder, c, record->dense[c]);
+    row += encoder->n_dense;
+    for (uint32_t c = 0; c < encoder->n_sparse; c++) {
+        const struct encoded_column *column = &cells->columns[c];
+        const struct text cell = record->sparse[c];
+        row[c] = vocabulary_find(&column->vocabulary, cell.at, cell.length);
+        if (row[c] == column->vocabulary.n)
+            row[c] = find_as_pandas(column, cell);
+        if (n_unknown)
+            n_unknown[c] += row[c] == column->vocabulary.n;
+    }
+}
+
+void cell_encoder_free(struct cell_encoder *cells)
+{
+    if (cells == NULL)
+        return;
+    for (uint32_t c = 0; c < cells->encoder->n_sparse; c++)
+        vocabulary_free(&cells->columns[c].vocabulary);
+    free(cells);
+}
