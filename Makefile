@@ -24,7 +24,7 @@ else
 C_FLAGS += -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
 LINK_FLAGS += -Wl,-z,relro,-z,now,--as-needed
 endif
-LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm -lpthread
+LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm -lpthread -ldl
 
 SOURCES := $(sort $(filter-out src/tools/% src/train/%,$(wildcard src/*.c src/*/*.c)))
 OBJECTS := $(SOURCES:src/%.c=$(O)/%.o)
@@ -40,12 +40,14 @@ UNIT_SOURCES := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
 UNIT_HELPERS := $(patsubst %.c,$(O)/%.o,$(sort $(shell find tests/unit -name '*.c' ! -name 'test_*.c' 2>/dev/null)))
 UNIT_TESTS := $(UNIT_SOURCES:tests/%.c=$(B)/tests/%) $(B)/tests/kernels
 KERNELS_TEST := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/kernels/*.c)))
-C_FILES := $(sort $(shell find src include tests -name '*.[ch]'))
+TORCH_TESTS := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/torch/test_*.c)))
+TORCH_HELPERS := $(patsubst %.c,$(O)/%.o,$(sort $(filter-out tests/torch/test_%,$(wildcard tests/torch/*.c))))
+C_FILES := $(sort $(shell find src include tests -name '*.[ch]' -o -name '*.cpp'))
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
-.PHONY: all help deps deps-test deps-bench run test test-unit load bench lint format clean install FORCE
+.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit load bench lint format clean install FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -53,6 +55,12 @@ all: $(B)/bin/dcnv2-server $(B)/bin/dcnv2-convert $(B)/lib/libdcnv2.a ## build t
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+
+torch: ## install libtorch, and build the plugin for several machines and --backend torch
+	$(Q)deploy/local/install.sh build torch
+	$(Q)$(MAKE) --no-print-directory $(B)/lib/dcnv2_torch.so
+
+torch-tests: $(TORCH_TESTS)
 
 run: deps ## install what is missing, build, serve the demo model, show two requests (HTTP_PORT=8080)
 	$(Q)$(MAKE) --no-print-directory all
@@ -133,6 +141,16 @@ $(B)/bench/fixed_reply: tests/bench/fixed_reply.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -O2 $< $(shell $(PKG_CONFIG) --cflags --libs libmicrohttpd) -o $@
 
+# Debian's headers declare Gloo's group only with this. Others: TORCH_CXXFLAGS=-I.. TORCH_LIBS=-L..
+TORCH_CXXFLAGS ?= -isystem /usr/include/torch/csrc/api/include
+TORCH_LIBS ?= -ltorch -ltorch_cpu -lc10
+$(B)/lib/dcnv2_torch.so: src/train/torch_shim.cpp src/train/torch_plugin.h
+	$(call say,C++,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++17 -O2 -g -fPIC -shared -fvisibility=hidden -Isrc -Wall -Wextra -Wshadow \
+	    $(if $(WERROR),-Werror) -DUSE_C10D_GLOO $(TORCH_CXXFLAGS) $(CXXFLAGS) $< $(LDFLAGS) \
+	    -Wl,-z,relro,-z,now,--as-needed $(TORCH_LIBS) -o $@
+
 $(O)/tests/%.o: tests/%.c $(O)/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
@@ -141,11 +159,13 @@ $(O)/tests/%.o: tests/%.c $(O)/flags
 $(B)/tests/%: tests/%.c $(UNIT_HELPERS) $(TEST_OBJECTS)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -MF $@.d $(LINK_FLAGS) $< $(UNIT_HELPERS) $(TEST_OBJECTS) $(LIBS) -o $@
+	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -MF $@.d $(LINK_FLAGS) $(filter %.c %.o,$^) $(LIBS) -o $@
+
+$(TORCH_TESTS): $(TORCH_HELPERS)
 
 $(B)/tests/kernels: $(KERNELS_TEST) $(filter-out $(O)/main.o,$(OBJECTS))
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LINK_FLAGS) $^ $(LIBS) -o $@
 
--include $(OBJECTS:.o=.d) $(TRAIN_OBJECTS:.o=.d) $(CONVERT_OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(KERNELS_TEST:.o=.d) $(UNIT_TESTS:=.d)
+-include $(OBJECTS:.o=.d) $(TRAIN_OBJECTS:.o=.d) $(CONVERT_OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(KERNELS_TEST:.o=.d) $(UNIT_TESTS:=.d) $(TORCH_HELPERS:.o=.d) $(TORCH_TESTS:=.d)

@@ -35,10 +35,12 @@ used_only_in 'microhttpd\.h' '^src/http/'
 used_only_in 'cjson/cJSON\.h' '^src/(http/handlers|format/safetensors|train/report)\.c$'
 used_only_in 'zlib\.h' '^src/(format/zip|format/zip_writer|http/body|train/csv)\.c$'
 used_only_in 'immintrin\.h' '^src/kernels/(avx2|avx512)\.c$'
+used_only_in '(ATen|c10|gloo|torch)/.*' '^src/train/torch_shim\.cpp$'
+used_only_in 'dlfcn\.h' '^src/train/torch_load\.c$'
 
-for file in $(git ls-files '*.c' '*.h' '*.py' '*.sh' Makefile); do
+for file in $(git ls-files '*.c' '*.h' '*.cpp' '*.py' '*.sh' Makefile); do
     head -3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || complain "$file has no SPDX line"
 done
-long=$(git ls-files 'src/*.[ch]' 'tests/*.[ch]' | grep -v number_pow10.h | xargs wc -l | awk '$2 != "total" && $1 > 600 {print $2 ": " $1 " lines"}')
+long=$(git ls-files 'src/*.[ch]' 'src/*.cpp' 'tests/*.[ch]' | grep -v number_pow10.h | xargs wc -l | awk '$2 != "total" && $1 > 600 {print $2 ": " $1 " lines"}')
 [ -z "$long" ] || complain "longer than 600 lines: $long"
 exit $bad

@@ -125,11 +125,24 @@ def client_stage():
     return tuple(map(sum, zip(*results)))
 
 
+def torch_stage():
+    """The libtorch plugin, and what needs it: ranks over Gloo, gradients beside autograd's."""
+    programs = sorted(os.path.join(ROOT, 'build', os.path.relpath(p, ROOT)[:-2])
+                      for p in glob.glob(os.path.join(ROOT, 'tests/torch/test_*.c')))
+    if not build('', ['torch']) or not build('', ['torch-tests']):
+        print('   FAIL the build')
+        return 0, 1
+    environment = {'DCNV2_TORCH_PLUGIN': os.path.join(ROOT, 'build/lib/dcnv2_torch.so')}
+    results = [run_suite([program], environment) for program in programs]
+    return tuple(map(sum, zip(*results)))
+
+
 STAGES = {
     'plain': lambda: stage('', ['conformance/run.py'] + integration_suites()),
     'client': client_stage,
     'address': lambda: stage('address,undefined', ['conformance/run.py'] + integration_suites()),
     'thread': lambda: stage('thread', ['integration/test_concurrency.py'], units=False),
+    'torch': torch_stage,
 }
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs by name what is missing of the packages for a purpose. Debian and Ubuntu.
-# usage: deploy/local/install.sh build|test|bench ..
+# usage: deploy/local/install.sh build|test|bench|torch ..
 set -eu
 
 packages=
@@ -10,7 +10,8 @@ for purpose in "$@"; do
     build) packages="$packages gcc libc6-dev make binutils pkg-config libmicrohttpd-dev libcjson-dev zlib1g-dev curl ca-certificates" ;;
     test) packages="$packages python3 python3-venv hey procps git clang-format" ;;
     bench) packages="$packages python3 hey wrk util-linux" ;;
-    *) echo "install.sh: unknown purpose '$purpose'; expected build, test or bench" >&2; exit 2 ;;
+    torch) packages="$packages g++ libtorch-dev libgloo-dev libopenblas0-serial" ;; # or BLAS is the slow reference
+    *) echo "install.sh: unknown purpose '$purpose'; expected build, test, bench or torch" >&2; exit 2 ;;
     esac
 done
 

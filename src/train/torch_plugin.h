@@ -42,7 +42,7 @@ struct torch_plugin {
     uint32_t version; /* TORCH_PLUGIN_VERSION */
     const char *torch_version;
 
-    /* ---- c10d: TCPStore and ProcessGroupGloo */
+    /* ---- c10d: TCPStore and ProcessGroupGloo; ranks.h has the contract */
     int (*group_create)(const char *address, uint16_t port, uint32_t rank, uint32_t n_ranks,
                         uint32_t timeout_s, void **ret_group, char *message);
     void (*group_free)(void *group);
@@ -57,7 +57,8 @@ struct torch_plugin {
     int (*network_set)(void *network, int which, uint32_t i, const float *values, char *message);
     int (*network_get)(void *network, int which, uint32_t i, float *ret_values, char *message);
     int (*network_set_steps)(void *network, uint64_t n_steps, char *message);
-    /* Forward and backward: the sum of the losses over `n_all_rows`; gradients replace the old. */
+    /* Forward and backward of the rows' losses, summed and divided by n_all_rows; gradients replace
+     * the old. *ret_loss: the sum, not divided. n_rows may be 0. */
     int (*network_gradients)(void *network, const struct torch_batch *batch, uint32_t n_all_rows,
                              double *ret_loss, char *message);
     int (*network_get_gradient)(void *network, uint32_t i, float *ret_values, char *message);
