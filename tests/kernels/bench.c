@@ -305,6 +305,7 @@ int bench_run(const char *directory, bool as_json)
     static struct bench_set sets[N_SETS];
     struct subject subject;
     char cpu[128];
+    const char *only = getenv("DCNV2_CPU"); /* as the server takes it */
     size_t n_sets = 0;
     if (directory == NULL)
         directory = access("../shared/taobao-full", R_OK) == 0 ? "../shared/taobao-full" : "model";
@@ -312,7 +313,7 @@ int bench_run(const char *directory, bool as_json)
     const int status = open_subject(&subject, directory);
     for (size_t s = 0; status == 0 && s < N_SETS; s++) {
         sets[n_sets].kernels = kernels_select(set_names[s]);
-        if (sets[n_sets].kernels)
+        if (sets[n_sets].kernels && (only == NULL || strcmp(only, set_names[s]) == 0))
             prepare(&sets[n_sets++], &subject);
     }
     for (int run = 0; status == 0 && run < N_RUNS; run++)

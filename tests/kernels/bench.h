@@ -2,8 +2,9 @@
 /*
  * bench.h: the speed of the forward pass beside the core's peak of fused multiply-adds.
  *
- * One core, the one it is started on. Rates count the linear layers' 2 * n_in * n_out a row and
- * nothing else, though gather, layer norm and output are in the time.
+ * One core, the one it is started on; DCNV2_CPU leaves only that set. Rates count the linear
+ * layers' 2 * n_in * n_out a row and nothing else, though gather, layer norm and output are in the
+ * time.
  */
 #ifndef DCNV2_TESTS_KERNELS_BENCH_H
 #define DCNV2_TESTS_KERNELS_BENCH_H
