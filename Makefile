@@ -47,7 +47,7 @@ C_FILES := $(sort $(shell find src include tests -name '*.[ch]' -o -name '*.cpp'
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
-.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit load bench lint format clean install FORCE
+.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit load bench bench-peers bench-tools lint format clean install FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -75,9 +75,14 @@ test-unit: $(UNIT_TESTS) ## build and run the unit tests alone (SANITIZER= as yo
 load: deps-test all ## load the local server with hey for 30 s, 30 connections (LOAD_SECONDS=30)
 	$(Q)LOAD_SECONDS=$${LOAD_SECONDS:-30} deploy/local/load.sh $(B)/bin/dcnv2-server
 
-bench: deps-bench all $(B)/bench/fixed_reply ## print start time, memory and rates on this machine
-	$(Q)python3 tests/bench/bench.py $(B)/bin/dcnv2-server
-	$(Q)python3 tests/bench/ratio.py $(B)/bin/dcnv2-server $(B)/bench/fixed_reply
+bench: deps-bench all bench-tools ## measure the server beside its peers and its goals, in one table
+	$(Q)python3 tests/bench/bench.py
+
+bench-peers: deps-bench ## install the Python peers from PyPI below build/, then bench
+	$(Q)python3 tests/pypi.py venv-peers tests/bench/requirements.txt
+	$(Q)$(MAKE) --no-print-directory bench
+
+bench-tools: $(B)/bench/fixed_reply $(B)/bench/load_client $(B)/tests/kernels
 
 lint: ## check format, layering, warnings as errors
 	$(Q)clang-format --dry-run -Werror $(C_FILES)
@@ -136,10 +141,10 @@ $(B)/lib/libdcnv2.a: $(LIBRARY_OBJECTS)
 	$(Q)objcopy --localize-hidden $(O)/libdcnv2.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $(O)/libdcnv2.o
 
-$(B)/bench/fixed_reply: tests/bench/fixed_reply.c
+$(B)/bench/%: tests/bench/%.c $(O)/flags
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -O2 $< $(shell $(PKG_CONFIG) --cflags --libs libmicrohttpd) -o $@
+	$(Q)$(CC) $(C_FLAGS) $(LINK_FLAGS) $< $(LIBS) -o $@
 
 # Debian's headers declare Gloo's group only with this. Others: TORCH_CXXFLAGS=-I.. TORCH_LIBS=-L..
 TORCH_CXXFLAGS ?= -isystem /usr/include/torch/csrc/api/include

@@ -11,12 +11,13 @@ is `N passed, N failed`; one that ends otherwise counts as one failure.
 """
 import argparse
 import glob
-import hashlib
 import os
 import re
 import subprocess
 import sys
 import time
+
+import pypi
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CLOSING_LINE = re.compile(r'^(\d+) passed, (\d+) failed$')
@@ -89,7 +90,7 @@ def integration_suites():
 def stage(sanitizer, suites, units=True):
     """One build and its suites."""
     programs = unit_programs(sanitizer) if units else []
-    targets = ['all'] + [os.path.relpath(p, ROOT) for p in programs]
+    targets = ['all'] + (['bench-tools'] if units else []) + [os.path.relpath(p, ROOT) for p in programs]
     if not build(sanitizer, targets):
         print('   FAIL the build')
         return 0, 1
@@ -103,20 +104,11 @@ def stage(sanitizer, suites, units=True):
 
 def client_stage():
     """Clients and readers of others, from PyPI, in a virtual environment of their own."""
-    requirements = os.path.join(ROOT, 'tests/client/requirements.txt')
-    with open(requirements, 'rb') as file:
-        wanted = hashlib.sha256(file.read()).hexdigest()
-    venv = os.path.join(ROOT, 'build/venv-client')
-    python, stamp = os.path.join(venv, 'bin/python'), os.path.join(venv, 'installed')
-    if not os.path.exists(stamp) or open(stamp).read() != wanted:
-        print('== installing what tests/client needs', flush=True)
-        for command in [[sys.executable, '-m', 'venv', '--clear', venv],
-                        [python, '-m', 'pip', 'install', '-qq', '--disable-pip-version-check', '-r', requirements]]:
-            if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=1200).returncode != 0:
-                print('   FAIL what tests/client needs cannot be installed: %s' % ' '.join(command))
-                return 0, 1
-        with open(stamp, 'w') as file:
-            file.write(wanted)
+    try:
+        python = pypi.install('venv-client', 'tests/client/requirements.txt')
+    except subprocess.SubprocessError as error:
+        print('   FAIL what tests/client needs cannot be installed: %s' % error)
+        return 0, 1
     programs = sorted(os.path.relpath(p, ROOT)[:-2] for p in glob.glob(os.path.join(ROOT, 'tests/client/*.c')))
     if not build('', ['all'] + [os.path.join('build', p) for p in programs]):
         return 0, 1

@@ -9,7 +9,7 @@ for purpose in "$@"; do
     case $purpose in
     build) packages="$packages gcc libc6-dev make binutils pkg-config libmicrohttpd-dev libcjson-dev zlib1g-dev curl ca-certificates" ;;
     test) packages="$packages python3 python3-venv hey procps git clang-format" ;;
-    bench) packages="$packages python3 hey wrk util-linux" ;;
+    bench) packages="$packages python3 python3-venv hey" ;;
     torch) packages="$packages g++ libtorch-dev libgloo-dev libopenblas0-serial" ;; # or BLAS is the slow reference
     *) echo "install.sh: unknown purpose '$purpose'; expected build, test, bench or torch" >&2; exit 2 ;;
     esac

@@ -1,126 +1,96 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Prints how long the server takes to start, what memory it needs, and how it answers under load.
+"""Measures the server beside a fixed reply, KServe's Python server and ONNX Runtime, and prints
+one table: both sides, their ratio, the goal, and whether it is met. It is Markdown.
 
-usage: tests/bench/bench.py build/bin/dcnv2-server [--model DIR] [--requests N] [--seconds S]
+usage: tests/bench/bench.py [--model DIR] [--runs 5] [--seconds 1.5] [--quick]
 
-DIR holds model_weights.pth and preprocess_metadata.pkl; without it the demo model is measured, and
-the full model too where ../shared/taobao-full lies beside the project. Figures are medians of
-several runs; nothing is asserted, as machines differ.
+DIR holds model_weights.pth and preprocess_metadata.pkl: ../shared/taobao-full where that lies
+beside the project, else the demo model. What is measured has one core, the client another; the
+runs of both sides take turns. A figure is the median of the runs, with the least and the most; a
+ratio is the median of the ratios run by run. Every reply is checked: a wrong one makes the exit
+code 1. A missed goal does not, it is shown as missed.
 """
 import argparse
-import http.client
 import os
-import re
+import pathlib
+import platform
 import shutil
-import statistics
+import signal
 import subprocess
 import sys
-import time
+import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, 'tests'))
-import harness  # noqa: E402
+import measures
+import programs
+import table
+from programs import ROOT, Failure
 
-STARTS = 11
+sys.path.insert(0, str(ROOT / "tests"))
+import pypi  # noqa: E402
 
-
-def start(binary, directory):
-    """A server on a free port, and the seconds until it answered its first request with 200."""
-    port = harness.free_port()
-    environment = {**os.environ, 'MODEL_PATH': os.path.join(directory, 'model_weights.pth'),
-                   'ENCODER_PATH': os.path.join(directory, 'preprocess_metadata.pkl')}
-    began = time.perf_counter()
-    process = subprocess.Popen([binary, '--http_port', str(port)], env=environment,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while True:
-        try:
-            connection = http.client.HTTPConnection('127.0.0.1', port, timeout=5)
-            connection.request('GET', '/v2/health/ready')
-            if connection.getresponse().status == 200:
-                return process, port, time.perf_counter() - began
-        except OSError:
-            pass
-        if process.poll() is not None or time.perf_counter() - began > 30:
-            process.kill()
-            sys.exit('the server did not start: %s' % process.stderr.read())
-        time.sleep(0.0005)
+PEER_PACKAGES = ("kserve", "torch", "onnxruntime")
 
 
-def stop(process):
-    process.terminate()
-    log = process.communicate(timeout=30)[1]
-    return float(re.search(r'ready after ([0-9.]+) ms', log).group(1))
+def first_line(*command):
+    try:
+        return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout.split("\n")[0]
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
 
 
-def resident_mib(process):
-    with open('/proc/%d/status' % process.pid) as file:
-        return int(re.search(r'VmRSS:\s+(\d+)', file.read()).group(1)) / 1024
-
-
-def send(port, body, n):
-    connection = http.client.HTTPConnection('127.0.0.1', port, timeout=30)
-    for _ in range(n):
-        connection.request('POST', '/v1/models/dcnv2:predict', body)
-        answer = connection.getresponse()
-        answer.read()
-        if answer.status != 200:
-            sys.exit('a request was answered with %d' % answer.status)
-
-
-def hey_figures(port, body_path, seconds):
-    """Requests a second and latencies, by hey with 30 connections."""
-    report = subprocess.run(['hey', '-z', '%ds' % seconds, '-c', '30', '-m', 'POST', '-T', 'application/json',
-                             '-D', body_path, 'http://127.0.0.1:%d/v1/models/dcnv2:predict' % port],
-                            stdout=subprocess.PIPE, text=True, check=True).stdout
-    rate = float(re.search(r'Requests/sec:\s+([0-9.]+)', report).group(1))
-    latency = {p: float(re.search(r'%d%%+ in ([0-9.]+) secs' % p, report).group(1)) * 1e3 for p in (50, 99)}
-    statuses = re.findall(r'\[(\d+)\]\s+(\d+) responses', report)
-    return rate, latency, statuses
-
-
-def measure(binary, name, directory, arguments):
-    with open(os.path.join(ROOT, 'model/input.json'), 'rb') as file:
-        body = file.read()
-    walls, loads = [], []
-    for _ in range(STARTS):
-        process, _, wall = start(binary, directory)
-        walls.append(wall * 1e3)
-        loads.append(stop(process))
-    print('%s' % name)
-    print('  start to first 200        %7.1f ms   (%.1f to %.1f; ready by its own clock %.1f ms)' %
-          (statistics.median(walls), min(walls), max(walls), statistics.median(loads)))
-    process, port, _ = start(binary, directory)
-    send(port, body, 200)
-    before = resident_mib(process)
-    send(port, body, arguments.requests)
-    after = resident_mib(process)
-    print('  resident memory           %7.1f MiB' % before)
-    print('  after %7d requests    %7.1f MiB' % (arguments.requests, after))
-    if shutil.which('hey'):
-        rate, latency, statuses = hey_figures(port, os.path.join(ROOT, 'model/input.json'), arguments.seconds)
-        print('  hey -z %ds -c 30          %7.0f requests/s, median %.2f ms, 99th percentile %.2f ms, replies %s' %
-              (arguments.seconds, rate, latency[50], latency[99],
-               ', '.join('%s: %s' % pair for pair in statuses)))
-    stop(process)
+def describe_machine(python):
+    """Lines that say where the table was measured."""
+    names = [line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+             if line.startswith("model name")]
+    lines = [
+        f"CPU: {names[0] if names else platform.machine()}, {os.cpu_count()} cores; Linux {platform.release()}; "
+        f"load average at the start {os.getloadavg()[0]:.2f}",
+        f"compiler: {first_line(os.environ.get('CC', 'cc'), '--version')}; "
+        f"libmicrohttpd {first_line('pkg-config', '--modversion', 'libmicrohttpd')}"]
+    if python:
+        asked = "import importlib.metadata as m; print(', '.join(p + ' ' + m.version(p) for p in %r))" % (PEER_PACKAGES,)
+        lines.append(f"peers: {first_line(python, '-c', asked)}")
+    if len(programs.CORES) < 2:
+        lines.append("one core only: the client shares it, which the ratios show")
+    return lines
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('binary')
-    parser.add_argument('--model')
-    parser.add_argument('--requests', type=int, default=100000)
-    parser.add_argument('--seconds', type=int, default=10)
+    parser.add_argument("--model", type=pathlib.Path)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.5, help="of load a run and side")
+    parser.add_argument("--quick", action="store_true",
+                        help="one short run of each, of the demo model, without peers: does it all still work?")
     arguments = parser.parse_args()
-    full = os.path.join(os.path.dirname(ROOT), 'shared/taobao-full')
-    if arguments.model:
-        measure(arguments.binary, arguments.model, arguments.model, arguments)
-        return
-    measure(arguments.binary, 'demo model', os.path.join(ROOT, 'model'), arguments)
-    if os.path.isdir(full):
-        measure(arguments.binary, 'full model', full, arguments)
-    else:
-        print('full model: not measured, there is no ../shared/taobao-full')
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the programs end too
+
+    full, demo = ROOT.parent / "shared/taobao-full", ROOT / "model"
+    model = arguments.model or (demo if arguments.quick or not full.is_dir() else full)
+    python = None if arguments.quick else pypi.find("venv-peers", "tests/bench/requirements.txt")
+    for line in [f"model: {'demo' if model == demo else 'full' if model == full else model}", *describe_machine(python)]:
+        print(line, flush=True)
+    runs, seconds = (1, 0.1) if arguments.quick else (arguments.runs, arguments.seconds)
+    programs.stay_on_client_core()
+    rows, failures = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        bench = measures.Bench(model, pathlib.Path(folder), runs, seconds, python,
+                               hey=None if arguments.quick else shutil.which("hey"), quick=arguments.quick)
+        for measure in measures.ALL:
+            name = measure.__name__.replace("_", " ")
+            if sys.stderr.isatty():
+                print(f"  .. {name}", file=sys.stderr)
+            try:
+                rows += measure(bench)
+            except (Failure, subprocess.SubprocessError) as error:
+                failures.append(f"bench: {name}: {error}")
+    print(f"\n{table.render(rows)}\n")
+    for note in [*bench.notes, f"- Load average at the end: {os.getloadavg()[0]:.2f}."]:
+        print(note)
+    if failures:
+        sys.exit("\n".join(failures))
 
 
-main()
+if __name__ == "__main__":
+    main()
