@@ -45,7 +45,7 @@ void pickle_writer_start(struct pickle_writer *writer, FILE *stream, unsigned pr
     output_put(&writer->output, head, sizeof head); /* stands before the first frame */
 }
 
-void pickle_put(struct pickle_writer *writer, unsigned opcode)
+void pickle_put_opcode(struct pickle_writer *writer, unsigned opcode)
 {
     const uint8_t byte = (uint8_t)opcode;
     put(writer, &byte, 1, NULL, 0);
@@ -111,7 +111,7 @@ void pickle_put_name(struct pickle_writer *writer, const char *module, const cha
 
 int pickle_writer_end(struct pickle_writer *writer, struct format_error *error)
 {
-    pickle_put(writer, OP_STOP);
+    pickle_put_opcode(writer, OP_STOP);
     flush_frame(writer);
     return output_flush(&writer->output, error);
 }

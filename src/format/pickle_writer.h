@@ -24,7 +24,7 @@ struct pickle_writer {
 void pickle_writer_start(struct pickle_writer *writer, FILE *stream, unsigned protocol);
 
 /* An opcode without argument: OP_MARK, OP_TUPLE, .. */
-void pickle_put(struct pickle_writer *writer, unsigned opcode);
+void pickle_put_opcode(struct pickle_writer *writer, unsigned opcode);
 
 void pickle_put_integer(struct pickle_writer *writer, int64_t value);
 void pickle_put_text(struct pickle_writer *writer, struct text text); /* str; UTF-8 */

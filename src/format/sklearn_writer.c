@@ -18,49 +18,49 @@ static void put_dtype(struct pickle_writer *pickle, const char *code, const char
                       int flags)
 {
     pickle_put_name(pickle, "numpy", "dtype");
-    pickle_put(pickle, OP_MARK);
+    pickle_put_opcode(pickle, OP_MARK);
     put_key(pickle, code);
-    pickle_put(pickle, OP_NEWFALSE);
-    pickle_put(pickle, OP_NEWTRUE);
-    pickle_put(pickle, OP_TUPLE);
-    pickle_put(pickle, OP_REDUCE);
-    pickle_put(pickle, OP_MARK);
+    pickle_put_opcode(pickle, OP_NEWFALSE);
+    pickle_put_opcode(pickle, OP_NEWTRUE);
+    pickle_put_opcode(pickle, OP_TUPLE);
+    pickle_put_opcode(pickle, OP_REDUCE);
+    pickle_put_opcode(pickle, OP_MARK);
     pickle_put_integer(pickle, 3);
     put_key(pickle, byte_order);
     for (int i = 0; i < 3; i++)
-        pickle_put(pickle, OP_NONE);
+        pickle_put_opcode(pickle, OP_NONE);
     pickle_put_integer(pickle, -1);
     pickle_put_integer(pickle, -1);
     pickle_put_integer(pickle, flags);
-    pickle_put(pickle, OP_TUPLE);
-    pickle_put(pickle, OP_BUILD);
+    pickle_put_opcode(pickle, OP_TUPLE);
+    pickle_put_opcode(pickle, OP_BUILD);
 }
 
 /* _reconstruct(ndarray, (0,), b"b"), and its state as far as the shape: (1, (n,), .. */
 static void start_array(struct pickle_writer *pickle, uint32_t n)
 {
     pickle_put_name(pickle, NUMPY_ARRAYS, "_reconstruct");
-    pickle_put(pickle, OP_MARK);
+    pickle_put_opcode(pickle, OP_MARK);
     pickle_put_name(pickle, "numpy", "ndarray");
     pickle_put_integer(pickle, 0);
-    pickle_put(pickle, OP_TUPLE1);
+    pickle_put_opcode(pickle, OP_TUPLE1);
     pickle_put_bytes(pickle, "b", 1);
-    pickle_put(pickle, OP_TUPLE);
-    pickle_put(pickle, OP_REDUCE);
-    pickle_put(pickle, OP_MARK);
+    pickle_put_opcode(pickle, OP_TUPLE);
+    pickle_put_opcode(pickle, OP_REDUCE);
+    pickle_put_opcode(pickle, OP_MARK);
     pickle_put_integer(pickle, 1);
     pickle_put_integer(pickle, n);
-    pickle_put(pickle, OP_TUPLE1);
+    pickle_put_opcode(pickle, OP_TUPLE1);
 }
 
 static void put_doubles(struct pickle_writer *pickle, const double *values, uint32_t n)
 {
     start_array(pickle, n);
     put_dtype(pickle, "f8", "<", 0);
-    pickle_put(pickle, OP_NEWFALSE); /* not in Fortran's order */
+    pickle_put_opcode(pickle, OP_NEWFALSE); /* not in Fortran's order */
     pickle_put_bytes(pickle, values, n * sizeof *values);
-    pickle_put(pickle, OP_TUPLE);
-    pickle_put(pickle, OP_BUILD);
+    pickle_put_opcode(pickle, OP_TUPLE);
+    pickle_put_opcode(pickle, OP_BUILD);
 }
 
 static void put_texts(struct pickle_writer *pickle, const struct text *texts, uint32_t n)
@@ -68,17 +68,17 @@ static void put_texts(struct pickle_writer *pickle, const struct text *texts, ui
     enum { OBJECT_FLAGS = 63, BATCH = 1000 }; /* Python's batch, so that its stack stays small */
     start_array(pickle, n);
     put_dtype(pickle, "O8", "|", OBJECT_FLAGS);
-    pickle_put(pickle, OP_NEWFALSE);
-    pickle_put(pickle, OP_EMPTY_LIST);
+    pickle_put_opcode(pickle, OP_NEWFALSE);
+    pickle_put_opcode(pickle, OP_EMPTY_LIST);
     for (uint32_t i = 0; i < n; i++) {
         if (i % BATCH == 0)
-            pickle_put(pickle, OP_MARK);
+            pickle_put_opcode(pickle, OP_MARK);
         pickle_put_text(pickle, texts[i]);
         if ((i + 1) % BATCH == 0 || i + 1 == n)
-            pickle_put(pickle, OP_APPENDS);
+            pickle_put_opcode(pickle, OP_APPENDS);
     }
-    pickle_put(pickle, OP_TUPLE);
-    pickle_put(pickle, OP_BUILD);
+    pickle_put_opcode(pickle, OP_TUPLE);
+    pickle_put_opcode(pickle, OP_BUILD);
 }
 
 /* ---- estimators ---- */
@@ -87,18 +87,18 @@ static void put_texts(struct pickle_writer *pickle, const struct text *texts, ui
 static void start_object(struct pickle_writer *pickle, const char *module, const char *class_name)
 {
     pickle_put_name(pickle, module, class_name);
-    pickle_put(pickle, OP_EMPTY_TUPLE);
-    pickle_put(pickle, OP_NEWOBJ);
-    pickle_put(pickle, OP_EMPTY_DICT);
-    pickle_put(pickle, OP_MARK);
+    pickle_put_opcode(pickle, OP_EMPTY_TUPLE);
+    pickle_put_opcode(pickle, OP_NEWOBJ);
+    pickle_put_opcode(pickle, OP_EMPTY_DICT);
+    pickle_put_opcode(pickle, OP_MARK);
 }
 
 static void end_object(struct pickle_writer *pickle, const struct sklearn_contents *contents)
 {
     put_key(pickle, "_sklearn_version");
     put_key(pickle, contents->sklearn_version);
-    pickle_put(pickle, OP_SETITEMS);
-    pickle_put(pickle, OP_BUILD);
+    pickle_put_opcode(pickle, OP_SETITEMS);
+    pickle_put_opcode(pickle, OP_BUILD);
 }
 
 /* What StandardScaler.fit() leaves behind; it takes no data without columns, so that without any
@@ -128,7 +128,7 @@ static void put_scaler(struct pickle_writer *pickle, const struct sklearn_conten
     start_object(pickle, "sklearn.preprocessing._data", "StandardScaler");
     for (size_t i = 0; i < sizeof switches / sizeof *switches; i++) {
         put_key(pickle, switches[i]);
-        pickle_put(pickle, OP_NEWTRUE);
+        pickle_put_opcode(pickle, OP_NEWTRUE);
     }
     put_fitted(pickle, contents);
     end_object(pickle, contents);
@@ -148,12 +148,12 @@ int sklearn_write(FILE *stream, const struct sklearn_contents *contents, struct 
     struct pickle_writer pickle;
     pickle_writer_start(&pickle, stream, 4);
     put_scaler(&pickle, contents);
-    pickle_put(&pickle, OP_EMPTY_DICT);
+    pickle_put_opcode(&pickle, OP_EMPTY_DICT);
     for (uint32_t i = 0; i < contents->n_sparse; i++) {
         pickle_put_text(&pickle, contents->sparse[i].name);
         put_encoder(&pickle, contents, &contents->sparse[i]);
-        pickle_put(&pickle, OP_SETITEM);
+        pickle_put_opcode(&pickle, OP_SETITEM);
     }
-    pickle_put(&pickle, OP_TUPLE2);
+    pickle_put_opcode(&pickle, OP_TUPLE2);
     return pickle_writer_end(&pickle, error);
 }

@@ -19,8 +19,8 @@ static void put_text(struct pickle_writer *pickle, const char *text)
 static void put_empty_ordered_dict(struct pickle_writer *pickle)
 {
     pickle_put_name(pickle, "collections", "OrderedDict");
-    pickle_put(pickle, OP_EMPTY_TUPLE);
-    pickle_put(pickle, OP_REDUCE);
+    pickle_put_opcode(pickle, OP_EMPTY_TUPLE);
+    pickle_put_opcode(pickle, OP_REDUCE);
 }
 
 /* What stands for the bytes of entry data/{i}. */
@@ -28,22 +28,22 @@ static void put_storage(struct pickle_writer *pickle, size_t i, uint64_t n_eleme
 {
     char key[NAME_MAX_LENGTH];
     snprintf(key, sizeof key, "%zu", i);
-    pickle_put(pickle, OP_MARK);
+    pickle_put_opcode(pickle, OP_MARK);
     put_text(pickle, "storage");
     pickle_put_name(pickle, "torch", "FloatStorage");
     put_text(pickle, key);
     put_text(pickle, "cpu");
     pickle_put_integer(pickle, (int64_t)n_elements);
-    pickle_put(pickle, OP_TUPLE);
-    pickle_put(pickle, OP_BINPERSID);
+    pickle_put_opcode(pickle, OP_TUPLE);
+    pickle_put_opcode(pickle, OP_BINPERSID);
 }
 
 static void put_numbers(struct pickle_writer *pickle, const uint64_t *numbers, unsigned n)
 {
-    pickle_put(pickle, OP_MARK);
+    pickle_put_opcode(pickle, OP_MARK);
     for (unsigned i = 0; i < n; i++)
         pickle_put_integer(pickle, (int64_t)numbers[i]);
-    pickle_put(pickle, OP_TUPLE);
+    pickle_put_opcode(pickle, OP_TUPLE);
 }
 
 /* _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks) */
@@ -56,15 +56,15 @@ static void put_tensor(struct pickle_writer *pickle, size_t i, const struct tens
     }
     pickle_put_text(pickle, tensor->name);
     pickle_put_name(pickle, "torch._utils", "_rebuild_tensor_v2");
-    pickle_put(pickle, OP_MARK);
+    pickle_put_opcode(pickle, OP_MARK);
     put_storage(pickle, i, tensor->n_elements);
     pickle_put_integer(pickle, 0);
     put_numbers(pickle, tensor->sizes, tensor->n_dims);
     put_numbers(pickle, strides, tensor->n_dims);
-    pickle_put(pickle, OP_NEWFALSE);
+    pickle_put_opcode(pickle, OP_NEWFALSE);
     put_empty_ordered_dict(pickle);
-    pickle_put(pickle, OP_TUPLE);
-    pickle_put(pickle, OP_REDUCE);
+    pickle_put_opcode(pickle, OP_TUPLE);
+    pickle_put_opcode(pickle, OP_REDUCE);
 }
 
 static int write_pickle(FILE *stream, const struct tensor_list *list, struct format_error *error)
@@ -72,10 +72,10 @@ static int write_pickle(FILE *stream, const struct tensor_list *list, struct for
     struct pickle_writer pickle;
     pickle_writer_start(&pickle, stream, 2);
     put_empty_ordered_dict(&pickle);
-    pickle_put(&pickle, OP_MARK);
+    pickle_put_opcode(&pickle, OP_MARK);
     for (size_t i = 0; i < list->n_tensors; i++)
         put_tensor(&pickle, i, &list->tensors[i]);
-    pickle_put(&pickle, OP_SETITEMS);
+    pickle_put_opcode(&pickle, OP_SETITEMS);
     return pickle_writer_end(&pickle, error);
 }
 
