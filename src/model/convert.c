@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/convert.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "format/new_file.h"
+#include "format/output.h"
 #include "format/safetensors.h"
 #include "format/sha256.h"
 #include "model/model.h"
@@ -19,7 +16,8 @@ enum { NAME_MAX_LENGTH = 64, DESCRIPTION_MAX = 1024 };
 struct conversion {
     struct reading reading;
     struct arena *arena;
-    const char *path; /* of the file to be made */
+    const char *label; /* or NULL */
+    const char *path;  /* of the file to be made */
     struct dcnv2_error *error;
     dcnv2_model *model;              /* made of the sources: they describe a model */
     struct vocabulary *vocabularies; /* [n_sparse], in place in the texts */
@@ -182,7 +180,7 @@ static int add_sha256(struct conversion *conversion, const char *key,
 
 static int add_schema(struct conversion *conversion)
 {
-    enum { N_ENTRIES = 7 };
+    enum { N_ENTRIES = 8 };
     const struct reading *reading = &conversion->reading;
     char network[DESCRIPTION_MAX];
     network_describe(&conversion->model->network, network, sizeof network);
@@ -205,46 +203,32 @@ static int add_schema(struct conversion *conversion)
         status = add_sha256(conversion, "model_sha256", &reading->model_bytes);
     if (status == DCNV2_OK)
         status = add_sha256(conversion, "encoder_sha256", &reading->encoder_bytes);
+    if (status == DCNV2_OK && conversion->label)
+        status = add_metadata(conversion, CONVERTED_LABEL, conversion->label);
     return status;
 }
 
 /* ---- the file ---- */
 
-static int fail_writing(struct conversion *conversion)
+static int fail_writing(struct conversion *conversion, const struct format_error *reason)
 {
-    return model_error_set(conversion->error, DCNV2_ERROR_IO, conversion->path,
-                           "cannot be written: %s", strerror(errno));
+    return model_error_from(conversion->error, DCNV2_ERROR_IO, conversion->path, reason);
 }
 
-static bool write_all(int fd, const void *bytes, size_t size)
-{
-    for (const char *at = bytes; size;) {
-        const ssize_t n = write(fd, at, size);
-        if (n < 0 && errno != EINTR)
-            return false;
-        at += n > 0 ? n : 0;
-        size -= n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
-/* Everything into the file, as far as the disk; with the rights that open() would give. */
-static int write_file(struct conversion *conversion, int fd)
+static int write_file(struct conversion *conversion, FILE *stream)
 {
     struct format_error reason;
     struct text header;
     if (safetensors_header(&conversion->list, &conversion->metadata, conversion->arena, &header,
                            &reason) != 0)
         return model_error_from(conversion->error, DCNV2_ERROR_MODEL, conversion->path, &reason);
-    bool good = write_all(fd, header.at, header.length);
-    for (size_t i = 0; i < conversion->list.n_tensors && good; i++) {
+    struct output output = {.stream = stream};
+    output_put(&output, header.at, header.length);
+    for (size_t i = 0; i < conversion->list.n_tensors; i++) {
         const struct tensor *tensor = &conversion->list.tensors[i];
-        good = write_all(fd, tensor->data, safetensors_bytes(tensor));
+        output_put(&output, tensor->data, safetensors_bytes(tensor));
     }
-    const mode_t mask = umask(0);
-    umask(mask);
-    good = good && fchmod(fd, 0666 & ~mask) == 0 && fsync(fd) == 0;
-    return good ? DCNV2_OK : fail_writing(conversion);
+    return output_flush(&output, &reason) == 0 ? DCNV2_OK : fail_writing(conversion, &reason);
 }
 
 /* Whether the file holds the model that it is to hold. The error names `path`. */
@@ -263,48 +247,27 @@ static int read_back(struct conversion *conversion, const char *temporary)
     return DCNV2_OK;
 }
 
-/* The new name is on the disk, too. That it is not is no reason to fail. */
-static void sync_folder(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    const int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-    free(folder);
-}
-
 static int replace_file(struct conversion *conversion)
 {
-    static const char suffix[] = ".XXXXXX";
-    const size_t length = strlen(conversion->path);
-    char *temporary = arena_alloc(conversion->arena, length + sizeof suffix);
-    if (temporary == NULL)
-        return model_error_memory(conversion->error);
-    memcpy(temporary, conversion->path, length);
-    memcpy(temporary + length, suffix, sizeof suffix);
-    const int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0)
-        return fail_writing(conversion);
-    int status = write_file(conversion, fd);
-    if (close(fd) != 0 && status == DCNV2_OK)
-        status = fail_writing(conversion);
+    struct new_file file;
+    struct format_error reason;
+    if (new_file_open(&file, conversion->path, &reason) != 0)
+        return fail_writing(conversion, &reason);
+    int status = write_file(conversion, file.stream);
+    if (status == DCNV2_OK && new_file_finish(&file, &reason) != 0)
+        status = fail_writing(conversion, &reason);
     if (status == DCNV2_OK)
-        status = read_back(conversion, temporary);
-    if (status == DCNV2_OK && rename(temporary, conversion->path) != 0)
-        status = fail_writing(conversion);
-    if (status == DCNV2_OK)
-        sync_folder(conversion->path);
-    else
-        unlink(temporary);
+        status = read_back(conversion, file.temporary);
+    if (status == DCNV2_OK && new_file_keep(&file, &reason) != 0)
+        status = fail_writing(conversion, &reason);
+    new_file_close(&file);
     return status;
 }
 
-int model_convert(const struct dcnv2_source *source, const char *path, struct dcnv2_error *error)
+int model_convert(const struct dcnv2_source *source, const char *label, const char *path,
+                  struct dcnv2_error *error)
 {
-    struct conversion conversion = {.path = path, .error = error};
+    struct conversion conversion = {.label = label, .path = path, .error = error};
     struct reading *reading = &conversion.reading;
     conversion.arena = &reading->arena;
     int status = reading_open(reading, source, error);

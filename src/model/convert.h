@@ -10,8 +10,8 @@
  *   vocabulary.{i}.slots     U64 [n_slots, 2] its hash table (encode/vocabulary.c)
  *
  * and in its metadata sparse_columns and dense_columns, in the model's order, mean and scale of
- * the dense ones (each a JSON array, numbers with all digits), network (for people) and the
- * SHA-256 of both sources.
+ * the dense ones (each a JSON array, numbers with all digits), network (for people), the SHA-256 of
+ * both sources, and label_column, of the data that it was trained on, where that is known.
  */
 #ifndef DCNV2_MODEL_CONVERT_H
 #define DCNV2_MODEL_CONVERT_H
@@ -22,6 +22,7 @@
 #define CONVERTED_DENSE      "dense_columns"
 #define CONVERTED_MEAN       "mean"
 #define CONVERTED_SCALE      "scale"
+#define CONVERTED_LABEL      "label_column"
 #define CONVERTED_VOCABULARY "vocabulary."
 #define CONVERTED_TEXT       "text"
 #define CONVERTED_OFFSETS    "offsets"
@@ -32,9 +33,10 @@ enum { CONVERTED_PARTS = 3 }; /* tensors of a vocabulary */
 /*
  * Reads the source as dcnv2_model_load() does and writes the converted file. It is written
  * beside `path`, read back, and takes the place of `path` in one step: whoever has the old file
- * open keeps it. Equal sources give equal bytes.
+ * open keeps it. Equal sources give equal bytes. `label`: the label column's name, UTF-8, or NULL.
  * Otherwise a status and *error; `path` is as it was.
  */
-int model_convert(const struct dcnv2_source *source, const char *path, struct dcnv2_error *error);
+int model_convert(const struct dcnv2_source *source, const char *label, const char *path,
+                  struct dcnv2_error *error);
 
 #endif

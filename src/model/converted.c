@@ -49,6 +49,7 @@ static int read_schema(struct reading *reading, const struct safetensors_metadat
             return FAIL(reading, "the scale of dense column %u is 0", i + 1);
     reading->mean = mean;
     reading->scale = scale;
+    reading->label = safetensors_find(metadata, CONVERTED_LABEL);
     const struct dcnv2_source *source = reading->source;
     int status = reading_make_room(reading, n_sparse, n_dense);
     if (status == DCNV2_OK)

@@ -35,6 +35,7 @@ struct reading {
     struct reading_column *columns; /* [n_sparse] */
     const double *mean, *scale;     /* [n_dense]; scale is not 0 */
     struct tensor_list tensors;     /* of the network */
+    const char *label;              /* column of the training data, or NULL: not known */
 };
 
 /*

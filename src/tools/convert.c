@@ -89,7 +89,7 @@ static int convert(const struct command *command)
         .encoder_path = command->encoder_path,
         .dense_columns = {command->dense_columns, command->n_dense_columns},
         .sparse_columns = {command->sparse_columns, command->n_sparse_columns}};
-    return report(model_convert(&source, command->output, &error), &error);
+    return report(model_convert(&source, NULL, command->output, &error), &error);
 }
 
 static int run(int argc, char **argv, struct arena *arena)

@@ -22,7 +22,7 @@ static float scores[N_MODELS];
 static void put(enum kind kind)
 {
     files.factor = kind == MODEL_A ? 1.0f : 1.5f;
-    model_files_write(&files);
+    model_files_put(&files);
     if (kind == NOT_A_MODEL)
         write_whole_file(files.model_path, "not a model", 11);
 }
@@ -154,7 +154,7 @@ TEST(a_model_that_cannot_score_is_refused_by_the_warm_up)
     put(MODEL_A);
     CHECK(registry_load(registry, &error) == DCNV2_OK);
     files.factor = 3e38f;
-    model_files_write(&files);
+    model_files_put(&files);
     CHECK(registry_load(registry, &error) != DCNV2_OK);
     CHECK_MSG(is_one_line_message(&error), "%s", error.message);
     CHECK(serves(registry, 0) == MODEL_A);

@@ -193,7 +193,7 @@ static void write_encoder(const struct model_files *files)
     bytes_free(&pickle);
 }
 
-void model_files_write(const struct model_files *files)
+void model_files_put(const struct model_files *files)
 {
     write_weights(files);
     write_encoder(files);

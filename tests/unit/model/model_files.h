@@ -49,7 +49,7 @@ void model_files_add(struct model_files *files, const char *name, unsigned n_dim
                      long long columns);
 
 /* Writes both, each put in its place in one step. */
-void model_files_write(const struct model_files *files);
+void model_files_put(const struct model_files *files);
 
 void write_whole_file(const char *path, const void *bytes, size_t size);
 

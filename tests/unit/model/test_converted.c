@@ -32,7 +32,7 @@ static void place_end(struct place *place)
 static bool convert(const struct dcnv2_source *source, const struct place *place)
 {
     struct dcnv2_error error = {0};
-    const bool good = model_convert(source, place->path, &error) == DCNV2_OK;
+    const bool good = model_convert(source, NULL, place->path, &error) == DCNV2_OK;
     CHECK_MSG(good, "%s", error.message);
     return good;
 }
@@ -183,7 +183,7 @@ TEST(a_model_goes_on_when_its_file_is_replaced_or_removed)
     struct model_files files;
     struct place place;
     model_files_start(&files);
-    model_files_write(&files);
+    model_files_put(&files);
     place_start(&place);
     const struct dcnv2_source source = model_files_source(&files);
     const struct dcnv2_source converted = {.model_path = place.path};
@@ -192,7 +192,7 @@ TEST(a_model_goes_on_when_its_file_is_replaced_or_removed)
     const uint32_t indices[2] = {1, 2};
     float *before = model ? score(model, 1, dense, indices) : NULL;
     files.factor = 0.5f;
-    model_files_write(&files);
+    model_files_put(&files);
     CHECK(convert(&source, &place));
     float *replaced = model ? score(model, 1, dense, indices) : NULL;
     unlink(place.path);
@@ -212,26 +212,27 @@ TEST(what_cannot_be_converted_leaves_the_old_file)
     struct place place;
     struct dcnv2_error error = {0};
     model_files_start(&files);
-    model_files_write(&files);
+    model_files_put(&files);
     place_start(&place);
     const struct dcnv2_source source = model_files_source(&files);
     const struct dcnv2_source converted = {.model_path = place.path};
     if (convert(&source, &place)) {
         struct bytes before = bytes_of_file(place.path);
         model_files_remove(&files, "output.bias");
-        model_files_write(&files);
-        CHECK(model_convert(&source, place.path, &error) == DCNV2_ERROR_MODEL);
+        model_files_put(&files);
+        CHECK(model_convert(&source, NULL, place.path, &error) == DCNV2_ERROR_MODEL);
         CHECK(strstr(error.message, "output.bias") && is_one_line_message(&error));
-        CHECK(model_convert(&converted, place.path, &error) == DCNV2_ERROR_MODEL);
+        CHECK(model_convert(&converted, NULL, place.path, &error) == DCNV2_ERROR_MODEL);
         CHECK_MSG(strstr(error.message, "is a converted file already"), "%s", error.message);
         struct bytes after = bytes_of_file(place.path);
         CHECK(before.size == after.size && memcmp(before.at, after.at, after.size) == 0);
         bytes_free(&before);
         bytes_free(&after);
     }
-    CHECK(model_convert(&demo, "/no-such-folder/model.safetensors", &error) == DCNV2_ERROR_IO);
+    CHECK(model_convert(&demo, NULL, "/no-such-folder/model.safetensors", &error) ==
+          DCNV2_ERROR_IO);
     CHECK(strncmp(error.message, "/no-such-folder/model.safetensors: ", 35) == 0);
-    CHECK(model_convert(&demo, place.folder, &error) == DCNV2_ERROR_IO);
+    CHECK(model_convert(&demo, NULL, place.folder, &error) == DCNV2_ERROR_IO);
     place_end(&place);
     model_files_end(&files);
 }
@@ -244,7 +245,7 @@ TEST(columns_that_are_named_must_be_those_of_the_file)
     struct model_files files;
     struct place place;
     model_files_start(&files);
-    model_files_write(&files);
+    model_files_put(&files);
     place_start(&place);
     const struct dcnv2_source pair = model_files_source(&files);
     if (convert(&pair, &place)) {
@@ -274,7 +275,7 @@ TEST(any_flipped_byte_and_any_cut_is_refused)
     struct model_files files;
     struct place place;
     model_files_start(&files);
-    model_files_write(&files);
+    model_files_put(&files);
     place_start(&place);
     const struct dcnv2_source pair = model_files_source(&files);
     const struct dcnv2_source source = {.model_path = place.path, .encoder_path = "/no-such-file"};

@@ -39,13 +39,13 @@ static void parts_start(void)
     struct safetensors file;
     struct format_error reason;
     model_files_start(&files);
-    model_files_write(&files);
+    model_files_put(&files);
     parts = (struct parts){.folder = "/tmp/dcnv2-converted-XXXXXX"};
     if (mkdtemp(parts.folder) == NULL)
         die("no folder");
     snprintf(parts.path, sizeof parts.path, "%s/model.safetensors", parts.folder);
     const struct dcnv2_source source = model_files_source(&files);
-    if (model_convert(&source, parts.path, &error) != DCNV2_OK)
+    if (model_convert(&source, NULL, parts.path, &error) != DCNV2_OK)
         die(error.message);
     model_files_end(&files);
     arena_init(&parts.arena, ARENA_BYTES);

@@ -120,7 +120,7 @@ TEST(a_load_that_runs_out_of_memory_is_refused_and_leaves_nothing)
     struct model_files files;
     size_t n, n_other;
     model_files_start(&files);
-    model_files_write(&files);
+    model_files_put(&files);
     const struct dcnv2_source small = model_files_source(&files);
     check_load(&small, &n, &n_other);
     const struct dcnv2_source demo = {.model_path = "model/model_weights.pth",
@@ -145,7 +145,7 @@ TEST(a_workspace_that_runs_out_of_memory_is_refused_and_leaves_nothing)
     dcnv2_model *model = NULL;
     struct dcnv2_error error;
     model_files_start(&files);
-    model_files_write(&files);
+    model_files_put(&files);
     const struct dcnv2_source source = model_files_source(&files);
     CHECK(dcnv2_model_load(&source, &model, &error) == DCNV2_OK);
     for (size_t n = 0; model && n < 10; n++) {
@@ -175,7 +175,7 @@ TEST(scoring_allocates_nothing)
     dcnv2_workspace *workspace = NULL;
     struct dcnv2_error error;
     model_files_start(&files);
-    model_files_write(&files);
+    model_files_put(&files);
     const struct dcnv2_source source = model_files_source(&files);
     CHECK(dcnv2_model_load(&source, &model, &error) == DCNV2_OK);
     if (model && dcnv2_workspace_create(model, &workspace, &error) == DCNV2_OK) {

@@ -22,7 +22,7 @@ static void start(void)
 /* The files as they now are, refused for the weights with all of the needles. */
 static bool is_refused_with(const char *one, const char *two, const char *three)
 {
-    model_files_write(&files);
+    model_files_put(&files);
     return is_load_refused(&source, DCNV2_ERROR_MODEL, files.model_path, one) &&
            is_load_refused(&source, DCNV2_ERROR_MODEL, files.model_path, two) &&
            is_load_refused(&source, DCNV2_ERROR_MODEL, files.model_path, three);
@@ -30,7 +30,7 @@ static bool is_refused_with(const char *one, const char *two, const char *three)
 
 static bool is_good(void)
 {
-    model_files_write(&files);
+    model_files_put(&files);
     return is_load_good(&source);
 }
 
@@ -94,7 +94,7 @@ TEST(swapped_sparse_columns_are_refused_where_a_table_is_too_small)
 {
     static const char *const swapped[] = {"brand", "cate"};
     start();
-    model_files_write(&files);
+    model_files_put(&files);
     source.sparse_columns = (struct dcnv2_columns){swapped, 2};
     CHECK(is_load_refused(&source, DCNV2_ERROR_MODEL, files.model_path, "embeddings.0.weight"));
     CHECK(is_load_refused(&source, DCNV2_ERROR_MODEL, files.model_path, "\"brand\""));
@@ -234,7 +234,7 @@ TEST(a_sparse_column_without_an_encoder_is_refused)
 {
     static const char *const names[] = {"cate", "brnad"};
     start();
-    model_files_write(&files);
+    model_files_put(&files);
     source.sparse_columns = (struct dcnv2_columns){names, 2};
     CHECK(is_load_refused(&source, DCNV2_ERROR_MODEL, files.encoder_path, "\"brnad\""));
     model_files_end(&files);
@@ -244,7 +244,7 @@ TEST(fewer_sparse_columns_than_tables_are_refused)
 {
     static const char *const names[] = {"cate"};
     start();
-    model_files_write(&files);
+    model_files_put(&files);
     source.sparse_columns = (struct dcnv2_columns){names, 1};
     CHECK(is_load_refused(&source, DCNV2_ERROR_MODEL, files.model_path, "\""));
     model_files_end(&files);
@@ -283,7 +283,7 @@ TEST(dense_names_other_than_the_scalers_are_refused)
     static const char *const more[] = {"price", "age", "size"};
     static const char *const other[] = {"price", "Age"};
     start();
-    model_files_write(&files);
+    model_files_put(&files);
     CHECK(are_dense_names_refused(swapped, 2, "\"age\""));
     CHECK(are_dense_names_refused(swapped, 2, "\"price\""));
     CHECK(are_dense_names_refused(other, 2, "\"Age\""));
@@ -299,7 +299,7 @@ TEST(dense_columns_must_be_named_where_the_scaler_has_no_names)
     static const char *const any[] = {"width", "height"};
     start();
     files.dense_unnamed = true;
-    model_files_write(&files);
+    model_files_put(&files);
     CHECK(is_load_refused(&source, DCNV2_ERROR_MODEL, files.encoder_path, "names"));
     CHECK(are_dense_names_refused(any, 1, "2"));
     source.dense_columns = (struct dcnv2_columns){any, 2};
@@ -313,20 +313,20 @@ TEST(a_column_named_twice_is_refused)
     static const char *const both[] = {"price", "price"};
     start();
     model_files_find(&files, "embeddings.0.weight")->sizes[0] = 10;
-    model_files_write(&files);
+    model_files_put(&files);
     source.sparse_columns = (struct dcnv2_columns){twice, 2};
     CHECK(is_load_refused(&source, DCNV2_ERROR_MODEL, files.encoder_path, "\"cate\""));
     model_files_end(&files);
 
     start();
     files.columns[1].name = "age";
-    model_files_write(&files);
+    model_files_put(&files);
     CHECK(is_load_refused(&source, DCNV2_ERROR_MODEL, files.encoder_path, "\"age\""));
     model_files_end(&files);
 
     start();
     files.dense_unnamed = true;
-    model_files_write(&files);
+    model_files_put(&files);
     source.dense_columns = (struct dcnv2_columns){both, 2};
     CHECK(is_load_refused(&source, DCNV2_ERROR_MODEL, files.encoder_path, "\"price\""));
     model_files_end(&files);
@@ -383,7 +383,7 @@ TEST(weights_and_encoders_of_two_trainings_are_refused)
 TEST(a_file_that_is_missing_empty_or_a_folder_is_refused)
 {
     start();
-    model_files_write(&files);
+    model_files_put(&files);
     char missing[160], long_path[700];
     snprintf(missing, sizeof missing, "%s/none", files.folder);
     struct dcnv2_source other = source;
@@ -411,7 +411,7 @@ TEST(a_file_that_is_missing_empty_or_a_folder_is_refused)
 TEST(a_file_of_another_format_is_refused)
 {
     start();
-    model_files_write(&files);
+    model_files_put(&files);
     struct dcnv2_source swapped = source;
     swapped.model_path = source.encoder_path;
     CHECK(is_load_refused(&swapped, DCNV2_ERROR_FORMAT, files.encoder_path, NULL));
@@ -426,7 +426,7 @@ TEST(a_file_of_another_format_is_refused)
 TEST(a_file_may_be_replaced_once_it_is_loaded)
 {
     start();
-    model_files_write(&files);
+    model_files_put(&files);
     dcnv2_model *model = NULL;
     dcnv2_workspace *workspace = NULL;
     struct dcnv2_error error;
@@ -451,7 +451,7 @@ TEST(an_unknown_kernel_set_is_refused_by_its_variable)
 {
     static const char *const unknown[] = {"sse9", "AVX2", "scalar ", "avx2,scalar"};
     start();
-    model_files_write(&files);
+    model_files_put(&files);
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         setenv("DCNV2_CPU", unknown[i], 1);
         CHECK(is_load_refused(&source, DCNV2_ERROR_ARGUMENT, NULL, "DCNV2_CPU"));
@@ -466,7 +466,7 @@ TEST(an_unknown_kernel_set_is_refused_by_its_variable)
 TEST(a_row_whose_score_is_not_a_number_is_refused_by_its_number)
 {
     start();
-    model_files_write(&files);
+    model_files_put(&files);
     dcnv2_model *model = NULL;
     dcnv2_workspace *workspace = NULL;
     struct dcnv2_error error = {0};
@@ -496,7 +496,7 @@ TEST(a_message_is_one_line_whatever_the_names_in_it_hold)
     static const char *const sparse[] = {"cate", "new\nline"};
     static const char *const dense[] = {"price", "ag\ne"};
     start();
-    model_files_write(&files);
+    model_files_put(&files);
     source.sparse_columns = (struct dcnv2_columns){sparse, 2};
     CHECK(is_load_refused(&source, DCNV2_ERROR_MODEL, files.encoder_path, "no encoder"));
     source = model_files_source(&files);
@@ -509,11 +509,11 @@ TEST(a_message_is_one_line_whatever_the_encoder_file_holds)
     start();
     files.dense_names[1] = "x\nlevel=error";
     static const char *const dense[] = {"price", "age"};
-    model_files_write(&files);
+    model_files_put(&files);
     CHECK(are_dense_names_refused(dense, 2, "\"age\""));
     source = model_files_source(&files);
     files.columns[1].name = files.dense_names[1];
-    model_files_write(&files);
+    model_files_put(&files);
     CHECK(is_load_refused(&source, DCNV2_ERROR_MODEL, files.encoder_path, "twice"));
     files.columns[1].n_classes = 9;
     files.dense_names[1] = "age";
@@ -524,7 +524,7 @@ TEST(a_message_is_one_line_whatever_the_encoder_file_holds)
 TEST(a_message_is_one_line_whatever_the_path_and_the_environment_hold)
 {
     start();
-    model_files_write(&files);
+    model_files_put(&files);
     struct dcnv2_source other = source;
     other.model_path = "no such\nfile";
     CHECK(is_load_refused(&other, DCNV2_ERROR_IO, NULL, "No such file"));
