@@ -117,25 +117,10 @@ void vocabulary_free(struct vocabulary *vocabulary)
 
 uint32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, size_t length)
 {
-    const struct vocabulary_slot *slots = vocabulary->slots;
     if (length <= SHORT_MAX) {
         const struct vocabulary_key key = short_key(text, length);
-        for (uint32_t i = first_slot(vocabulary->n_slots, key.hash);;
-             i = next_slot(vocabulary->n_slots, i)) {
-            const struct vocabulary_slot *slot = &slots[i];
-            if (slot->low == key.low && slot->high == key.high)
-                return slot->index;
-            if (slot_is_empty(slot))
-                return vocabulary->n;
-        }
+        return vocabulary_find_key(vocabulary, &key, (struct text){text, length});
     }
     const struct vocabulary_key key = long_key(text, length);
-    for (uint32_t i = first_slot(vocabulary->n_slots, key.hash);;
-         i = next_slot(vocabulary->n_slots, i)) {
-        const struct vocabulary_slot *slot = &slots[i];
-        if (slot->high == key.high && long_text_is(vocabulary->texts, slot->low, text, length))
-            return slot->index;
-        if (slot_is_empty(slot))
-            return vocabulary->n;
-    }
+    return vocabulary_find_key(vocabulary, &key, (struct text){text, length});
 }

@@ -102,4 +102,36 @@ static inline uint32_t next_slot(uint32_t n_slots, uint32_t i)
     return i + 1 < n_slots ? i + 1 : 0;
 }
 
+static inline void prefetch_slot(const struct vocabulary_slot *slots, uint32_t n_slots,
+                                 const struct vocabulary_key *key)
+{
+    __builtin_prefetch(slots + first_slot(n_slots, key->hash));
+}
+
+/* The slot of a text, or the empty one where it would be. */
+static inline const struct vocabulary_slot *find_slot(const struct vocabulary_slot *slots,
+                                                      uint32_t n_slots, const char *texts,
+                                                      const struct vocabulary_key *key,
+                                                      struct text text)
+{
+    for (uint32_t i = first_slot(n_slots, key->hash);; i = next_slot(n_slots, i)) {
+        const struct vocabulary_slot *slot = &slots[i];
+        if (slot_is_empty(slot))
+            return slot;
+        if (slot->high == key->high &&
+            (text.length <= SHORT_MAX ? slot->low == key->low
+                                      : long_text_is(texts, slot->low, text.at, text.length)))
+            return slot;
+    }
+}
+
+/* vocabulary_find() with the text's key at hand. */
+static inline uint32_t vocabulary_find_key(const struct vocabulary *vocabulary,
+                                           const struct vocabulary_key *key, struct text text)
+{
+    const struct vocabulary_slot *slot =
+        find_slot(vocabulary->slots, vocabulary->n_slots, vocabulary->texts, key, text);
+    return slot_is_empty(slot) ? vocabulary->n : slot->index;
+}
+
 #endif

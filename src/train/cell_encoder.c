@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
-#include "encode/vocabulary.h"
+#include "encode/vocabulary_key.h"
 #include "train/fit.h"
 #include "train/pandas_text.h"
+
+enum { BATCH = 32 };
 
 struct cell_encoder {
     const struct fitted_encoder *encoder;
@@ -44,6 +46,26 @@ static uint32_t find_as_pandas(const struct encoded_column *column, struct text 
     return vocabulary_find(&column->vocabulary, text.at, text.length);
 }
 
+/* Up to BATCH columns: slots are asked when all of them are on their way from memory. */
+static void find_cells(const struct encoded_column *columns, const struct text *cells, uint32_t n,
+                       uint32_t *row, uint64_t *n_unknown)
+{
+    struct vocabulary_key keys[BATCH];
+    for (uint32_t c = 0; c < n; c++) {
+        const struct vocabulary *vocabulary = &columns[c].vocabulary;
+        keys[c] = key_of(cells[c]);
+        prefetch_slot(vocabulary->slots, vocabulary->n_slots, &keys[c]);
+    }
+    for (uint32_t c = 0; c < n; c++) {
+        const struct encoded_column *column = &columns[c];
+        row[c] = vocabulary_find_key(&column->vocabulary, &keys[c], cells[c]);
+        if (row[c] == column->vocabulary.n)
+            row[c] = find_as_pandas(column, cells[c]);
+        if (n_unknown)
+            n_unknown[c] += row[c] == column->vocabulary.n;
+    }
+}
+
 void cell_encoder_encode(const struct cell_encoder *cells, const struct click_record *record,
                          uint32_t *row, uint64_t *n_unknown)
 {
@@ -51,14 +73,10 @@ void cell_encoder_encode(const struct cell_encoder *cells, const struct click_re
     for (uint32_t c = 0; c < encoder->n_dense; c++)
         row[c] = fitted_encoder_scale(encoder, c, record->dense[c]);
     row += encoder->n_dense;
-    for (uint32_t c = 0; c < encoder->n_sparse; c++) {
-        const struct encoded_column *column = &cells->columns[c];
-        const struct text cell = record->sparse[c];
-        row[c] = vocabulary_find(&column->vocabulary, cell.at, cell.length);
-        if (row[c] == column->vocabulary.n)
-            row[c] = find_as_pandas(column, cell);
-        if (n_unknown)
-            n_unknown[c] += row[c] == column->vocabulary.n;
+    for (uint32_t first = 0; first < encoder->n_sparse; first += BATCH) {
+        const uint32_t left = encoder->n_sparse - first;
+        find_cells(cells->columns + first, record->sparse + first, left < BATCH ? left : BATCH,
+                   row + first, n_unknown ? n_unknown + first : NULL);
     }
 }
 

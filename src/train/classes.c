@@ -20,6 +20,7 @@ struct fitting {
     struct text *texts; /* [n] as written, by number */
     struct value *values;
     uint64_t *counts; /* [n]; NULL: nothing depends on them */
+    enum pandas_type type;
     bool has_missing;
 };
 
@@ -35,7 +36,7 @@ static int list_cells(struct fitting *fitting)
     return 0;
 }
 
-static enum pandas_type infer_type(struct fitting *fitting)
+static void infer_type(struct fitting *fitting)
 {
     struct pandas_inference inference = {0};
     for (uint32_t i = 0; i < fitting->cells->n; i++) {
@@ -44,8 +45,13 @@ static enum pandas_type infer_type(struct fitting *fitting)
         else
             pandas_inference_add(&inference, fitting->texts[i]);
     }
-    fitting->has_missing = inference.has_missing;
-    return pandas_inference_type(&inference);
+    fitting->type = pandas_inference_type(&inference);
+    fitting->has_missing = inference.has_missing && fitting->type != PANDAS_AS_WRITTEN;
+}
+
+static bool is_missing(const struct fitting *fitting, struct text cell)
+{
+    return fitting->has_missing && click_is_missing(cell);
 }
 
 static int count_cells(struct fitting *fitting, const struct dataset *dataset, uint32_t column)
@@ -70,15 +76,15 @@ static struct value value_of(struct text text, uint32_t number)
 }
 
 /* The texts that classes are made of. */
-static int make_values(struct fitting *fitting, enum pandas_type type)
+static int make_values(struct fitting *fitting)
 {
     char scratch[NUMBER_REPR_MAX];
     for (uint32_t i = 0; i < fitting->cells->n; i++) {
         struct text text = fitting->texts[i];
-        if (click_is_missing(text))
+        if (is_missing(fitting, text))
             text = text_of("nan");
         else
-            text = pandas_text(type, text, scratch);
+            text = pandas_text(fitting->type, text, scratch);
         if (text.at == scratch) {
             text.at = arena_copy_text(&fitting->arena, scratch, text.length);
             if (text.at == NULL)
@@ -126,7 +132,7 @@ static void choose(struct fitting *fitting, uint64_t min_count, struct fitted_co
     struct value *values = fitting->values;
     const uint32_t n = fitting->cells->n;
     for (uint32_t i = 0; i < n; i++)
-        if (click_is_missing(fitting->texts[i]))
+        if (is_missing(fitting, fitting->texts[i]))
             column->n_missing += fitting->counts[i];
     for (uint32_t first = 0, end; first < n; first = end) {
         end = end_of_equal(fitting, first);
@@ -172,11 +178,11 @@ int classes_fit(const struct interner *cells, const struct dataset *dataset, uin
     arena_init(&fitting.arena, SIZE_MAX);
     int result = list_cells(&fitting);
     if (result == 0) {
-        const enum pandas_type type = infer_type(&fitting);
+        infer_type(&fitting);
         if (fitting.has_missing || min_count > 1)
             result = count_cells(&fitting, dataset, column);
         if (result == 0)
-            result = make_values(&fitting, type);
+            result = make_values(&fitting);
     }
     if (result == 0) {
         qsort(fitting.values, cells->n, sizeof *fitting.values, by_text);

@@ -232,7 +232,7 @@ static char *behind_closing_quote(const struct csv_reader *reader, char *at)
 
 static int add_cell(struct csv_reader *reader, uint32_t n, char *start, const char *end)
 {
-    if (n == reader->cell_capacity) {
+    if (n >= reader->cell_capacity) {
         if (n >= CSV_MAX_CELLS)
             return 0;
         struct text *larger = realloc(reader->cells, 2 * (size_t)n * sizeof *larger);

@@ -95,17 +95,9 @@ uint32_t interner_add(struct interner *interner, const struct vocabulary_key *ke
 {
     if (interner->n_slots == 0)
         return insert(interner, key, text);
-    const bool is_short = text.length <= SHORT_MAX;
-    for (uint32_t i = first_slot(interner->n_slots, key->hash);;
-         i = next_slot(interner->n_slots, i)) {
-        const struct vocabulary_slot *slot = &interner->slots[i];
-        if (slot->high == key->high &&
-            (is_short ? slot->low == key->low
-                      : long_text_is(interner->texts, slot->low, text.at, text.length)))
-            return slot->index;
-        if (slot_is_empty(slot))
-            return insert(interner, key, text);
-    }
+    const struct vocabulary_slot *slot =
+        find_slot(interner->slots, interner->n_slots, interner->texts, key, text);
+    return slot_is_empty(slot) ? insert(interner, key, text) : slot->index;
 }
 
 /* A short text is in its slot: length + 1 on top of `high`. */

@@ -25,7 +25,7 @@ struct interner {
 static inline void interner_prefetch(const struct interner *interner,
                                      const struct vocabulary_key *key)
 {
-    __builtin_prefetch(interner->slots + first_slot(interner->n_slots, key->hash));
+    prefetch_slot(interner->slots, interner->n_slots, key);
 }
 
 /* The number of a text, new or not; `key`: of key_of(). INTERNER_FULL: out of memory, or more

@@ -157,12 +157,15 @@ void pandas_inference_add(struct pandas_inference *inference, struct text cell)
 enum pandas_type pandas_inference_type(const struct pandas_inference *inference)
 {
     if (inference->signed_error == INTEGER_OK)
-        return inference->has_missing ? PANDAS_FLOAT : PANDAS_INTEGER;
+        return inference->has_missing ? PANDAS_FLOAT_FROM_INTEGER : PANDAS_INTEGER;
     if (inference->signed_error == INTEGER_OVERFLOW) {
         if (inference->unsigned_error == INTEGER_OVERFLOW)
             return PANDAS_OBJECT;
-        if (inference->unsigned_error == INTEGER_OK)
-            return inference->has_minus || inference->has_missing ? PANDAS_OBJECT : PANDAS_INTEGER;
+        if (inference->unsigned_error == INTEGER_OK) {
+            if (inference->has_large && (inference->has_minus || inference->has_missing))
+                return PANDAS_AS_WRITTEN;
+            return inference->has_minus ? PANDAS_OBJECT : PANDAS_INTEGER;
+        }
     }
     if (!inference->is_not_float)
         return PANDAS_FLOAT;
@@ -184,14 +187,18 @@ struct text pandas_text(enum pandas_type type, struct text cell, char scratch[NU
         memcpy(scratch + 1, integer.digits.at, integer.digits.length);
         return (struct text){scratch, 1 + integer.digits.length};
     case PANDAS_FLOAT:
+    case PANDAS_FLOAT_FROM_INTEGER:
         if (!pandas_float(cell, &number))
             return cell;
+        if (type == PANDAS_FLOAT_FROM_INTEGER && number == 0)
+            number = 0; /* an integer has no minus zero */
         return (struct text){scratch, number_print_repr(number, scratch)};
     case PANDAS_BOOL:
         if (!is_bool(cell, &boolean))
             return cell;
         return text_of(boolean ? "True" : "False");
     case PANDAS_OBJECT:
+    case PANDAS_AS_WRITTEN:
         break;
     }
     return cell;
@@ -200,7 +207,7 @@ struct text pandas_text(enum pandas_type type, struct text cell, char scratch[NU
 static bool are_texts_of(enum pandas_type type, const struct text *classes, uint32_t n)
 {
     char scratch[NUMBER_REPR_MAX];
-    struct pandas_inference inference = {.has_missing = type == PANDAS_FLOAT};
+    struct pandas_inference inference = {0};
     for (uint32_t i = 0; i < n; i++) {
         if (text_is(classes[i], "nan") && type != PANDAS_INTEGER)
             continue;
@@ -208,14 +215,27 @@ static bool are_texts_of(enum pandas_type type, const struct text *classes, uint
             return false;
         pandas_inference_add(&inference, classes[i]);
     }
-    return pandas_inference_type(&inference) == type;
+    const bool is_nan_alone = n == 1 && text_is(classes[0], "nan");
+    return is_nan_alone ? type == PANDAS_FLOAT : pandas_inference_type(&inference) == type;
+}
+
+static bool has_class(const struct text *classes, uint32_t n, const char *text)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (text_is(classes[i], text))
+            return true;
+    return false;
 }
 
 enum pandas_type pandas_type_of_classes(const struct text *classes, uint32_t n)
 {
     static const enum pandas_type types[] = {PANDAS_INTEGER, PANDAS_FLOAT, PANDAS_BOOL};
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (are_texts_of(types[i], classes, n))
-            return types[i];
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (!are_texts_of(types[i], classes, n))
+            continue;
+        if (types[i] == PANDAS_FLOAT && !has_class(classes, n, "-0.0"))
+            return PANDAS_FLOAT_FROM_INTEGER; /* perhaps */
+        return types[i];
+    }
     return PANDAS_OBJECT;
 }

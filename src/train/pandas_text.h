@@ -14,10 +14,12 @@
 #include "text.h"
 
 enum pandas_type {
-    PANDAS_INTEGER, /* int64 or uint64: "7" */
-    PANDAS_FLOAT,   /* float64: "7.0" */
-    PANDAS_BOOL,    /* bool, or object of bools and nan: "True" */
-    PANDAS_OBJECT   /* as written */
+    PANDAS_INTEGER,            /* int64 or uint64: "7" */
+    PANDAS_FLOAT,              /* float64: "7.0" */
+    PANDAS_FLOAT_FROM_INTEGER, /* int64 made float64 by a missing value: "7.0", and "-0" is "0.0" */
+    PANDAS_BOOL,               /* bool, or object of bools and nan: "True" */
+    PANDAS_OBJECT,             /* as written; missing is nan */
+    PANDAS_AS_WRITTEN          /* the same, but missing values too: int64 and uint64 cannot agree */
 };
 
 /* The type of a column, from its values in the order of their first appearance. Zero-initialised
