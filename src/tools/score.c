@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* score.c: dcnv2-score, the program: scores of a click log, for batch jobs and checks. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cpus.h"
+#include "dcnv2.h"
+#include "settings.h"
+#include "train/scoring.h"
+
+enum { EXIT_WRONG_USAGE = 2 };
+
+struct command {
+    const char *model_path, *encoder_path, *label;
+    const char **dense_columns;
+    size_t n_dense_columns;
+    const char **sparse_columns;
+    size_t n_sparse_columns;
+    uint64_t max_bad_rows;
+    unsigned n_threads;
+    const char **files;
+    size_t n_files;
+};
+
+#define AT(kind, member)            SETTING_AT(kind, struct command, member)
+#define NUMBER(member, least, most) SETTING_NUMBER_AT(struct command, member, least, most)
+
+static const struct setting all[] = {
+    {NULL, NULL, AT(SETTING_PATHS, files), "CSV with a header, also .gz: files, or folders"},
+    {"model-path", "MODEL_PATH", AT(SETTING_TEXT, model_path),
+     "converted file, or a PyTorch state dict (/mnt/models/model_weights.pth)"},
+    {"encoder-path", "ENCODER_PATH", AT(SETTING_TEXT, encoder_path),
+     "scikit-learn's fitted encoders (/mnt/models/preprocess_metadata.pkl)"},
+    {"dense-cols", "DENSE_COLS", AT(SETTING_LIST, dense_columns),
+     "dense columns, by commas (those of the encoder file)"},
+    {"sparse-cols", "SPARSE_COLS", AT(SETTING_LIST, sparse_columns),
+     "category columns, by commas (those of the encoder file)"},
+    {"label", NULL, AT(SETTING_TEXT, label),
+     "the column of clicks, to measure by (the one the model was trained on, if it is there)"},
+    {"max-bad-rows", NULL, NUMBER(max_bad_rows, 0, UINT64_MAX),
+     "bad rows to leave out and count (0)"},
+    {"threads", NULL, NUMBER(n_threads, 1, 1024), "threads (the container's CPUs)"},
+};
+
+static void print_help(const struct settings *settings)
+{
+    fputs("usage: dcnv2-score --model-path model.safetensors FILE ..\n\n"
+          "Writes a click probability a line to stdout, in the order of the rows; how many there\n"
+          "were, and AUC and log loss where there are labels, to stderr.\n\n",
+          stdout);
+    settings_print_help(settings, stdout);
+    fputs("  --help, --version\n\n"
+          "The second column is the environment variable of the same meaning; a flag beats it.\n"
+          "Exit codes: 0 done, 1 a file cannot be used (one line says why), 2 wrong usage.\n",
+          stdout);
+}
+
+static int fail(const char *message)
+{
+    fprintf(stderr, "dcnv2-score: %s\n", message);
+    return EXIT_FAILURE;
+}
+
+static void report(const struct scoring_result *result)
+{
+    fprintf(stderr, "%llu rows in %.2f s, %.0f rows/s", (unsigned long long)result->n_rows,
+            result->seconds, (double)result->n_rows / result->seconds);
+    if (result->n_bad_rows > 0)
+        fprintf(stderr, "; %llu bad rows left out", (unsigned long long)result->n_bad_rows);
+    if (result->is_measured)
+        fprintf(stderr, "; AUC %.6f, log loss %.6f, calibration %.4f", result->evaluation.auc,
+                result->evaluation.log_loss, result->evaluation.calibration);
+    fputc('\n', stderr);
+}
+
+static int score(const struct command *command)
+{
+    struct train_error error;
+    struct initial_model initial = {0};
+    struct scoring_result result;
+    const struct dcnv2_source source = {
+        .model_path = command->model_path,
+        .encoder_path = command->encoder_path,
+        .dense_columns = {command->dense_columns, command->n_dense_columns},
+        .sparse_columns = {command->sparse_columns, command->n_sparse_columns}};
+    int status = initial_model_open(&initial, &source, &error);
+    if (status == 0) {
+        const struct scoring_options options = {
+            .paths = command->files,
+            .n_paths = (uint32_t)command->n_files,
+            .label = command->label ? command->label : initial.label,
+            .label_is_optional = command->label == NULL,
+            .max_bad_rows = command->max_bad_rows,
+            .n_threads = command->n_threads ? command->n_threads : cpus_available()};
+        status = score_files(&initial, &options, stdout, &result, &error);
+    }
+    initial_model_free(&initial);
+    if (status != 0)
+        return fail(error.message);
+    report(&result);
+    return EXIT_SUCCESS;
+}
+
+static int run(int argc, char **argv, struct arena *arena)
+{
+    char message[256];
+    struct command command = {.model_path = "/mnt/models/model_weights.pth",
+                              .encoder_path = "/mnt/models/preprocess_metadata.pkl"};
+    const struct settings settings = {.all = all,
+                                      .n = sizeof all / sizeof all[0],
+                                      .target = &command,
+                                      .arena = arena,
+                                      .message = message,
+                                      .message_size = sizeof message};
+    switch (settings_read(&settings, argc, argv)) {
+    case SETTINGS_SHOW_HELP:
+        print_help(&settings);
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    case SETTINGS_SHOW_VERSION:
+        puts("dcnv2-score " DCNV2_VERSION);
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    case SETTINGS_WRONG:
+        fail(message);
+        return EXIT_WRONG_USAGE;
+    case SETTINGS_RUN:
+        break;
+    }
+    if (command.n_files == 0) {
+        fail("which files to score is missing; see --help");
+        return EXIT_WRONG_USAGE;
+    }
+    return score(&command);
+}
+
+int main(int argc, char **argv)
+{
+    struct arena arena;
+    arena_init(&arena, SIZE_MAX);
+    const int status = run(argc, argv, &arena);
+    arena_free(&arena);
+    return status;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* options.h: the settings of dcnv2-train, from its command line and environment. */
+#ifndef DCNV2_TRAIN_OPTIONS_H
+#define DCNV2_TRAIN_OPTIONS_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "settings.h"
+#include "train/shape.h"
+
+enum train_backend { TRAIN_NATIVE, TRAIN_TORCH };
+enum train_best_by { TRAIN_BEST_BY_AUC, TRAIN_BEST_BY_LOG_LOSS };
+
+struct train_options {
+    const char **train_data; /* files or folders */
+    size_t n_train_data;
+    const char **valid_data;
+    size_t n_valid_data;
+    const char *label, *group; /* columns; group may be NULL */
+    const char **dense_columns;
+    size_t n_dense_columns;
+    const char **sparse_columns;
+    size_t n_sparse_columns;
+    uint64_t min_count, max_bad_rows;
+
+    unsigned embedding;
+    unsigned cross; /* enum cross_kind */
+    unsigned n_cross;
+    const char *deep; /* widths as text, NULL: the default; what it says is in .. */
+    uint32_t n_deep;
+    uint32_t deep_widths[SHAPE_MAX_LAYERS];
+    const char *init_from; /* or NULL */
+
+    unsigned epochs, batch_size;
+    double learning_rate;
+    uint64_t seed;
+    unsigned early_stop; /* epochs without a better one; 0: none */
+    unsigned best_by;    /* enum train_best_by */
+    bool dense_adam;
+    unsigned backend;   /* enum train_backend */
+    unsigned n_threads; /* 0: as many as the container has CPUs */
+    unsigned timeout_s; /* of ranks for each other */
+
+    const char *output;
+    bool resume;
+    uint64_t checkpoint_steps; /* 0: only when stopped, and after each epoch */
+
+    const volatile sig_atomic_t *stop; /* not 0: write a checkpoint and end */
+};
+
+/* With the table's defaults; see settings_read(). Checks what the table cannot. */
+enum settings_result train_options_read(struct train_options *options, struct arena *arena,
+                                        int argc, char **argv, char *message, size_t message_size);
+void train_options_print_help(void);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * scoring.h: scores of a click log by a finished model, in the order of its rows.
+ *
+ * One thread reads and encodes blocks of rows; the others score them with the server's forward
+ * pass (dcnv2.h), so a row's score has the bits that the server gives it.
+ */
+#ifndef DCNV2_TRAIN_SCORING_H
+#define DCNV2_TRAIN_SCORING_H
+
+#include <stdio.h>
+
+#include "train/click_log.h"
+#include "train/evaluate.h"
+#include "train/init_from.h"
+
+struct scoring_options {
+    const char *const *paths;
+    uint32_t n_paths;
+    const char *label; /* NULL: not measured */
+    bool label_is_optional;
+    uint64_t max_bad_rows;
+    unsigned n_threads; /* at least 1 */
+};
+
+struct scoring_result {
+    uint64_t n_rows, n_bad_rows;
+    bool is_measured; /* there were labels */
+    struct evaluation evaluation;
+    double seconds;
+};
+
+/* Writes a score a line to `out`, in its shortest form. -1: *error. */
+int score_files(const struct initial_model *initial, const struct scoring_options *options,
+                FILE *out, struct scoring_result *ret_result, struct train_error *error);
+
+#endif

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "train/training_data.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "train/progress.h"
+
+/* ---- what rank 0 says to the others */
+
+enum state { STATE_READING, STATE_READY, STATE_FAILED, STATE_STOPPED };
+
+/* Plain numbers: sent as they lie. */
+struct announcement {
+    uint32_t state;
+    uint32_t n_dense, n_sparse, embedding, cross, n_cross, n_deep, deep[SHAPE_MAX_LAYERS];
+    uint64_t n_train, n_valid;
+};
+
+static int announce(const struct ranks *ranks, const struct training_data *data, enum state state,
+                    struct train_error *error)
+{
+    const struct network_shape *shape = &data->shape;
+    struct announcement said = {.state = state,
+                                .n_dense = shape->n_dense,
+                                .n_sparse = shape->n_sparse,
+                                .embedding = shape->embedding,
+                                .cross = shape->cross,
+                                .n_cross = shape->n_cross,
+                                .n_deep = shape->n_deep,
+                                .n_train = data->train.n_rows,
+                                .n_valid = data->valid.n_rows};
+    memcpy(said.deep, shape->deep, sizeof said.deep);
+    return ranks_broadcast(ranks, &said, sizeof said, error);
+}
+
+/* Waits for rank 0 to have read everything. 1: it was told to stop. */
+static int listen(const struct ranks *ranks, struct training_data *data, struct train_error *error)
+{
+    struct announcement heard;
+    do {
+        if (ranks_broadcast(ranks, &heard, sizeof heard, error) != 0)
+            return -1;
+    } while (heard.state == STATE_READING);
+    if (heard.state == STATE_STOPPED)
+        return 1;
+    if (heard.state == STATE_FAILED)
+        return train_error_set(error, "rank 0 cannot go on; its own message says why");
+    data->shape = (struct network_shape){.n_dense = heard.n_dense,
+                                         .n_sparse = heard.n_sparse,
+                                         .embedding = heard.embedding,
+                                         .cross = (enum cross_kind)heard.cross,
+                                         .n_cross = heard.n_cross,
+                                         .n_deep = heard.n_deep};
+    memcpy(data->shape.deep, heard.deep, sizeof heard.deep);
+    dataset_init(&data->train, heard.n_dense, heard.n_sparse);
+    dataset_init(&data->valid, heard.n_dense, heard.n_sparse);
+    data->n_rows_of_tables = calloc(heard.n_sparse + 1u, sizeof(uint32_t));
+    if (data->n_rows_of_tables == NULL)
+        return train_error_memory(error);
+    for (uint64_t i = 0; i < heard.n_train; i++)
+        if (dataset_append(&data->train) == NULL)
+            return train_error_memory(error);
+    for (uint64_t i = 0; i < heard.n_valid; i++)
+        if (dataset_append(&data->valid) == NULL)
+            return train_error_memory(error);
+    return 0;
+}
+
+static int share_rows(const struct ranks *ranks, struct dataset *dataset, struct train_error *error)
+{
+    const size_t words = dataset_words(dataset);
+    uint64_t left = dataset->n_rows;
+    for (size_t i = 0; left > 0; i++) {
+        const uint64_t n = left < DATASET_BLOCK_ROWS ? left : DATASET_BLOCK_ROWS;
+        if (ranks_broadcast(ranks, dataset->blocks[i], n * words * sizeof(uint32_t), error) != 0)
+            return -1;
+        left -= n;
+    }
+    return 0;
+}
+
+static int share(const struct ranks *ranks, struct training_data *data, struct train_error *error)
+{
+    if (ranks->n_ranks == 1)
+        return 0;
+    if (ranks_broadcast(ranks, data->n_rows_of_tables, data->shape.n_sparse * sizeof(uint32_t),
+                        error) != 0)
+        return -1;
+    return share_rows(ranks, &data->train, error) || share_rows(ranks, &data->valid, error) ? -1
+                                                                                            : 0;
+}
+
+/* ---- reading, on rank 0 */
+
+struct reading_progress {
+    struct progress progress;
+    const char *what;
+    const struct train_options *options;
+    const struct ranks *ranks;
+    const struct training_data *data;
+    uint64_t told_ns;
+    bool is_cut_off; /* the other ranks are gone */
+    uint64_t n_bad;
+    struct train_error error;
+};
+
+static bool on_progress(void *context, const struct click_log_progress *log)
+{
+    struct reading_progress *reading = context;
+    const uint64_t tell_every_ns = reading->options->timeout_s * UINT64_C(1000000000) / 4;
+    char note[64];
+    snprintf(note, sizeof note, "%llu rows", (unsigned long long)log->n_records);
+    progress_show(&reading->progress, reading->what, log->bytes >> 10, log->total_bytes >> 10,
+                  "KiB", note);
+    reading->n_bad = log->n_bad;
+    if (reading->ranks->n_ranks > 1 && clock_ns() - reading->told_ns > tell_every_ns) {
+        reading->told_ns = clock_ns();
+        reading->is_cut_off =
+            announce(reading->ranks, reading->data, STATE_READING, &reading->error) != 0;
+    }
+    return !*reading->options->stop && !reading->is_cut_off;
+}
+
+/* The columns to read: those of the model that is gone on from, or the options'. */
+static struct fit_options columns_of(const struct train_options *options,
+                                     const struct training_data *data)
+{
+    struct fit_options fit = {.min_count = options->min_count,
+                              .max_bad_rows = options->max_bad_rows,
+                              .on_progress = on_progress};
+    fit.columns.label = options->label;
+    if (options->init_from) {
+        fit.columns.sparse = data->initial.sparse_names;
+        fit.columns.n_sparse = data->initial.encoder.n_sparse;
+        fit.columns.dense = data->initial.encoder.dense;
+        fit.columns.n_dense = data->initial.encoder.n_dense;
+    } else {
+        fit.columns.sparse = options->sparse_columns;
+        fit.columns.n_sparse = (uint32_t)options->n_sparse_columns;
+        fit.columns.dense = options->dense_columns;
+        fit.columns.n_dense = (uint32_t)options->n_dense_columns;
+    }
+    return fit;
+}
+
+static int read_train(struct training_data *data, struct fit_options *fit,
+                      const struct train_options *options, struct train_error *error)
+{
+    if (options->init_from)
+        return encode_files(options->train_data, (uint32_t)options->n_train_data, fit,
+                            &data->initial.encoder, &data->train, NULL, error);
+    return fit_encoder(options->train_data, (uint32_t)options->n_train_data, fit, &data->encoder,
+                       &data->train, error);
+}
+
+static int read_valid(struct training_data *data, struct fit_options *fit,
+                      const struct train_options *options, struct train_error *error)
+{
+    fit->columns.group = options->group;
+    data->n_unseen = calloc(fit->columns.n_sparse + 1u, sizeof *data->n_unseen);
+    if (data->n_unseen == NULL)
+        return train_error_memory(error);
+    if (options->n_valid_data == 0)
+        return 0;
+    return encode_files(options->valid_data, (uint32_t)options->n_valid_data, fit,
+                        training_data_encoder(data), &data->valid, data->n_unseen, error);
+}
+
+const struct fitted_encoder *training_data_encoder(const struct training_data *data)
+{
+    return data->initial.encoder.n_sparse + data->initial.encoder.n_dense > 0
+               ? &data->initial.encoder
+               : &data->encoder;
+}
+
+static int make_shape(struct training_data *data, const struct train_options *options,
+                      struct train_error *error)
+{
+    const struct fitted_encoder *encoder = training_data_encoder(data);
+    struct network_shape *shape = &data->shape;
+    if (options->init_from) {
+        *shape = data->initial.shape;
+    } else {
+        *shape = (struct network_shape){.n_dense = encoder->n_dense,
+                                        .n_sparse = encoder->n_sparse,
+                                        .embedding = options->embedding,
+                                        .cross = (enum cross_kind)options->cross,
+                                        .n_cross = options->n_cross,
+                                        .n_deep = options->n_deep};
+        memcpy(shape->deep, options->deep_widths, sizeof shape->deep);
+    }
+    data->n_rows_of_tables = calloc(encoder->n_sparse + 1u, sizeof(uint32_t));
+    if (data->n_rows_of_tables == NULL)
+        return train_error_memory(error);
+    for (uint32_t i = 0; i < encoder->n_sparse; i++)
+        data->n_rows_of_tables[i] = encoder->sparse[i].n_classes + 1;
+    return 0;
+}
+
+static int read_all(struct training_data *data, const struct train_options *options,
+                    const struct ranks *ranks, struct train_error *error)
+{
+    if (options->init_from && initial_model_read(&data->initial, options->init_from, error) != 0)
+        return -1;
+    struct fit_options fit = columns_of(options, data);
+    struct reading_progress reading = {.options = options, .ranks = ranks, .data = data};
+    fit.progress_context = &reading;
+    int status = 0;
+    for (int part = 0; part < 2 && status == 0; part++) {
+        progress_start(&reading.progress, 0);
+        reading.what = part == 0 ? "reading training data" : "reading validation data";
+        status = part == 0 ? read_train(data, &fit, options, error)
+                           : read_valid(data, &fit, options, error);
+        const struct dataset *rows = part == 0 ? &data->train : &data->valid;
+        if (status == 0 && rows->n_rows > 0)
+            progress_line(&reading.progress, "read %llu %s rows in %.1f s%s",
+                          (unsigned long long)rows->n_rows, part == 0 ? "training" : "validation",
+                          progress_seconds(&reading.progress), "");
+        data->n_bad_rows += reading.n_bad;
+        reading.n_bad = 0;
+    }
+    if (reading.is_cut_off) {
+        *error = reading.error;
+        return -1;
+    }
+    return status ? status : make_shape(data, options, error);
+}
+
+/* ---- */
+
+int training_data_read(struct training_data *data, const struct train_options *options,
+                       const struct ranks *ranks, struct train_error *error)
+{
+    struct train_error unheard;
+    int status;
+    *data = (struct training_data){0};
+    if (ranks->rank == 0) {
+        status = read_all(data, options, ranks, error);
+        if (status != 0) {
+            announce(ranks, data, status > 0 ? STATE_STOPPED : STATE_FAILED, &unheard);
+            return status;
+        }
+        if (announce(ranks, data, STATE_READY, error) != 0)
+            return -1;
+    } else {
+        status = listen(ranks, data, error);
+        if (status != 0)
+            return status;
+    }
+    if (share(ranks, data, error) != 0)
+        return -1;
+    data->shape.n_rows = data->n_rows_of_tables;
+    const float one = 1;
+    for (uint64_t i = 0; i < data->train.n_rows; i++)
+        data->n_clicks += memcmp(dataset_row(&data->train, i), &one, sizeof one) == 0;
+    return 0;
+}
+
+void training_data_free(struct training_data *data)
+{
+    fitted_encoder_free(&data->encoder);
+    initial_model_free(&data->initial);
+    free(data->n_unseen);
+    free(data->n_rows_of_tables);
+    dataset_free(&data->train);
+    dataset_free(&data->valid);
+}
+
+uint64_t training_data_fingerprint(const struct training_data *data)
+{
+    const size_t words = dataset_words(&data->train);
+    uint64_t hash = data->train.n_rows;
+    for (uint64_t i = 0; i < data->train.n_rows; i++)
+        hash = hash_mix(
+            hash, text_hash((const char *)dataset_row(&data->train, i), words * sizeof(uint32_t)));
+    return hash;
+}

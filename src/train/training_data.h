@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * training_data.h: what a run learns from, on every rank.
+ *
+ * Rank 0 alone reads the files: it fits the encoder once over all of them (or takes that of
+ * another model), encodes, and sends the encoded rows to the other ranks, which need no volume
+ * with data. While it reads it gives a sign of life within every timeout.
+ */
+#ifndef DCNV2_TRAIN_TRAINING_DATA_H
+#define DCNV2_TRAIN_TRAINING_DATA_H
+
+#include "train/fit.h"
+#include "train/init_from.h"
+#include "train/options.h"
+#include "train/ranks.h"
+
+struct training_data {
+    /* of rank 0 only */
+    struct fitted_encoder encoder;
+    struct initial_model initial; /* of --init-from, else empty */
+    uint64_t *n_unseen;           /* [n_sparse] in the validation data */
+    uint64_t n_bad_rows;
+
+    /* of every rank */
+    struct network_shape shape;
+    uint32_t *n_rows_of_tables;  /* shape.n_rows */
+    struct dataset train, valid; /* valid.n_rows 0: there are none */
+    uint64_t n_clicks;           /* in train */
+};
+
+/* 0; 1: stopped by options->stop; -1: *error. training_data_free() is due in any case. */
+int training_data_read(struct training_data *data, const struct train_options *options,
+                       const struct ranks *ranks, struct train_error *error);
+void training_data_free(struct training_data *data);
+
+/* The encoder in use, on rank 0. */
+const struct fitted_encoder *training_data_encoder(const struct training_data *data);
+
+/* A number that differs where the encoded training rows differ. */
+uint64_t training_data_fingerprint(const struct training_data *data);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* validation.h: scores rows that a run does not learn from, each rank its part of them. */
+#ifndef DCNV2_TRAIN_VALIDATION_H
+#define DCNV2_TRAIN_VALIDATION_H
+
+#include "train/backend.h"
+#include "train/evaluate.h"
+
+/* Collective. The same bits on all ranks, but for grouped AUC where only rank 0 has the groups.
+ * No rows: n_rows is 0. -1: *error. */
+int validate(const struct backend_class *class, struct backend *backend,
+             const struct dataset *dataset, const struct ranks *ranks, uint32_t batch_rows,
+             struct evaluation *ret_evaluation, struct train_error *error);
+
+#endif

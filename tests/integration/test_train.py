@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: Apache-2.0
+"""dcnv2-train and dcnv2-score as programs: files, bits, interruption, bad data, wrong flags."""
+import gzip
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import harness
+from harness import ROOT, Server, check, limit
+from wire import ask
+
+BIN = harness.BINARY.parent
+TRAIN_CSV, TEST_CSV = ROOT / "model/train.csv", ROOT / "model/test.csv"
+LABEL, DENSE = "clk", "price"
+SPARSE = harness.MODEL_ENV["SPARSE_COLS"]
+FILES = {"model_weights.pth", "preprocess_metadata.pkl", "model.safetensors", "metrics.json",
+         "report.html", "checkpoint.safetensors"}
+MODEL = {"model_weights.pth", "preprocess_metadata.pkl", "model.safetensors"}
+
+
+def environment():
+    kept = {n: v for n, v in os.environ.items() if n not in ("DENSE_COLS", "SPARSE_COLS", "WORLD_SIZE")}
+    return kept
+
+
+def start(*flags, data=(TRAIN_CSV,), valid=(TEST_CSV,), output):
+    columns = ["--label", LABEL, "--dense-cols", DENSE, "--sparse-cols", SPARSE]
+    command = [BIN / "dcnv2-train", "--train-data", *data, *(["--valid-data", *valid] if valid else []),
+               "--output", output, *columns, *flags]
+    return subprocess.Popen([str(c) for c in command], env=environment(), stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def end(process, seconds=120):
+    try:
+        out, err = process.communicate(timeout=limit(seconds))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise harness.Failure(f"dcnv2-train did not end in {seconds} s") from None
+    harness.check_no_sanitizer_report(err)
+    return process.returncode, out, err
+
+
+def train(*flags, expect=0, **places):
+    code, _, err = end(start(*flags, **places))
+    check(code == expect, f"exit code {code}, expected {expect}: {err[-500:]}")
+    return err
+
+
+def contents(folder, names=MODEL):
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def check_same(a, b, what):
+    for name in a:
+        check(a[name] == b[name], f"{name} differs: {what}")
+
+
+def folder():
+    return tempfile.TemporaryDirectory()
+
+
+def metrics(path):
+    return json.loads((path / "metrics.json").read_text())
+
+
+def rows(n, seed=1):
+    """The header and n rows of the demo data."""
+    lines = TRAIN_CSV.read_text().splitlines()
+    random.seed(seed)
+    return [lines[0]] + random.sample(lines[1:], n)
+
+
+def write_csv(path, lines):
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+# ---------------------------------------------------------------- files and scores
+
+def test_a_run_writes_all_files_and_nothing_else():
+    with folder() as name:
+        out = pathlib.Path(name) / "model"
+        err = train("--epochs", 1, output=out)
+        check({p.name for p in out.iterdir()} == FILES, f"found {sorted(p.name for p in out.iterdir())}")
+        check("epoch 1/1" in err and "AUC" in err, f"no line for the epoch: {err}")
+        found = metrics(out)
+        check(0.5 < found["best"]["auc"] < 1, f"AUC {found['best']['auc']}")
+
+
+def test_the_server_scores_as_dcnv2_score_does():
+    with folder() as name:
+        out = pathlib.Path(name)
+        train("--epochs", 1, output=out)
+        lines = TEST_CSV.read_text().splitlines()
+        header, some = lines[0].split(","), [line.split(",") for line in lines[1:101]]
+        done = subprocess.run([BIN / "dcnv2-score", "--model-path", out / "model.safetensors", TEST_CSV],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=True,
+                              env=environment())
+        scores = [float(line) for line in done.stdout.splitlines()]
+        check(len(scores) == len(lines) - 1, f"{len(scores)} scores of {len(lines) - 1} rows")
+        instance = {column: [row[i] for row in some] for i, column in enumerate(header) if column != LABEL}
+        instance[DENSE] = [float(value) for value in instance[DENSE]]
+        for model in ({"MODEL_PATH": str(out / "model.safetensors"), "ENCODER_PATH": None},
+                      {"MODEL_PATH": str(out / "model_weights.pth"),
+                       "ENCODER_PATH": str(out / "preprocess_metadata.pkl")}):
+            with Server(env=model) as server:
+                answer = ask(server, "POST", "/v1/models/dcnv2:predict", json.dumps({"inputs": [instance]}).encode())
+                served = [row[0] for row in answer.json()["predictions"]]
+            check(max(abs(a - b) for a, b in zip(served, scores)) == 0, "the server's scores differ")
+        auc = float(re.search(r"AUC ([0-9.]+)", done.stderr).group(1))
+        check(abs(auc - metrics(out)["epochs"][0]["valid"]["auc"]) < 1e-4, f"dcnv2-score's AUC {auc}: {done.stderr}")
+
+
+def test_compressed_and_several_files_give_the_same_model():
+    with folder() as name:
+        path = pathlib.Path(name)
+        lines = rows(600)
+        write_csv(path / "all.csv", lines)
+        parts = path / "parts"
+        parts.mkdir()
+        write_csv(parts / "1.csv", lines[:300])
+        (parts / "2.csv.gz").write_bytes(gzip.compress(("\r\n".join(lines[:1] + lines[300:])).encode()))
+        train("--epochs", 1, data=[path / "all.csv"], output=path / "a")
+        train("--epochs", 1, data=[parts], output=path / "b")
+        check_same(contents(path / "a"), contents(path / "b"), "parts of a folder, one of them packed")
+
+
+def test_the_order_of_columns_in_a_file_does_not_matter():
+    with folder() as name:
+        path = pathlib.Path(name)
+        lines = [line.split(",") for line in rows(400)]
+        write_csv(path / "a.csv", [",".join(line) for line in lines])
+        write_csv(path / "b.csv", [",".join(line[::-1] + ["more"]) for line in lines])
+        train("--epochs", 1, data=[path / "a.csv"], valid=(), output=path / "a")
+        train("--epochs", 1, data=[path / "b.csv"], valid=(), output=path / "b")
+        check_same(contents(path / "a"), contents(path / "b"), "columns in reverse")
+
+
+# ---------------------------------------------------------------- the same bits
+
+def test_bits_do_not_depend_on_threads_nor_on_how_adam_catches_up():
+    with folder() as name:
+        path = pathlib.Path(name)
+        data = [write_csv(path / "some.csv", rows(3000))]
+        train("--epochs", 2, "--threads", 1, data=data, output=path / "a")
+        for label, flags in {"threads": ["--threads", 3], "dense": ["--dense-adam"]}.items():
+            train("--epochs", 2, *flags, data=data, output=path / label)
+            check_same(contents(path / "a"), contents(path / label), label)
+
+
+def stripped(document):
+    """Without what depends on time."""
+    if isinstance(document, dict):
+        return {k: stripped(v) for k, v in document.items() if "second" not in k and k != "threads"}
+    return [stripped(v) for v in document] if isinstance(document, list) else document
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_same_bits():
+    with folder() as name:
+        path = pathlib.Path(name)
+        train("--epochs", 3, output=path / "whole")
+        out = path / "stopped"
+        n_stopped = 0
+        for attempt in range(12):
+            process = start("--epochs", 3, "--resume", output=out)
+            time.sleep(limit(0.05 + 0.1 * attempt))
+            process.send_signal(signal.SIGTERM)
+            code, _, err = end(process)
+            check(code in (0, 143), f"exit code {code}: {err[-300:]}")
+            n_stopped += code == 143
+            if code == 0:
+                break
+        check(n_stopped >= 2, f"only {n_stopped} runs were stopped in the middle")
+        train("--epochs", 3, "--resume", output=out)
+        check_same(contents(path / "whole"), contents(out), "stopped and resumed")
+        check(stripped(metrics(path / "whole")) == stripped(metrics(out)), "metrics.json differs")
+        err = train("--epochs", 3, "--resume", output=out)
+        check("nothing to do" in err, f"a finished run says: {err}")
+
+
+def test_checkpoints_between_do_not_change_bits():
+    with folder() as name:
+        path = pathlib.Path(name)
+        data = [write_csv(path / "some.csv", rows(2000))]
+        train("--epochs", 2, data=data, output=path / "a")
+        train("--epochs", 2, "--checkpoint-steps", 3, data=data, output=path / "b")
+        check_same(contents(path / "a"), contents(path / "b"), "a checkpoint every 3 steps")
+
+
+def test_a_checkpoint_of_other_settings_is_refused():
+    with folder() as name:
+        path = pathlib.Path(name)
+        data = [write_csv(path / "some.csv", rows(500))]
+        train("--epochs", 1, data=data, output=path / "a")
+        for flags, what in ((["--seed", 2], "seed"), (["--batch-size", 64], "batch-size"), (["--dnn", "32"], "dnn")):
+            err = train("--resume", *flags, data=data, output=path / "a", expect=1)
+            check(what in err and "another run" in err, f"{flags}: {err}")
+        other = [write_csv(path / "other.csv", rows(500, seed=2))]
+        err = train("--resume", data=other, output=path / "a", expect=1)
+        check("training data" in err, f"other data: {err}")
+        checkpoint = path / "a/checkpoint.safetensors"
+        damaged = bytearray(checkpoint.read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        checkpoint.write_bytes(damaged)
+        err = train("--resume", data=data, output=path / "a", expect=1)
+        check("checkpoint.safetensors" in err, f"damaged: {err}")
+
+
+def test_a_model_can_be_trained_further():
+    with folder() as name:
+        path = pathlib.Path(name)
+        data = [write_csv(path / "some.csv", rows(2000))]
+        train("--epochs", 1, data=data, output=path / "a")
+        for label, source in {"file": path / "a/model.safetensors", "folder": path / "a"}.items():
+            train("--epochs", 1, "--init-from", source, "--learning-rate", "1e-30", data=data, output=path / label)
+            check((path / label / "preprocess_metadata.pkl").exists(), "no encoder")
+            found, before = metrics(path / label), metrics(path / "a")
+            check(found["epochs"][0]["valid"]["auc"] == before["epochs"][0]["valid"]["auc"], f"{label}: the start is not the model")
+
+
+# ---------------------------------------------------------------- epochs
+
+def test_the_best_epoch_is_kept_and_training_ends_early():
+    with folder() as name:
+        out = pathlib.Path(name)
+        err = train("--epochs", 50, "--early-stop", 2, output=out)
+        found = metrics(out)
+        aucs = [epoch["valid"]["auc"] for epoch in found["epochs"]]
+        best = aucs.index(max(aucs)) + 1
+        check(len(aucs) == best + 2, f"stopped after {len(aucs)} epochs, the best is {best}")
+        check(found["best"]["epoch"] == best, f"best epoch {found['best']} of {aucs}")
+        done = subprocess.run([BIN / "dcnv2-score", "--model-path", out / "model.safetensors", TEST_CSV],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=True)
+        auc = float(re.search(r"AUC ([0-9.]+)", done.stderr).group(1))
+        check(abs(auc - max(aucs)) < 1e-4, f"the files have AUC {auc}, the best epoch {max(aucs)}: {err[-300:]}")
+
+
+def test_rare_values_train_the_out_of_vocabulary_row():
+    with folder() as name:
+        path = pathlib.Path(name)
+        data = [write_csv(path / "some.csv", rows(2000))]
+        train("--epochs", 1, "--min-count", 5, data=data, output=path / "a")
+        column = next(c for c in metrics(path / "a")["columns"] if c["name"] == "userid")
+        counts = {}
+        for line in data[0].read_text().splitlines()[1:]:
+            user = line.split(",")[1]
+            counts[user] = counts.get(user, 0) + 1
+        kept = sum(n >= 5 for n in counts.values())
+        check(column["classes"] == kept, f"{column} where {kept} users have 5 rows")
+
+
+# ---------------------------------------------------------------- what is wrong
+
+def test_bad_rows_are_named_or_skipped():
+    with folder() as name:
+        path = pathlib.Path(name)
+        lines = rows(200)
+        bad = dict(enumerate(lines))
+        bad[50] = lines[50].rsplit(",", 1)[0] + ",cheap"
+        bad[60] = "2" + lines[60][1:]
+        bad[70] = lines[70] + ",1"
+        data = [write_csv(path / "bad.csv", list(bad.values()))]
+        err = train("--epochs", 1, data=data, valid=(), output=path / "a", expect=1)
+        check(f"{data[0]}:51" in err and "price" in err, f"the first bad row: {err}")
+        err = train("--epochs", 1, "--max-bad-rows", 2, data=data, valid=(), output=path / "a", expect=1)
+        check(f"{data[0]}:71" in err, f"the third bad row: {err}")
+        train("--epochs", 1, "--max-bad-rows", 3, data=data, valid=(), output=path / "a")
+        found = metrics(path / "a")
+        check(found["data"]["bad_rows"] == 3 and found["data"]["train_rows"] == 197, f"{found['data']}")
+
+
+def test_wrong_usage_is_told():
+    with folder() as name:
+        for flags, what in ((["--epochs", "0"], "--epochs"), (["--epoks", "3"], "--epoks"),
+                            (["--cross", "deep"], "layernorm"), (["--dnn", "12,x"], "--dnn"),
+                            (["--learning-rate", "-1"], "--learning-rate")):
+            err = train(*flags, output=name, expect=2)
+            check(what in err and err.count("\n") == 1, f"{flags}: {err}")
+        err = train("--epochs", 1, data=[pathlib.Path(name) / "none.csv"], output=name, expect=1)
+        check("none.csv" in err, f"a missing file: {err}")
+        done = subprocess.run([BIN / "dcnv2-train", "--help"], stdout=subprocess.PIPE, text=True, check=True)
+        check("--train-data" in done.stdout and "--resume" in done.stdout, "--help lacks flags")
+
+
+def test_a_full_disk_or_a_bad_folder_is_told():
+    with folder() as name:
+        path = pathlib.Path(name)
+        data = [write_csv(path / "some.csv", rows(200))]
+        (path / "file").write_text("")
+        err = train("--epochs", 1, data=data, valid=(), output=path / "file", expect=1)
+        check("file" in err and "folder" in err, f"a file for a folder: {err}")
+        if os.path.exists("/dev/full"):
+            (path / "full").mkdir()
+            os.symlink("/dev/full", path / "full/metrics.json")
+        train("--epochs", 1, data=data, valid=(), output=path / "full")  # replaced, not followed
+
+
+if __name__ == "__main__":
+    harness.main(globals())
