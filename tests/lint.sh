@@ -34,7 +34,7 @@ used_only_in() {
 used_only_in 'microhttpd\.h' '^src/http/'
 used_only_in 'cjson/cJSON\.h' '^src/(http/handlers|format/safetensors|train/report)\.c$'
 used_only_in 'zlib\.h' '^src/(format/zip|format/zip_writer|http/body|train/csv)\.c$'
-used_only_in 'immintrin\.h' '^src/kernels/(avx2|avx512)\.c$'
+used_only_in 'immintrin\.h' '^src/kernels/(avx2\.c|avx512\.c|four_rows\.h)$'
 used_only_in '(ATen|c10|gloo|torch)/.*' '^src/train/torch_shim\.cpp$'
 used_only_in 'dlfcn\.h' '^src/train/torch_load\.c$'
 

@@ -4,36 +4,36 @@
 #if defined(__x86_64__)
 
 #include <immintrin.h>
-#include <math.h>
 #include <stdbool.h>
-#include <stdint.h>
+#include <stddef.h>
 
 #include "kernels/constants.h"
+#include "kernels/four_rows.h"
 #include "kernels/kernels.h"
 
 enum { LANES = 8 };
 
-/* Registers for the sums of a tile: with two vectors of weights and an input, 15 of 16. */
-enum { PANEL_VECTORS = KERNEL_LANES / LANES, TILE_ROWS_MAX = 6, TILE_PANELS_MAX = 4 };
+/* A tile's sums fill up to 12 of the 16 registers, beside them two of weights and an input. */
+enum { PANEL_VECTORS = KERNEL_LANES / LANES, TILE_ROWS_MAX = 12, TILE_VECTORS_MAX = 8 };
 
 /*
- * A tile of `n_rows` rows by `n_panels` panels of outputs, its sums in registers over all
- * inputs. Both counts are constants after inlining: 6 x 1 and 3 x 2 fill 12 registers with
- * sums, 1 x 4 has enough independent chains to hide the latency of an FMA.
+ * A tile of `n_rows` rows by `n_panels` panels of outputs, of each panel its first `n_halves`
+ * vectors, with its sums in registers over all inputs. The counts are constants after inlining.
+ * Eight sums or more are as many independent chains as hide the latency of an FMA.
  */
-static inline __attribute__((always_inline)) void tile(const struct linear *layer,
-                                                       size_t first_panel, const float *x,
-                                                       size_t x_stride, float *y, size_t y_stride,
-                                                       int n_rows, int n_panels, bool relu)
+static inline __attribute__((always_inline)) void
+tile(const struct linear *layer, size_t first_panel, const float *x, size_t x_stride, float *y,
+     size_t y_stride, int n_rows, int n_panels, int n_halves, bool relu)
 {
     const size_t panel_size = layer->n_in * KERNEL_LANES;
     const float *weight = layer->weight + first_panel * panel_size;
     const float *bias = layer->bias + first_panel * KERNEL_LANES;
-    __m256 sums[TILE_ROWS_MAX][TILE_PANELS_MAX * PANEL_VECTORS];
+    const int n_vectors = n_panels * n_halves;
+    __m256 sums[TILE_ROWS_MAX][TILE_VECTORS_MAX];
     UNROLL
     for (int r = 0; r < n_rows; r++) {
         UNROLL
-        for (int v = 0; v < n_panels * PANEL_VECTORS; v++)
+        for (int v = 0; v < n_vectors; v++)
             sums[r][v] = _mm256_load_ps(bias + v * LANES);
     }
     for (size_t i = 0; i < layer->n_in; i++, weight += KERNEL_LANES) {
@@ -44,8 +44,10 @@ static inline __attribute__((always_inline)) void tile(const struct linear *laye
             UNROLL
             for (int r = 0; r < n_rows; r++) {
                 const __m256 input = _mm256_broadcast_ss(x + (size_t)r * x_stride + i);
-                sums[r][2 * p] = _mm256_fmadd_ps(input, low, sums[r][2 * p]);
-                sums[r][2 * p + 1] = _mm256_fmadd_ps(input, high, sums[r][2 * p + 1]);
+                __m256 *sum = &sums[r][p * n_halves];
+                sum[0] = _mm256_fmadd_ps(input, low, sum[0]);
+                if (n_halves == PANEL_VECTORS)
+                    sum[1] = _mm256_fmadd_ps(input, high, sum[1]);
             }
         }
     }
@@ -53,24 +55,49 @@ static inline __attribute__((always_inline)) void tile(const struct linear *laye
     UNROLL
     for (int r = 0; r < n_rows; r++) {
         UNROLL
-        for (int v = 0; v < n_panels * PANEL_VECTORS; v++) {
+        for (int v = 0; v < n_vectors; v++) {
             const __m256 sum = relu ? _mm256_max_ps(sums[r][v], _mm256_setzero_ps()) : sums[r][v];
             _mm256_store_ps(y + (size_t)r * y_stride + v * LANES, sum);
         }
     }
 }
 
-/* Tiles of `n_rows` rows over all panels, as wide as the registers allow. */
-static inline __attribute__((always_inline)) void rows(const struct linear *layer, const float *x,
-                                                       size_t x_stride, float *y, size_t y_stride,
-                                                       int n_rows, int n_panels, bool relu)
+/* All panels of `n_rows` rows, `n_panels` at once. */
+static inline __attribute__((always_inline)) void few_rows(const struct linear *layer,
+                                                           const float *x, size_t x_stride,
+                                                           float *y, size_t y_stride, int n_rows,
+                                                           int n_panels, bool relu)
 {
     const size_t n = kernel_padded(layer->n_out) / KERNEL_LANES;
     size_t p = 0;
     for (; p + (size_t)n_panels <= n; p += (size_t)n_panels)
-        tile(layer, p, x, x_stride, y, y_stride, n_rows, n_panels, relu);
+        tile(layer, p, x, x_stride, y, y_stride, n_rows, n_panels, 2, relu);
     for (; p < n; p++)
-        tile(layer, p, x, x_stride, y, y_stride, n_rows, 1, relu);
+        tile(layer, p, x, x_stride, y, y_stride, n_rows, 1, 2, relu);
+}
+
+/*
+ * Rows by sixes, all of them through one panel before the next, whose weights so stay in the
+ * first cache. A last panel with half of its outputs or fewer takes half the work.
+ */
+static inline __attribute__((always_inline)) void many_rows(const struct linear *layer,
+                                                            size_t n_rows, const float *x,
+                                                            size_t x_stride, float *y,
+                                                            size_t y_stride, bool relu)
+{
+    const size_t n_panels = (layer->n_out + LANES - 1) / KERNEL_LANES;
+    for (size_t p = 0; p < n_panels; p++)
+        for (size_t r = 0; r < n_rows; r += 6)
+            tile(layer, p, x + r * x_stride, x_stride, y + r * y_stride, y_stride, 6, 1, 2, relu);
+    if (n_panels == kernel_padded(layer->n_out) / KERNEL_LANES)
+        return;
+    size_t r = 0;
+    for (; r + 12 <= n_rows; r += 12)
+        tile(layer, n_panels, x + r * x_stride, x_stride, y + r * y_stride, y_stride, 12, 1, 1,
+             relu);
+    if (r < n_rows)
+        tile(layer, n_panels, x + r * x_stride, x_stride, y + r * y_stride, y_stride, 6, 1, 1,
+             relu);
 }
 
 static inline __attribute__((always_inline)) void linear_rows(const struct linear *layer,
@@ -78,13 +105,33 @@ static inline __attribute__((always_inline)) void linear_rows(const struct linea
                                                               size_t x_stride, float *y,
                                                               size_t y_stride, bool relu)
 {
-    size_t r = 0;
-    for (; r + 6 <= n_rows; r += 6)
-        rows(layer, x + r * x_stride, x_stride, y + r * y_stride, y_stride, 6, 1, relu);
-    for (; r + 3 <= n_rows; r += 3)
-        rows(layer, x + r * x_stride, x_stride, y + r * y_stride, y_stride, 3, 2, relu);
-    for (; r < n_rows; r++)
-        rows(layer, x + r * x_stride, x_stride, y + r * y_stride, y_stride, 1, 4, relu);
+    const size_t n_left = n_rows % 6;
+    if (n_rows >= 6)
+        many_rows(layer, n_rows - n_left, x, x_stride, y, y_stride, relu);
+    x += (n_rows - n_left) * x_stride;
+    y += (n_rows - n_left) * y_stride;
+    switch (n_left) {
+    case 1: /* by threes where that comes out even: a single panel would wait for itself */
+        if (kernel_padded(layer->n_out) / KERNEL_LANES % 3 == 0)
+            few_rows(layer, x, x_stride, y, y_stride, 1, 3, relu);
+        else
+            few_rows(layer, x, x_stride, y, y_stride, 1, 4, relu);
+        break;
+    case 2:
+        few_rows(layer, x, x_stride, y, y_stride, 2, 3, relu);
+        break;
+    case 3:
+        few_rows(layer, x, x_stride, y, y_stride, 3, 2, relu);
+        break;
+    case 4:
+        few_rows(layer, x, x_stride, y, y_stride, 4, 1, relu);
+        break;
+    case 5:
+        few_rows(layer, x, x_stride, y, y_stride, 5, 1, relu);
+        break;
+    default:
+        break;
+    }
 }
 
 static void f32_linear_avx2(const struct linear *layer, size_t n_rows, const float *x,
@@ -99,124 +146,162 @@ static void f32_linear_relu_avx2(const struct linear *layer, size_t n_rows, cons
     linear_rows(layer, n_rows, x, x_stride, y, y_stride, true);
 }
 
-/* The KERNEL_LANES partial sums, in two registers, joined in halves. */
-static inline float join(__m256 low, __m256 high)
-{
-    const __m256 eight = _mm256_add_ps(low, high);
-    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-
-/* Ones in the lanes of vector `v` that lie within `width`. */
-static inline __m256 mask_of(size_t width, size_t v)
+/* Ones in the lanes of the last panel that lie within `width`. */
+static inline void masks_of(size_t width, __m256 masks[PANEL_VECTORS])
 {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const int left = (int)(width - v * LANES < LANES ? width - v * LANES : LANES);
-    return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(left), lane));
+    const int left = (int)((width - 1) % KERNEL_LANES) + 1;
+    masks[0] = _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(left), lane));
+    masks[1] = _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(left - LANES), lane));
 }
 
-static inline size_t n_vectors_of(size_t width)
+/* A panel of `n_rows` rows added to their sums: the values, or the squares of what they are off
+ * `centre`. */
+static inline __attribute__((always_inline)) void add_panel(__m256 sums[FOUR_ROWS][PANEL_VECTORS],
+                                                            const float *y, size_t stride,
+                                                            int n_rows, const float *centre,
+                                                            const __m256 *masks)
 {
-    return (width + LANES - 1) / LANES;
+    UNROLL
+    for (int r = 0; r < n_rows; r++) {
+        UNROLL
+        for (int v = 0; v < PANEL_VECTORS; v++) {
+            __m256 value = _mm256_load_ps(y + (size_t)r * stride + v * LANES);
+            if (centre)
+                value = _mm256_sub_ps(value, _mm256_broadcast_ss(centre + r));
+            if (masks)
+                value = _mm256_and_ps(value, masks[v]);
+            sums[r][v] = centre ? _mm256_fmadd_ps(value, value, sums[r][v])
+                                : _mm256_add_ps(sums[r][v], value);
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) __m256d sum_rows(size_t width, const float *y,
+                                                              size_t stride, int n_rows,
+                                                              const float *centre,
+                                                              const __m256 *masks)
+{
+    __m256 sums[FOUR_ROWS][PANEL_VECTORS];
+    __m256d joined[FOUR_ROWS];
+    UNROLL
+    for (int r = 0; r < FOUR_ROWS; r++)
+        sums[r][0] = sums[r][1] = _mm256_setzero_ps();
+    size_t i = 0;
+    for (; i + KERNEL_LANES < width; i += KERNEL_LANES)
+        add_panel(sums, y + i, stride, n_rows, centre, NULL);
+    add_panel(sums, y + i, stride, n_rows, centre, masks);
+    UNROLL
+    for (int r = 0; r < FOUR_ROWS; r++)
+        joined[r] = r < n_rows ? join_to_four(sums[r][0], sums[r][1]) : _mm256_setzero_pd();
+    return join_rows(joined);
+}
+
+static inline __attribute__((always_inline)) void
+norm_rows(size_t width, const float *gamma, const float *beta, const float *y, const float *c,
+          float *out, size_t stride, int n_rows, const __m256 *masks)
+{
+    const double share = 1.0 / (double)width;
+    float centre[FOUR_ROWS], factor[FOUR_ROWS], shift[FOUR_ROWS];
+    const __m256d mean =
+        _mm256_mul_pd(sum_rows(width, y, stride, n_rows, NULL, masks), _mm256_set1_pd(share));
+    const __m128 centres = _mm256_cvtpd_ps(mean);
+    _mm_storeu_ps(centre, centres);
+    const __m128 factors = norm_factor(sum_rows(width, y, stride, n_rows, centre, masks), share);
+    _mm_storeu_ps(factor, factors);
+    _mm_storeu_ps(shift, norm_shift(mean, centres, factors));
+    for (size_t i = 0; i < width; i += LANES) {
+        const __m256 g = _mm256_load_ps(gamma + i), b = _mm256_load_ps(beta + i);
+        UNROLL
+        for (int r = 0; r < n_rows; r++) {
+            const size_t at = (size_t)r * stride + i;
+            const __m256 normed = _mm256_fmadd_ps(
+                _mm256_sub_ps(_mm256_load_ps(y + at), _mm256_broadcast_ss(centre + r)),
+                _mm256_broadcast_ss(factor + r), _mm256_broadcast_ss(shift + r));
+            _mm256_store_ps(out + at,
+                            _mm256_add_ps(_mm256_load_ps(c + at), _mm256_fmadd_ps(normed, g, b)));
+        }
+    }
 }
 
 static void f32_layer_norm_add_avx2(size_t width, const float *gamma, const float *beta,
-                                    size_t n_rows, const float *y, float *c, size_t stride)
+                                    size_t n_rows, const float *y, const float *c, float *out,
+                                    size_t stride)
 {
-    const size_t n_vectors = n_vectors_of(width);
-    const __m256 last = mask_of(width, n_vectors - 1);
-    for (size_t r = 0; r < n_rows; r++, y += stride, c += stride) {
-        __m256 sums[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-        __m256 squares[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-        for (size_t v = 0; v < n_vectors; v++) {
-            __m256 value = _mm256_load_ps(y + v * LANES);
-            if (v + 1 == n_vectors)
-                value = _mm256_and_ps(value, last);
-            sums[v % 2] = _mm256_add_ps(sums[v % 2], value);
-        }
-        const __m256 mean = _mm256_set1_ps(join(sums[0], sums[1]) / (float)width);
-        for (size_t v = 0; v < n_vectors; v++) {
-            __m256 centred = _mm256_sub_ps(_mm256_load_ps(y + v * LANES), mean);
-            if (v + 1 == n_vectors)
-                centred = _mm256_and_ps(centred, last);
-            squares[v % 2] = _mm256_fmadd_ps(centred, centred, squares[v % 2]);
-        }
-        const float variance = join(squares[0], squares[1]) / (float)width;
-        const __m256 inverse = _mm256_set1_ps(1.0f / sqrtf(variance + LAYER_NORM_EPSILON));
-        for (size_t v = 0; v < n_vectors; v++) {
-            const __m256 centred = _mm256_sub_ps(_mm256_load_ps(y + v * LANES), mean);
-            const __m256 normed =
-                _mm256_fmadd_ps(_mm256_mul_ps(centred, inverse), _mm256_load_ps(gamma + v * LANES),
-                                _mm256_load_ps(beta + v * LANES));
-            _mm256_store_ps(c + v * LANES, _mm256_add_ps(_mm256_load_ps(c + v * LANES), normed));
-        }
-    }
+    __m256 masks[PANEL_VECTORS];
+    masks_of(width, masks);
+    size_t r = 0;
+    for (; r + FOUR_ROWS <= n_rows; r += FOUR_ROWS)
+        norm_rows(width, gamma, beta, y + r * stride, c + r * stride, out + r * stride, stride,
+                  FOUR_ROWS, masks);
+    for (; r < n_rows; r++)
+        norm_rows(width, gamma, beta, y + r * stride, c + r * stride, out + r * stride, stride, 1,
+                  masks);
 }
 
 static void f32_multiply_add_avx2(size_t width, size_t n_rows, const float *x0, const float *y,
-                                  float *c, size_t stride)
+                                  const float *c, float *out, size_t stride)
 {
-    const size_t n_vectors = n_vectors_of(width);
-    for (size_t r = 0; r < n_rows; r++, x0 += stride, y += stride, c += stride)
-        for (size_t v = 0; v < n_vectors; v++)
-            _mm256_store_ps(c + v * LANES, _mm256_fmadd_ps(_mm256_load_ps(x0 + v * LANES),
-                                                           _mm256_load_ps(y + v * LANES),
-                                                           _mm256_load_ps(c + v * LANES)));
+    for (size_t r = 0; r < n_rows; r++, x0 += stride, y += stride, c += stride, out += stride)
+        for (size_t i = 0; i < width; i += LANES)
+            _mm256_store_ps(out + i, _mm256_fmadd_ps(_mm256_load_ps(x0 + i), _mm256_load_ps(y + i),
+                                                     _mm256_load_ps(c + i)));
 }
 
-static inline void dot(const float *values, const float *weights, size_t width, __m256 sums[2])
+/* sums[q] are lanes 4 q to 4 q + 3 of the KERNEL_LANES partial sums */
+static inline __attribute__((always_inline)) void
+dot_panel(__m256d sums[4], const float *values, const float *weights, const __m256 *masks)
 {
-    const size_t n_vectors = n_vectors_of(width);
-    for (size_t v = 0; v < n_vectors; v++) {
+    UNROLL
+    for (int v = 0; v < PANEL_VECTORS; v++) {
         __m256 value = _mm256_load_ps(values + v * LANES);
-        if (v + 1 == n_vectors) /* the padding may hold anything, also a NaN */
-            value = _mm256_and_ps(value, mask_of(width, v));
-        sums[v % 2] = _mm256_fmadd_ps(value, _mm256_load_ps(weights + v * LANES), sums[v % 2]);
+        if (masks) /* the padding may hold anything, also a NaN */
+            value = _mm256_and_ps(value, masks[v]);
+        UNROLL
+        for (int h = 0; h < 2; h++) {
+            const __m128 half = h ? _mm256_extractf128_ps(value, 1) : _mm256_castps256_ps128(value);
+            const __m128 weight = _mm_load_ps(weights + v * LANES + 4 * h);
+            sums[2 * v + h] =
+                _mm256_fmadd_pd(_mm256_cvtps_pd(half), _mm256_cvtps_pd(weight), sums[2 * v + h]);
+        }
     }
 }
 
-/* sigmoid of eight logits; scalar.c tells how */
-static inline __m256 sigmoid(__m256 x)
+static inline __attribute__((always_inline)) void dot(__m256d sums[4], const float *values,
+                                                      const float *weights, size_t width,
+                                                      const __m256 masks[PANEL_VECTORS])
 {
-    const __m256 sign = _mm256_set1_ps(-0.0f), one = _mm256_set1_ps(1.0f);
-    const __m256 below = _mm256_max_ps(_mm256_or_ps(x, sign), _mm256_set1_ps(EXP_LOWEST));
-    const __m256 shifted =
-        _mm256_fmadd_ps(below, _mm256_set1_ps(EXP_LOG2E), _mm256_set1_ps(EXP_TO_INT));
-    const __m256 n = _mm256_sub_ps(shifted, _mm256_set1_ps(EXP_TO_INT));
-    __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-EXP_LN2_HIGH), below);
-    r = _mm256_fmadd_ps(n, _mm256_set1_ps(-EXP_LN2_LOW), r);
-    __m256 p = _mm256_set1_ps(EXP_C7);
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_C6));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_C5));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_C4));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_C3));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_C2));
-    p = _mm256_fmadd_ps(p, r, one);
-    p = _mm256_fmadd_ps(p, r, one);
-    const __m256i exponent = _mm256_add_epi32(_mm256_cvttps_epi32(n), _mm256_set1_epi32(127));
-    const __m256 e = _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
-    const __m256 negative = _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ);
-    const __m256 score = _mm256_div_ps(_mm256_blendv_ps(one, e, negative), _mm256_add_ps(one, e));
-    return _mm256_blendv_ps(score, x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    if (width == 0)
+        return;
+    size_t i = 0;
+    for (; i + KERNEL_LANES < width; i += KERNEL_LANES)
+        dot_panel(sums, values + i, weights + i, NULL);
+    dot_panel(sums, values + i, weights + i, masks);
 }
 
 static void f32_output_avx2(const float *w_c, size_t c_width, const float *w_d, size_t d_width,
                             float bias, size_t n_rows, const float *c, size_t c_stride,
                             const float *d, size_t d_stride, float *scores)
 {
-    for (size_t first = 0; first < n_rows; first += LANES) {
-        const size_t n = n_rows - first < LANES ? n_rows - first : LANES;
-        _Alignas(32) float logits[LANES] = {0};
+    __m256 c_masks[PANEL_VECTORS], d_masks[PANEL_VECTORS];
+    masks_of(c_width, c_masks);
+    masks_of(d_width, d_masks);
+    for (size_t first = 0; first < n_rows; first += FOUR_ROWS) {
+        const size_t n = n_rows - first < FOUR_ROWS ? n_rows - first : FOUR_ROWS;
+        __m256d joined[FOUR_ROWS] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(),
+                                     _mm256_setzero_pd()};
         for (size_t r = 0; r < n; r++, c += c_stride, d += d_stride) {
-            __m256 sums[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-            dot(c, w_c, c_width, sums);
-            dot(d, w_d, d_width, sums);
-            logits[r] = join(sums[0], sums[1]) + bias;
+            __m256d sums[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(),
+                               _mm256_setzero_pd()};
+            dot(sums, c, w_c, c_width, c_masks);
+            dot(sums, d, w_d, d_width, d_masks);
+            joined[r] =
+                _mm256_add_pd(_mm256_add_pd(sums[0], sums[2]), _mm256_add_pd(sums[1], sums[3]));
         }
-        _mm256_store_ps(logits, sigmoid(_mm256_load_ps(logits)));
+        float few[FOUR_ROWS];
+        _mm_storeu_ps(few, sigmoid(_mm256_add_pd(join_rows(joined), _mm256_set1_pd((double)bias))));
         for (size_t r = 0; r < n; r++)
-            scores[first + r] = logits[r];
+            scores[first + r] = few[r];
     }
 }
 

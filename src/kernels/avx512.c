@@ -3,11 +3,11 @@
 #if defined(__x86_64__)
 
 #include <immintrin.h>
-#include <math.h>
 #include <stdbool.h>
-#include <stdint.h>
+#include <stddef.h>
 
 #include "kernels/constants.h"
+#include "kernels/four_rows.h"
 #include "kernels/kernels.h"
 
 enum { LANES = KERNEL_LANES, TILE_ROWS_MAX = 8, TILE_PANELS_MAX = 9 };
@@ -115,118 +115,155 @@ static void f32_linear_relu_avx512(const struct linear *layer, size_t n_rows, co
     linear_rows(layer, n_rows, x, x_stride, y, y_stride, true);
 }
 
-/* The KERNEL_LANES partial sums joined in halves. */
-static inline float join(__m512 sums)
+static inline __m256 low_half(__m512 all)
 {
-    const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(sums), 1));
-    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(sums), high);
-    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    return _mm512_castps512_ps256(all);
 }
 
-/* The lanes of vector `v` that lie within `width`. */
-static inline __mmask16 mask_of(size_t width, size_t v)
+static inline __m256 high_half(__m512 all)
 {
-    const size_t left = width - v * LANES;
-    return left >= LANES ? (__mmask16)0xFFFF : (__mmask16)((1u << left) - 1);
+    return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(all), 1));
 }
 
-static inline size_t n_vectors_of(size_t width)
+/* The lanes of the last panel that lie within `width`. */
+static inline __mmask16 mask_of(size_t width)
 {
-    return (width + LANES - 1) / LANES;
+    return (__mmask16)(0xFFFFu >> (LANES - 1 - (width - 1) % LANES));
 }
 
-static void f32_layer_norm_add_avx512(size_t width, const float *gamma, const float *beta,
-                                      size_t n_rows, const float *y, float *c, size_t stride)
+/* A panel of `n_rows` rows added to their sums: the values, or the squares of what they are off
+ * `centre`. Lanes outside the mask add zero. */
+static inline __attribute__((always_inline)) void add_panel(__m512 sums[FOUR_ROWS], const float *y,
+                                                            size_t stride, int n_rows,
+                                                            const float *centre, __mmask16 mask)
 {
-    const size_t n_vectors = n_vectors_of(width);
-    for (size_t r = 0; r < n_rows; r++, y += stride, c += stride) {
-        __m512 sums = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
-        for (size_t v = 0; v < n_vectors; v++)
-            sums = _mm512_add_ps(sums, _mm512_maskz_load_ps(mask_of(width, v), y + v * LANES));
-        const __m512 mean = _mm512_set1_ps(join(sums) / (float)width);
-        for (size_t v = 0; v < n_vectors; v++) {
-            const __m512 centred =
-                _mm512_maskz_sub_ps(mask_of(width, v), _mm512_load_ps(y + v * LANES), mean);
-            squares = _mm512_fmadd_ps(centred, centred, squares);
-        }
-        const float variance = join(squares) / (float)width;
-        const __m512 inverse = _mm512_set1_ps(1.0f / sqrtf(variance + LAYER_NORM_EPSILON));
-        for (size_t v = 0; v < n_vectors; v++) {
-            const __m512 centred = _mm512_sub_ps(_mm512_load_ps(y + v * LANES), mean);
-            const __m512 normed =
-                _mm512_fmadd_ps(_mm512_mul_ps(centred, inverse), _mm512_load_ps(gamma + v * LANES),
-                                _mm512_load_ps(beta + v * LANES));
-            _mm512_store_ps(c + v * LANES, _mm512_add_ps(_mm512_load_ps(c + v * LANES), normed));
+    UNROLL
+    for (int r = 0; r < n_rows; r++) {
+        const __m512 value = _mm512_maskz_load_ps(mask, y + (size_t)r * stride);
+        if (centre) {
+            const __m512 centred = _mm512_maskz_sub_ps(mask, value, _mm512_set1_ps(centre[r]));
+            sums[r] = _mm512_fmadd_ps(centred, centred, sums[r]);
+        } else {
+            sums[r] = _mm512_add_ps(sums[r], value);
         }
     }
 }
 
-static void f32_multiply_add_avx512(size_t width, size_t n_rows, const float *x0, const float *y,
-                                    float *c, size_t stride)
+static inline __attribute__((always_inline)) __m256d
+sum_rows(size_t width, const float *y, size_t stride, int n_rows, const float *centre)
 {
-    const size_t n_vectors = n_vectors_of(width);
-    for (size_t r = 0; r < n_rows; r++, x0 += stride, y += stride, c += stride)
-        for (size_t v = 0; v < n_vectors; v++)
-            _mm512_store_ps(c + v * LANES, _mm512_fmadd_ps(_mm512_load_ps(x0 + v * LANES),
-                                                           _mm512_load_ps(y + v * LANES),
-                                                           _mm512_load_ps(c + v * LANES)));
+    __m512 sums[FOUR_ROWS];
+    __m256d joined[FOUR_ROWS];
+    UNROLL
+    for (int r = 0; r < FOUR_ROWS; r++)
+        sums[r] = _mm512_setzero_ps();
+    size_t i = 0;
+    for (; i + LANES < width; i += LANES)
+        add_panel(sums, y + i, stride, n_rows, centre, 0xFFFF);
+    add_panel(sums, y + i, stride, n_rows, centre, mask_of(width));
+    UNROLL
+    for (int r = 0; r < FOUR_ROWS; r++)
+        joined[r] =
+            r < n_rows ? join_to_four(low_half(sums[r]), high_half(sums[r])) : _mm256_setzero_pd();
+    return join_rows(joined);
 }
 
-/* The padding of `values` may hold anything, also a NaN. */
-static inline __m512 dot(const float *values, const float *weights, size_t width, __m512 sums)
+static inline __attribute__((always_inline)) void norm_rows(size_t width, const float *gamma,
+                                                            const float *beta, const float *y,
+                                                            const float *c, float *out,
+                                                            size_t stride, int n_rows)
 {
-    const size_t n_vectors = n_vectors_of(width);
-    for (size_t v = 0; v < n_vectors; v++)
-        sums = _mm512_fmadd_ps(_mm512_maskz_load_ps(mask_of(width, v), values + v * LANES),
-                               _mm512_load_ps(weights + v * LANES), sums);
+    const double share = 1.0 / (double)width;
+    float centre[FOUR_ROWS], factor[FOUR_ROWS], shift[FOUR_ROWS];
+    const __m256d mean =
+        _mm256_mul_pd(sum_rows(width, y, stride, n_rows, NULL), _mm256_set1_pd(share));
+    const __m128 centres = _mm256_cvtpd_ps(mean);
+    _mm_storeu_ps(centre, centres);
+    const __m128 factors = norm_factor(sum_rows(width, y, stride, n_rows, centre), share);
+    _mm_storeu_ps(factor, factors);
+    _mm_storeu_ps(shift, norm_shift(mean, centres, factors));
+    for (size_t i = 0; i < width; i += LANES) {
+        const __m512 g = _mm512_load_ps(gamma + i), b = _mm512_load_ps(beta + i);
+        UNROLL
+        for (int r = 0; r < n_rows; r++) {
+            const size_t at = (size_t)r * stride + i;
+            const __m512 normed =
+                _mm512_fmadd_ps(_mm512_sub_ps(_mm512_load_ps(y + at), _mm512_set1_ps(centre[r])),
+                                _mm512_set1_ps(factor[r]), _mm512_set1_ps(shift[r]));
+            _mm512_store_ps(out + at,
+                            _mm512_add_ps(_mm512_load_ps(c + at), _mm512_fmadd_ps(normed, g, b)));
+        }
+    }
+}
+
+static void f32_layer_norm_add_avx512(size_t width, const float *gamma, const float *beta,
+                                      size_t n_rows, const float *y, const float *c, float *out,
+                                      size_t stride)
+{
+    size_t r = 0;
+    for (; r + FOUR_ROWS <= n_rows; r += FOUR_ROWS)
+        norm_rows(width, gamma, beta, y + r * stride, c + r * stride, out + r * stride, stride,
+                  FOUR_ROWS);
+    for (; r < n_rows; r++)
+        norm_rows(width, gamma, beta, y + r * stride, c + r * stride, out + r * stride, stride, 1);
+}
+
+static void f32_multiply_add_avx512(size_t width, size_t n_rows, const float *x0, const float *y,
+                                    const float *c, float *out, size_t stride)
+{
+    for (size_t r = 0; r < n_rows; r++, x0 += stride, y += stride, c += stride, out += stride)
+        for (size_t i = 0; i < width; i += LANES)
+            _mm512_store_ps(out + i, _mm512_fmadd_ps(_mm512_load_ps(x0 + i), _mm512_load_ps(y + i),
+                                                     _mm512_load_ps(c + i)));
+}
+
+/* The KERNEL_LANES partial sums of an output, lanes 0 to 7 and 8 to 15. */
+struct double_sums {
+    __m512d low, high;
+};
+
+static inline struct double_sums dot_panel(struct double_sums sums, const float *values,
+                                           const float *weights, __mmask16 mask)
+{
+    const __m512 value = _mm512_maskz_load_ps(mask, values), weight = _mm512_load_ps(weights);
+    sums.low = _mm512_fmadd_pd(_mm512_cvtps_pd(low_half(value)), _mm512_cvtps_pd(low_half(weight)),
+                               sums.low);
+    sums.high = _mm512_fmadd_pd(_mm512_cvtps_pd(high_half(value)),
+                                _mm512_cvtps_pd(high_half(weight)), sums.high);
     return sums;
 }
 
-/* sigmoid of sixteen logits; scalar.c tells how */
-static inline __m512 sigmoid(__m512 x)
+/* The padding of `values` may hold anything, also a NaN. */
+static inline struct double_sums dot(struct double_sums sums, const float *values,
+                                     const float *weights, size_t width)
 {
-    const __m512 one = _mm512_set1_ps(1.0f);
-    const __m512i sign = _mm512_set1_epi32(INT32_MIN);
-    const __m512 negated =
-        _mm512_castsi512_ps(_mm512_or_epi32(_mm512_castps_si512(x), sign)); /* -|x| */
-    const __m512 below = _mm512_max_ps(negated, _mm512_set1_ps(EXP_LOWEST));
-    const __m512 shifted =
-        _mm512_fmadd_ps(below, _mm512_set1_ps(EXP_LOG2E), _mm512_set1_ps(EXP_TO_INT));
-    const __m512 n = _mm512_sub_ps(shifted, _mm512_set1_ps(EXP_TO_INT));
-    __m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-EXP_LN2_HIGH), below);
-    r = _mm512_fmadd_ps(n, _mm512_set1_ps(-EXP_LN2_LOW), r);
-    __m512 p = _mm512_set1_ps(EXP_C7);
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C6));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C5));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C4));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C3));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C2));
-    p = _mm512_fmadd_ps(p, r, one);
-    p = _mm512_fmadd_ps(p, r, one);
-    const __m512i exponent = _mm512_add_epi32(_mm512_cvttps_epi32(n), _mm512_set1_epi32(127));
-    const __m512 e = _mm512_mul_ps(p, _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23)));
-    const __mmask16 negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
-    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-    const __m512 score =
-        _mm512_div_ps(_mm512_mask_blend_ps(negative, one, e), _mm512_add_ps(one, e));
-    return _mm512_mask_blend_ps(nan, score, x);
+    if (width == 0)
+        return sums;
+    size_t i = 0;
+    for (; i + LANES < width; i += LANES)
+        sums = dot_panel(sums, values + i, weights + i, 0xFFFF);
+    return dot_panel(sums, values + i, weights + i, mask_of(width));
 }
 
 static void f32_output_avx512(const float *w_c, size_t c_width, const float *w_d, size_t d_width,
                               float bias, size_t n_rows, const float *c, size_t c_stride,
                               const float *d, size_t d_stride, float *scores)
 {
-    for (size_t first = 0; first < n_rows; first += LANES) {
-        const size_t n = n_rows - first < LANES ? n_rows - first : LANES;
-        _Alignas(KERNEL_ALIGNMENT) float logits[LANES] = {0};
-        for (size_t r = 0; r < n; r++, c += c_stride, d += d_stride)
-            logits[r] =
-                join(dot(d, w_d, d_width, dot(c, w_c, c_width, _mm512_setzero_ps()))) + bias;
-        _mm512_store_ps(logits, sigmoid(_mm512_load_ps(logits)));
+    for (size_t first = 0; first < n_rows; first += FOUR_ROWS) {
+        const size_t n = n_rows - first < FOUR_ROWS ? n_rows - first : FOUR_ROWS;
+        __m256d joined[FOUR_ROWS] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(),
+                                     _mm256_setzero_pd()};
+        for (size_t r = 0; r < n; r++, c += c_stride, d += d_stride) {
+            struct double_sums sums = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+            sums = dot(dot(sums, c, w_c, c_width), d, w_d, d_width);
+            const __m512d eight = _mm512_add_pd(sums.low, sums.high);
+            joined[r] =
+                _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd(eight, 1));
+        }
+        float few[FOUR_ROWS];
+        _mm_storeu_ps(few, sigmoid(_mm256_add_pd(join_rows(joined), _mm256_set1_pd((double)bias))));
         for (size_t r = 0; r < n; r++)
-            scores[first + r] = logits[r];
+            scores[first + r] = few[r];
     }
 }
 

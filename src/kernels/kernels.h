@@ -7,7 +7,9 @@
  *   - an output of a linear layer is one chain of fused multiply-adds over the inputs in
  *     index order that starts from the bias;
  *   - a sum over a row runs in KERNEL_LANES partial sums (element i belongs to sum
- *     i mod KERNEL_LANES), which are joined in halves: 8 + 8, 4 + 4, 2 + 2, 1 + 1;
+ *     i mod KERNEL_LANES), which are joined in double, in halves: 8 + 8, 4 + 4, 2 + 2, 1 + 1;
+ *   - what is one number a row is computed in double: a layer norm's mean and factor, whose errors
+ *     all elements would share, and all of the output, with one rounding to the score;
  *   - the exponential is one polynomial.
  *
  * Widths in memory are padded to a multiple of KERNEL_LANES floats and rows start at 64-byte
@@ -51,13 +53,14 @@ struct kernels {
     void (*linear_relu)(const struct linear *layer, size_t n_rows, const float *x, size_t x_stride,
                         float *y, size_t y_stride);
 
-    /* c = LayerNorm(y) + c with eps 1e-5.  y, c: [n_rows, stride]; gamma, beta: [width] */
+    /* out = LayerNorm(y) + c with eps 1e-5.  y, c, out: [n_rows, stride], out may be c;
+     * gamma, beta: [width] */
     void (*layer_norm_add)(size_t width, const float *gamma, const float *beta, size_t n_rows,
-                           const float *y, float *c, size_t stride);
+                           const float *y, const float *c, float *out, size_t stride);
 
-    /* c = x0 * y + c, element by element.  all: [n_rows, stride] */
-    void (*multiply_add)(size_t width, size_t n_rows, const float *x0, const float *y, float *c,
-                         size_t stride);
+    /* out = x0 * y + c, element by element.  all: [n_rows, stride]; out and x0 may be c */
+    void (*multiply_add)(size_t width, size_t n_rows, const float *x0, const float *y,
+                         const float *c, float *out, size_t stride);
 
     /* score = sigmoid(w_c . c + w_d . d + bias).  c: [n_rows, c_stride], d: [n_rows, d_stride];
      * w_c: [c_width], w_d: [d_width]; a width of 0 leaves its side out. */

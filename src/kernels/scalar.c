@@ -37,7 +37,7 @@ static void f32_linear_relu_scalar(const struct linear *layer, size_t n_rows, co
     }
 }
 
-static float join(float sums[KERNEL_LANES])
+static double join(double sums[KERNEL_LANES])
 {
     for (size_t half = KERNEL_LANES / 2; half > 0; half /= 2)
         for (size_t lane = 0; lane < half; lane++)
@@ -45,61 +45,74 @@ static float join(float sums[KERNEL_LANES])
     return sums[0];
 }
 
-static void f32_layer_norm_add_scalar(size_t width, const float *gamma, const float *beta,
-                                      size_t n_rows, const float *y, float *c, size_t stride)
+static double join_floats(const float sums[KERNEL_LANES])
 {
-    for (size_t r = 0; r < n_rows; r++, y += stride, c += stride) {
+    double wide[KERNEL_LANES];
+    for (size_t lane = 0; lane < KERNEL_LANES; lane++)
+        wide[lane] = sums[lane];
+    return join(wide);
+}
+
+static void f32_layer_norm_add_scalar(size_t width, const float *gamma, const float *beta,
+                                      size_t n_rows, const float *y, const float *c, float *out,
+                                      size_t stride)
+{
+    const double share = 1.0 / (double)width;
+    for (size_t r = 0; r < n_rows; r++, y += stride, c += stride, out += stride) {
         float sums[KERNEL_LANES] = {0}, squares[KERNEL_LANES] = {0};
         for (size_t i = 0; i < width; i++)
             sums[i % KERNEL_LANES] += y[i];
-        const float mean = join(sums) / (float)width;
+        const double mean = join_floats(sums) * share;
+        const float centre = (float)mean;
         for (size_t i = 0; i < width; i++) {
-            const float centred = y[i] - mean;
+            const float centred = y[i] - centre;
             squares[i % KERNEL_LANES] = fmaf(centred, centred, squares[i % KERNEL_LANES]);
         }
-        const float variance = join(squares) / (float)width;
-        const float inverse = 1.0f / sqrtf(variance + LAYER_NORM_EPSILON);
+        const double variance = join_floats(squares) * share;
+        const float factor = (float)(1.0 / sqrt(variance + LAYER_NORM_EPSILON));
+        const float shift = (float)(((double)centre - mean) * (double)factor);
         for (size_t i = 0; i < width; i++)
-            c[i] += fmaf((y[i] - mean) * inverse, gamma[i], beta[i]);
+            out[i] = c[i] + fmaf(fmaf(y[i] - centre, factor, shift), gamma[i], beta[i]);
     }
 }
 
 static void f32_multiply_add_scalar(size_t width, size_t n_rows, const float *x0, const float *y,
-                                    float *c, size_t stride)
+                                    const float *c, float *out, size_t stride)
 {
-    for (size_t r = 0; r < n_rows; r++, x0 += stride, y += stride, c += stride)
+    for (size_t r = 0; r < n_rows; r++, x0 += stride, y += stride, c += stride, out += stride)
         for (size_t i = 0; i < width; i++)
-            c[i] = fmaf(x0[i], y[i], c[i]);
+            out[i] = fmaf(x0[i], y[i], c[i]);
 }
 
 /* exp(x) of EXP_LOWEST <= x <= 0 */
-static float exponential(float x)
+static double exponential(double x)
 {
-    const float shifted = fmaf(x, EXP_LOG2E, EXP_TO_INT);
-    const float n = shifted - EXP_TO_INT;
-    float r = fmaf(n, -EXP_LN2_HIGH, x);
-    r = fmaf(n, -EXP_LN2_LOW, r);
-    float p = EXP_C7;
-    p = fmaf(p, r, EXP_C6);
-    p = fmaf(p, r, EXP_C5);
-    p = fmaf(p, r, EXP_C4);
-    p = fmaf(p, r, EXP_C3);
-    p = fmaf(p, r, EXP_C2);
-    p = fmaf(p, r, 1.0f);
-    p = fmaf(p, r, 1.0f);
-    const uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
-    float power;
+    const double shifted = fma(x, EXP_LOG2E, EXP_TO_INT);
+    const double r = fma(shifted - EXP_TO_INT, -EXP_LN2, x);
+    double p = EXP_C8;
+    p = fma(p, r, EXP_C7);
+    p = fma(p, r, EXP_C6);
+    p = fma(p, r, EXP_C5);
+    p = fma(p, r, EXP_C4);
+    p = fma(p, r, EXP_C3);
+    p = fma(p, r, EXP_C2);
+    p = fma(p, r, 1.0);
+    p = fma(p, r, 1.0);
+    uint64_t bits;
+    double power;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + EXP_BIAS) << EXP_SHIFT;
     memcpy(&power, &bits, sizeof power);
     return p * power;
 }
 
-static float sigmoid(float x)
+static float sigmoid(double x)
 {
     if (isnan(x))
-        return x;
-    const float below = -fabsf(x);
-    const float e = exponential(below < EXP_LOWEST ? EXP_LOWEST : below);
-    return (x < 0 ? e : 1.0f) / (1.0f + e);
+        return (float)x;
+    const double below = -fabs(x);
+    const double e = exponential(below < EXP_LOWEST ? EXP_LOWEST : below);
+    return (float)((x < 0 ? e : 1.0) / (1.0 + e));
 }
 
 static void f32_output_scalar(const float *w_c, size_t c_width, const float *w_d, size_t d_width,
@@ -107,12 +120,12 @@ static void f32_output_scalar(const float *w_c, size_t c_width, const float *w_d
                               const float *d, size_t d_stride, float *scores)
 {
     for (size_t r = 0; r < n_rows; r++, c += c_stride, d += d_stride) {
-        float sums[KERNEL_LANES] = {0};
+        double sums[KERNEL_LANES] = {0};
         for (size_t i = 0; i < c_width; i++)
-            sums[i % KERNEL_LANES] = fmaf(c[i], w_c[i], sums[i % KERNEL_LANES]);
+            sums[i % KERNEL_LANES] += (double)c[i] * (double)w_c[i]; /* exact products */
         for (size_t i = 0; i < d_width; i++)
-            sums[i % KERNEL_LANES] = fmaf(d[i], w_d[i], sums[i % KERNEL_LANES]);
-        scores[r] = sigmoid(join(sums) + bias);
+            sums[i % KERNEL_LANES] += (double)d[i] * (double)w_d[i];
+        scores[r] = sigmoid(join(sums) + (double)bias);
     }
 }
 

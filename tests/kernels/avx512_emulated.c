@@ -16,10 +16,6 @@ typedef struct {
     float lane[16];
 } emulated_ps;
 
-typedef struct {
-    int32_t lane[16];
-} emulated_i32;
-
 /* Calls, as sixteen lanes inlined hundreds of times are a lot to compile. */
 #define EMULATED static __attribute__((noinline))
 
@@ -35,21 +31,8 @@ typedef struct {
 
 BINARY(emulated_add, a.lane[l] + b.lane[l])
 BINARY(emulated_sub, a.lane[l] - b.lane[l])
-BINARY(emulated_mul, a.lane[l] * b.lane[l])
-BINARY(emulated_div, a.lane[l] / b.lane[l])
 BINARY(emulated_max,
        a.lane[l] > b.lane[l] ? a.lane[l] : b.lane[l]) /* the second, where one is NaN */
-
-#define BINARY_I32(name, expression)                                                               \
-    EMULATED emulated_i32 name(emulated_i32 a, emulated_i32 b)                                     \
-    {                                                                                              \
-        emulated_i32 out;                                                                          \
-        FOR_LANES out.lane[l] = (int32_t)(expression);                                             \
-        return out;                                                                                \
-    }
-
-BINARY_I32(emulated_add_i32, (uint32_t)a.lane[l] + (uint32_t)b.lane[l])
-BINARY_I32(emulated_or_i32, a.lane[l] | b.lane[l])
 
 EMULATED emulated_ps emulated_fmadd(emulated_ps a, emulated_ps b, emulated_ps c)
 {
@@ -61,13 +44,6 @@ EMULATED emulated_ps emulated_fmadd(emulated_ps a, emulated_ps b, emulated_ps c)
 EMULATED emulated_ps emulated_set1(float value)
 {
     emulated_ps out;
-    FOR_LANES out.lane[l] = value;
-    return out;
-}
-
-EMULATED emulated_i32 emulated_set1_i32(int32_t value)
-{
-    emulated_i32 out;
     FOR_LANES out.lane[l] = value;
     return out;
 }
@@ -103,86 +79,73 @@ EMULATED emulated_ps emulated_maskz_sub(__mmask16 mask, emulated_ps a, emulated_
     return out;
 }
 
-EMULATED emulated_ps emulated_blend(__mmask16 mask, emulated_ps a, emulated_ps b)
-{
-    FOR_LANES if (mask >> l & 1) a.lane[l] = b.lane[l];
-    return a;
-}
-
-/* _CMP_LT_OQ or _CMP_UNORD_Q */
-EMULATED __mmask16 emulated_cmp(emulated_ps a, emulated_ps b, int predicate)
-{
-    unsigned mask = 0;
-    FOR_LANES mask |= (unsigned)(predicate == _CMP_LT_OQ ? a.lane[l] < b.lane[l]
-                                                         : isunordered(a.lane[l], b.lane[l]))
-                      << l;
-    return (__mmask16)mask;
-}
-
-EMULATED emulated_i32 emulated_to_i32(emulated_ps a)
-{
-    emulated_i32 out;
-    FOR_LANES out.lane[l] = a.lane[l] == a.lane[l] ? (int32_t)a.lane[l] : INT32_MIN;
-    return out;
-}
-
-EMULATED emulated_i32 emulated_shift(emulated_i32 a, int n)
-{
-    FOR_LANES a.lane[l] = (int32_t)((uint32_t)a.lane[l] << n);
-    return a;
-}
-
-EMULATED emulated_i32 emulated_bits(emulated_ps a)
-{
-    emulated_i32 out;
-    memcpy(&out, &a, sizeof out);
-    return out;
-}
-
-EMULATED emulated_ps emulated_from_bits(emulated_i32 a)
-{
-    emulated_ps out;
-    memcpy(&out, &a, sizeof out);
-    return out;
-}
-
 EMULATED __m256 emulated_low(emulated_ps a)
 {
     return _mm256_loadu_ps(a.lane);
 }
 
-/* The only use of this one is for the upper half. */
-EMULATED __m256d emulated_high(emulated_ps a, int half)
+/* Eight doubles; sixteen floats that are only passed on are the same bits. */
+typedef struct {
+    double lane[8];
+} emulated_pd;
+
+EMULATED emulated_pd emulated_as_doubles(emulated_ps a)
 {
-    return _mm256_castps_pd(_mm256_loadu_ps(a.lane + 8 * half));
+    emulated_pd out;
+    memcpy(&out, &a, sizeof out);
+    return out;
 }
 
-#define __m512                 emulated_ps
-#define __m512i                emulated_i32
-#define _mm512_add_ps          emulated_add
-#define _mm512_sub_ps          emulated_sub
-#define _mm512_mul_ps          emulated_mul
-#define _mm512_div_ps          emulated_div
-#define _mm512_max_ps          emulated_max
-#define _mm512_fmadd_ps        emulated_fmadd
-#define _mm512_set1_ps         emulated_set1
-#define _mm512_set1_epi32      emulated_set1_i32
-#define _mm512_setzero_ps()    emulated_set1(0)
-#define _mm512_load_ps         emulated_load
-#define _mm512_store_ps        emulated_store
-#define _mm512_maskz_load_ps   emulated_maskz_load
-#define _mm512_maskz_sub_ps    emulated_maskz_sub
-#define _mm512_mask_blend_ps   emulated_blend
-#define _mm512_cmp_ps_mask     emulated_cmp
-#define _mm512_or_epi32        emulated_or_i32
-#define _mm512_add_epi32       emulated_add_i32
-#define _mm512_cvttps_epi32    emulated_to_i32
-#define _mm512_slli_epi32      emulated_shift
-#define _mm512_castps_si512    emulated_bits
-#define _mm512_castsi512_ps    emulated_from_bits
-#define _mm512_castps_pd(a)    (a)
-#define _mm512_castps512_ps256 emulated_low
-#define _mm512_extractf64x4_pd emulated_high
+/* The only use of this one is for the upper half. */
+EMULATED __m256d emulated_half(emulated_pd a, int half)
+{
+    return _mm256_loadu_pd(a.lane + 4 * half);
+}
+
+EMULATED emulated_pd emulated_to_doubles(__m256 a)
+{
+    emulated_pd out;
+    float lane[8];
+    _mm256_storeu_ps(lane, a);
+    for (int l = 0; l < 8; l++)
+        out.lane[l] = lane[l];
+    return out;
+}
+
+EMULATED emulated_pd emulated_add_doubles(emulated_pd a, emulated_pd b)
+{
+    for (int l = 0; l < 8; l++)
+        a.lane[l] += b.lane[l];
+    return a;
+}
+
+EMULATED emulated_pd emulated_fmadd_doubles(emulated_pd a, emulated_pd b, emulated_pd c)
+{
+    for (int l = 0; l < 8; l++)
+        c.lane[l] = fma(a.lane[l], b.lane[l], c.lane[l]);
+    return c;
+}
+
+#define __m512                    emulated_ps
+#define __m512d                   emulated_pd
+#define _mm512_add_ps             emulated_add
+#define _mm512_sub_ps             emulated_sub
+#define _mm512_max_ps             emulated_max
+#define _mm512_fmadd_ps           emulated_fmadd
+#define _mm512_set1_ps            emulated_set1
+#define _mm512_setzero_ps()       emulated_set1(0)
+#define _mm512_load_ps            emulated_load
+#define _mm512_store_ps           emulated_store
+#define _mm512_maskz_load_ps      emulated_maskz_load
+#define _mm512_maskz_sub_ps       emulated_maskz_sub
+#define _mm512_castps_pd          emulated_as_doubles
+#define _mm512_castps512_ps256    emulated_low
+#define _mm512_extractf64x4_pd    emulated_half
+#define _mm512_castpd512_pd256(a) emulated_half(a, 0)
+#define _mm512_setzero_pd()       ((emulated_pd){{0}})
+#define _mm512_cvtps_pd           emulated_to_doubles
+#define _mm512_add_pd             emulated_add_doubles
+#define _mm512_fmadd_pd           emulated_fmadd_doubles
 /* One copy of each tile, not one for each of its sizes: this takes long enough to compile. */
 #define UNROLL
 #define always_inline  unused
