@@ -34,6 +34,9 @@ LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/text.o $(O)/number.o
 CONVERT_OBJECTS := $(O)/tools/convert.o $(O)/tools/inspect.o $(O)/settings.o \
     $(O)/protocol/json_writer.o $(LIBRARY_OBJECTS)
 TRAIN_OBJECTS := $(patsubst src/%.c,$(O)/%.o,$(sort $(wildcard src/train/*.c)))
+ifeq ($(shell uname -m),x86_64)
+TRAIN_OBJECTS += $(foreach set,avx2 avx512,$(O)/train/gradient_kernels_$(set).o $(O)/train/adam_kernels_$(set).o)
+endif
 TEST_OBJECTS := $(filter-out $(O)/main.o,$(OBJECTS)) $(TRAIN_OBJECTS)
 
 UNIT_SOURCES := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
@@ -121,10 +124,23 @@ $(O)/kernels/avx2.o: INSTRUCTION_SET := -mavx2 -mfma
 $(O)/kernels/avx512.o: INSTRUCTION_SET := -mavx512f -mavx2 -mfma
 endif
 
-$(O)/%.o: src/%.c $(O)/flags
+# The trainer's kernels: one source, compiled for each instruction set. Products may be fused.
+$(O)/train/adam_kernels%o: SPEED := $(if $(SANITIZER),,-O3) -Wno-psabi
+$(O)/train/gradient_kernels%o: SPEED := $(if $(SANITIZER),,-O3) -Wno-psabi -ffp-contract=fast
+$(O)/train/%_avx2.o: INSTRUCTION_SET := -mavx2 -mfma -DTRAIN_SET=avx2
+$(O)/train/%_avx512.o: INSTRUCTION_SET := -mavx512f -mavx2 -mfma -DTRAIN_SET=avx512
+
+define compile
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(C_FLAGS) $(SPEED) $(INSTRUCTION_SET) -MMD -MP -c $< -o $@
+endef
+$(O)/train/%_avx2.o: src/train/%.c $(O)/flags
+	$(compile)
+$(O)/train/%_avx512.o: src/train/%.c $(O)/flags
+	$(compile)
+$(O)/%.o: src/%.c $(O)/flags
+	$(compile)
 
 $(B)/bin/dcnv2-server: $(OBJECTS)
 $(B)/bin/dcnv2-convert: $(CONVERT_OBJECTS)
