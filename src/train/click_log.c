@@ -47,6 +47,8 @@ bool click_is_missing(struct text cell)
         {"-1.#QNAN", 8}, {"-NaN", 4}, {"-nan", 4},     {"1.#IND", 6}, {"1.#QNAN", 7},
         {"<NA>", 4},     {"N/A", 3},  {"NA", 2},       {"NULL", 4},   {"NaN", 3},
         {"None", 4},     {"n/a", 3},  {"nan", 3},      {"null", 4}};
+    if (cell.length > 0 && cell.at[cell.length - 1] >= '0' && cell.at[cell.length - 1] <= '9')
+        return false; /* most cells are numbers; no word ends in a digit */
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (text_equal(cell, words[i]))
             return true;

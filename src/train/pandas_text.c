@@ -138,8 +138,7 @@ void pandas_inference_add(struct pandas_inference *inference, struct text cell)
     if (inference->signed_error == INTEGER_OK)
         inference->signed_error =
             found == INTEGER_OK && !is_int64(&integer) ? INTEGER_OVERFLOW : found;
-    const struct text stripped = strip(cell);
-    if (stripped.length > 0 && *stripped.at == '-') {
+    if (integer.is_negative) {
         inference->has_minus = true; /* read_csv's uint64 looks no further */
     } else {
         if (inference->unsigned_error == INTEGER_OK)
