@@ -37,6 +37,7 @@ TRAIN_OBJECTS := $(patsubst src/%.c,$(O)/%.o,$(sort $(wildcard src/train/*.c)))
 ifeq ($(shell uname -m),x86_64)
 TRAIN_OBJECTS += $(foreach set,avx2 avx512,$(O)/train/gradient_kernels_$(set).o $(O)/train/adam_kernels_$(set).o)
 endif
+TRAIN_PROGRAM_OBJECTS := $(TRAIN_OBJECTS) $(O)/settings.o $(O)/cpus.o $(LIBRARY_OBJECTS)
 TEST_OBJECTS := $(filter-out $(O)/main.o,$(OBJECTS)) $(TRAIN_OBJECTS)
 
 UNIT_SOURCES := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
@@ -54,7 +55,8 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(B)/bin/dcnv2-server $(B)/bin/dcnv2-convert $(B)/lib/libdcnv2.a ## build the server, the converter and the library (the default)
+PROGRAMS := server convert train score
+all: $(PROGRAMS:%=$(B)/bin/dcnv2-%) $(B)/lib/libdcnv2.a ## build the programs and the library (the default)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -87,6 +89,9 @@ bench-peers: deps-bench ## install the Python peers from PyPI below build/, then
 
 bench-tools: $(B)/bench/fixed_reply $(B)/bench/load_client $(B)/tests/kernels
 
+demo-model: all ## train the demo model again from model/train.csv, into build/demo-model
+	$(Q)deploy/local/demo_model.sh $(B)/bin
+
 lint: ## check format, layering, warnings as errors
 	$(Q)clang-format --dry-run -Werror $(C_FILES)
 	$(Q)tests/lint.sh
@@ -105,8 +110,8 @@ deps-bench: ## install the packages that benchmarks need
 	$(Q)deploy/local/install.sh build bench
 
 install: all ## install below PREFIX (/usr/local), with DESTDIR
-	install -D -m 755 $(B)/bin/dcnv2-server $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/dcnv2-server
-	install -D -m 755 $(B)/bin/dcnv2-convert $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/dcnv2-convert
+	for program in $(PROGRAMS); do \
+	    install -D -m 755 $(B)/bin/dcnv2-$$program $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/dcnv2-$$program || exit 1; done
 	install -D -m 644 $(B)/lib/libdcnv2.a $(DESTDIR)$(or $(PREFIX),/usr/local)/lib/libdcnv2.a
 	install -D -m 644 include/dcnv2.h $(DESTDIR)$(or $(PREFIX),/usr/local)/include/dcnv2.h
 
@@ -144,7 +149,9 @@ $(O)/%.o: src/%.c $(O)/flags
 
 $(B)/bin/dcnv2-server: $(OBJECTS)
 $(B)/bin/dcnv2-convert: $(CONVERT_OBJECTS)
-$(B)/bin/dcnv2-server $(B)/bin/dcnv2-convert:
+$(B)/bin/dcnv2-train: $(O)/tools/train.o $(TRAIN_PROGRAM_OBJECTS)
+$(B)/bin/dcnv2-score: $(O)/tools/score.o $(TRAIN_PROGRAM_OBJECTS)
+$(PROGRAMS:%=$(B)/bin/dcnv2-%):
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LINK_FLAGS) $^ $(LIBS) -o $@
@@ -189,4 +196,4 @@ $(B)/tests/kernels: $(KERNELS_TEST) $(filter-out $(O)/main.o,$(OBJECTS))
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LINK_FLAGS) $^ $(LIBS) -o $@
 
--include $(OBJECTS:.o=.d) $(TRAIN_OBJECTS:.o=.d) $(CONVERT_OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(KERNELS_TEST:.o=.d) $(UNIT_TESTS:=.d) $(TORCH_HELPERS:.o=.d) $(TORCH_TESTS:=.d)
+-include $(OBJECTS:.o=.d) $(O)/tools/train.d $(O)/tools/score.d $(TRAIN_OBJECTS:.o=.d) $(CONVERT_OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(KERNELS_TEST:.o=.d) $(UNIT_TESTS:=.d) $(TORCH_HELPERS:.o=.d) $(TORCH_TESTS:=.d)

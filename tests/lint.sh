@@ -19,8 +19,8 @@ found=$(
     may_include format 'arena\.h|memory\.h|text\.h|half\.h'
     may_include encode 'frame\.h|arena\.h|memory\.h|text\.h|number\.h'
     may_include model 'dcnv2\.h|kernels/|format/|encode/|arena\.h|memory\.h|text\.h|number\.h'
-    may_include train 'dcnv2\.h|model/|format/|encode/|kernels/|arena\.h|memory\.h|text\.h|number\.h|clock\.h|cpus\.h'
-    may_include tools 'dcnv2\.h|train/|model/|format/|arena\.h|text\.h|settings\.h'
+    may_include train 'dcnv2\.h|model/|format/|encode/|kernels/|arena\.h|memory\.h|text\.h|number\.h|clock\.h|cpus\.h|settings\.h'
+    may_include tools 'dcnv2\.h|train/|model/|format/|arena\.h|text\.h|settings\.h|cpus\.h'
     may_include protocol 'frame\.h|arena\.h|text\.h|number\.h|half\.h'
     may_include http 'protocol/|frame\.h|arena\.h|text\.h|metrics\.h|log\.h|config\.h|registry\.h|clock\.h|dcnv2\.h|model/'
 )
