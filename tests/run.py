@@ -121,11 +121,13 @@ def torch_stage():
     """The libtorch plugin, and what needs it: ranks over Gloo, gradients beside autograd's."""
     programs = sorted(os.path.join(ROOT, 'build', os.path.relpath(p, ROOT)[:-2])
                       for p in glob.glob(os.path.join(ROOT, 'tests/torch/test_*.c')))
-    if not build('', ['torch']) or not build('', ['torch-tests']):
+    if not build('', ['torch']) or not build('', ['all', 'torch-tests']):
         print('   FAIL the build')
         return 0, 1
-    environment = {'DCNV2_TORCH_PLUGIN': os.path.join(ROOT, 'build/lib/dcnv2_torch.so')}
-    results = [run_suite([program], environment) for program in programs]
+    suites = sorted(os.path.relpath(p, os.path.join(ROOT, 'tests'))
+                    for p in glob.glob(os.path.join(ROOT, 'tests/torch/test_*.py')))
+    environment = {**environment_of(''), 'DCNV2_TORCH_PLUGIN': os.path.join(ROOT, 'build/lib/dcnv2_torch.so')}
+    results = [run_suite(command, environment) for command in [[p] for p in programs] + python_suites(suites)]
     return tuple(map(sum, zip(*results)))
 
 
