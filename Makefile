@@ -31,13 +31,13 @@ OBJECTS := $(SOURCES:src/%.c=$(O)/%.o)
 # What an ad server links: everything but the server.
 LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/text.o $(O)/number.o $(O)/frame.o $(O)/kernels/% \
     $(O)/model/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
-CONVERT_OBJECTS := $(O)/tools/convert.o $(O)/tools/inspect.o $(O)/settings.o \
+CONVERT_OBJECTS := $(O)/tools/convert.o $(O)/tools/program.o $(O)/tools/inspect.o $(O)/settings.o \
     $(O)/protocol/json_writer.o $(LIBRARY_OBJECTS)
 TRAIN_OBJECTS := $(patsubst src/%.c,$(O)/%.o,$(sort $(wildcard src/train/*.c)))
 ifeq ($(shell uname -m),x86_64)
 TRAIN_OBJECTS += $(foreach set,avx2 avx512,$(O)/train/gradient_kernels_$(set).o $(O)/train/adam_kernels_$(set).o)
 endif
-TRAIN_PROGRAM_OBJECTS := $(TRAIN_OBJECTS) $(O)/settings.o $(O)/cpus.o $(LIBRARY_OBJECTS)
+TRAIN_PROGRAM_OBJECTS := $(TRAIN_OBJECTS) $(O)/tools/program.o $(O)/settings.o $(O)/cpus.o $(LIBRARY_OBJECTS)
 TEST_OBJECTS := $(filter-out $(O)/main.o,$(OBJECTS)) $(TRAIN_OBJECTS)
 
 UNIT_SOURCES := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))

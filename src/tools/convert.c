@@ -5,11 +5,10 @@
 #include <sys/stat.h>
 
 #include "model/convert.h"
-#include "settings.h"
-#include "text.h"
 #include "tools/inspect.h"
+#include "tools/program.h"
 
-enum { EXIT_WRONG_USAGE = 2 };
+static const char name[] = "dcnv2-convert";
 
 struct command {
     const char *output, *inspected;
@@ -36,15 +35,21 @@ static const struct setting all[] = {
      "prints what such a file, or one of the two, holds; stands alone"},
 };
 
-static void print_help(const struct settings *settings)
+static struct settings settings_of(struct command *command)
 {
+    return (struct settings){.all = all, .n = sizeof all / sizeof all[0], .target = command};
+}
+
+static void print_help(void)
+{
+    const struct settings settings = settings_of(NULL);
     fputs("usage: dcnv2-convert [--flag value | --flag=value] .. -o FILE\n"
           "       dcnv2-convert --inspect FILE\n\n"
           "Writes a model's two files as one that dcnv2-server loads in milliseconds: a\n"
           "safetensors file with the weights, the vocabularies and the columns. Serve it with\n"
           "MODEL_PATH=FILE.\n\n",
           stdout);
-    settings_print_help(settings, stdout);
+    settings_print_help(&settings, stdout);
     fputs("  --help, --version\n\n"
           "The second column is the environment variable of the same meaning; a flag beats it.\n"
           "Exit codes: 0 done, 1 a file cannot be used (one line FILE: REASON), 2 wrong usage.\n",
@@ -53,7 +58,7 @@ static void print_help(const struct settings *settings)
 
 static int wrong(const char *what, const char *reason)
 {
-    fprintf(stderr, "dcnv2-convert: %s: %s\n", what, reason);
+    fprintf(stderr, "%s: %s: %s\n", name, what, reason);
     return EXIT_WRONG_USAGE;
 }
 
@@ -67,12 +72,9 @@ static bool is_same_file(const char *a, const char *b)
 
 static int report(int status, const struct dcnv2_error *error)
 {
-    if (status == DCNV2_OK && fflush(stdout) == 0)
-        return EXIT_SUCCESS;
     if (status == DCNV2_OK)
-        perror("dcnv2-convert: stdout");
-    else
-        fprintf(stderr, "%s\n", error->message);
+        return program_flush(name);
+    fprintf(stderr, "%s\n", error->message);
     return EXIT_FAILURE;
 }
 
@@ -98,25 +100,14 @@ static int run(int argc, char **argv, struct arena *arena)
     struct dcnv2_error error;
     struct command command = {.model_path = "/mnt/models/model_weights.pth",
                               .encoder_path = "/mnt/models/preprocess_metadata.pkl"};
-    const struct settings settings = {.all = all,
-                                      .n = sizeof all / sizeof all[0],
-                                      .target = &command,
-                                      .arena = arena,
-                                      .message = message,
-                                      .message_size = sizeof message};
-    switch (settings_read(&settings, argc, argv)) {
-    case SETTINGS_SHOW_HELP:
-        print_help(&settings);
-        return report(DCNV2_OK, &error);
-    case SETTINGS_SHOW_VERSION:
-        puts("dcnv2-convert " DCNV2_VERSION);
-        return report(DCNV2_OK, &error);
-    case SETTINGS_WRONG:
-        fprintf(stderr, "dcnv2-convert: %s\n", message);
-        return EXIT_WRONG_USAGE;
-    case SETTINGS_RUN:
-        break;
-    }
+    struct settings settings = settings_of(&command);
+    settings.arena = arena;
+    settings.message = message;
+    settings.message_size = sizeof message;
+    const int code =
+        program_respond(name, settings_read(&settings, argc, argv), print_help, message);
+    if (code != PROGRAM_RUNS)
+        return code;
     if (command.inspected == NULL)
         return convert(&command);
     if (argc > 3)
@@ -126,9 +117,5 @@ static int run(int argc, char **argv, struct arena *arena)
 
 int main(int argc, char **argv)
 {
-    struct arena arena;
-    arena_init(&arena, SIZE_MAX);
-    const int status = run(argc, argv, &arena);
-    arena_free(&arena);
-    return status;
+    return program_main(argc, argv, run);
 }

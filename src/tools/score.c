@@ -5,10 +5,10 @@
 
 #include "cpus.h"
 #include "dcnv2.h"
-#include "settings.h"
+#include "tools/program.h"
 #include "train/scoring.h"
 
-enum { EXIT_WRONG_USAGE = 2 };
+static const char name[] = "dcnv2-score";
 
 struct command {
     const char *model_path, *encoder_path, *label;
@@ -42,23 +42,23 @@ static const struct setting all[] = {
     {"threads", NULL, NUMBER(n_threads, 1, 1024), "threads (the container's CPUs)"},
 };
 
-static void print_help(const struct settings *settings)
+static struct settings settings_of(struct command *command)
 {
+    return (struct settings){.all = all, .n = sizeof all / sizeof all[0], .target = command};
+}
+
+static void print_help(void)
+{
+    const struct settings settings = settings_of(NULL);
     fputs("usage: dcnv2-score --model-path model.safetensors FILE ..\n\n"
           "Writes a click probability a line to stdout, in the order of the rows; how many there\n"
           "were, and AUC and log loss where there are labels, to stderr.\n\n",
           stdout);
-    settings_print_help(settings, stdout);
+    settings_print_help(&settings, stdout);
     fputs("  --help, --version\n\n"
           "The second column is the environment variable of the same meaning; a flag beats it.\n"
           "Exit codes: 0 done, 1 a file cannot be used (one line says why), 2 wrong usage.\n",
           stdout);
-}
-
-static int fail(const char *message)
-{
-    fprintf(stderr, "dcnv2-score: %s\n", message);
-    return EXIT_FAILURE;
 }
 
 static void report(const struct scoring_result *result)
@@ -96,7 +96,7 @@ static int score(const struct command *command)
     }
     initial_model_free(&initial);
     if (status != 0)
-        return fail(error.message);
+        return program_fail(name, EXIT_FAILURE, error.message);
     report(&result);
     return EXIT_SUCCESS;
 }
@@ -106,37 +106,20 @@ static int run(int argc, char **argv, struct arena *arena)
     char message[256];
     struct command command = {.model_path = "/mnt/models/model_weights.pth",
                               .encoder_path = "/mnt/models/preprocess_metadata.pkl"};
-    const struct settings settings = {.all = all,
-                                      .n = sizeof all / sizeof all[0],
-                                      .target = &command,
-                                      .arena = arena,
-                                      .message = message,
-                                      .message_size = sizeof message};
-    switch (settings_read(&settings, argc, argv)) {
-    case SETTINGS_SHOW_HELP:
-        print_help(&settings);
-        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-    case SETTINGS_SHOW_VERSION:
-        puts("dcnv2-score " DCNV2_VERSION);
-        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-    case SETTINGS_WRONG:
-        fail(message);
-        return EXIT_WRONG_USAGE;
-    case SETTINGS_RUN:
-        break;
-    }
-    if (command.n_files == 0) {
-        fail("which files to score is missing; see --help");
-        return EXIT_WRONG_USAGE;
-    }
+    struct settings settings = settings_of(&command);
+    settings.arena = arena;
+    settings.message = message;
+    settings.message_size = sizeof message;
+    const int code =
+        program_respond(name, settings_read(&settings, argc, argv), print_help, message);
+    if (code != PROGRAM_RUNS)
+        return code;
+    if (command.n_files == 0)
+        return program_fail(name, EXIT_WRONG_USAGE, "which files to score is missing; see --help");
     return score(&command);
 }
 
 int main(int argc, char **argv)
 {
-    struct arena arena;
-    arena_init(&arena, SIZE_MAX);
-    const int status = run(argc, argv, &arena);
-    arena_free(&arena);
-    return status;
+    return program_main(argc, argv, run);
 }

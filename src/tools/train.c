@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* train.c: dcnv2-train, the program: its command line, signals and exit codes. */
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "dcnv2.h"
+#include "tools/program.h"
 #include "train/options.h"
 #include "train/trainer.h"
 
-enum { EXIT_WRONG_USAGE = 2, EXIT_BY_SIGNAL = 128 };
+static const char name[] = "dcnv2-train";
+
+enum { EXIT_BY_SIGNAL = 128 };
 
 /* The first signal asks the run to stop at the next step; a second one ends it at once. */
 static volatile sig_atomic_t stop;
@@ -34,19 +35,11 @@ static int run(int argc, char **argv, struct arena *arena)
     char message[256];
     struct train_options options;
     struct train_error error;
-    switch (train_options_read(&options, arena, argc, argv, message, sizeof message)) {
-    case SETTINGS_SHOW_HELP:
-        train_options_print_help();
-        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-    case SETTINGS_SHOW_VERSION:
-        puts("dcnv2-train " DCNV2_VERSION);
-        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-    case SETTINGS_WRONG:
-        fprintf(stderr, "dcnv2-train: %s\n", message);
-        return EXIT_WRONG_USAGE;
-    case SETTINGS_RUN:
-        break;
-    }
+    const enum settings_result result =
+        train_options_read(&options, arena, argc, argv, message, sizeof message);
+    const int code = program_respond(name, result, train_options_print_help, message);
+    if (code != PROGRAM_RUNS)
+        return code;
     options.stop = &stop;
     set_up_signals();
     const int status = train_run(&options, &error);
@@ -63,9 +56,5 @@ static int run(int argc, char **argv, struct arena *arena)
 
 int main(int argc, char **argv)
 {
-    struct arena arena;
-    arena_init(&arena, SIZE_MAX);
-    const int status = run(argc, argv, &arena);
-    arena_free(&arena);
-    return status;
+    return program_main(argc, argv, run);
 }
