@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/training_data.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "train/progress.h"
@@ -199,9 +201,20 @@ static int make_shape(struct training_data *data, const struct train_options *op
     return 0;
 }
 
+/* Before the training data are read, which may take minutes. */
+static int check_valid_data(const struct train_options *options, struct train_error *error)
+{
+    for (size_t i = 0; i < options->n_valid_data; i++)
+        if (access(options->valid_data[i], R_OK) != 0)
+            return train_error_set(error, "%s: %s", options->valid_data[i], strerror(errno));
+    return 0;
+}
+
 static int read_all(struct training_data *data, const struct train_options *options,
                     const struct ranks *ranks, struct train_error *error)
 {
+    if (check_valid_data(options, error) != 0)
+        return -1;
     if (options->init_from && initial_model_read(&data->initial, options->init_from, error) != 0)
         return -1;
     struct fit_options fit = columns_of(options, data);
