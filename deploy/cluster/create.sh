@@ -1,0 +1,24 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Step 0: the kind cluster `kubeflow`. One that is already there is kept.
+set -eu
+cd "$(dirname "$0")/../.."
+. deploy/needs.sh
+need_command kind kubectl
+command -v docker >/dev/null || command -v podman >/dev/null || need_command docker
+# Kubeflow's many pods watch many files; with the kernel's defaults some of them end at once.
+check_limit() { # NAME LEAST
+    have=$(cat "/proc/sys/fs/inotify/$1" 2>/dev/null || echo "$2")
+    [ "$have" -ge "$2" ] || note_missing "fs.inotify.$1 of $2 or more (it is $have): sudo sysctl fs.inotify.$1=$3"
+}
+check_limit max_user_instances 1280 2280
+check_limit max_user_watches 524288 1255360
+needs_met cluster
+
+if kind get clusters 2>/dev/null | grep -qx kubeflow; then
+    echo "The cluster kubeflow is there already; kind delete cluster --name kubeflow removes it."
+else
+    kind create cluster --name kubeflow --config deploy/cluster/kind.yaml --wait 180s
+fi
+kind export kubeconfig --name kubeflow
+kubectl get nodes

@@ -1,0 +1,185 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A step of docs/cluster.md on a cluster; behind the make targets of the same names.
+# usage: deploy/step.sh registry-secret|storage|train-job|serve|security|monitoring|notebooks|forward|infer|load-cluster
+# IMAGE, TRAINER_IMAGE, OVERLAY (of deploy/serve/overlays), TRAIN (of deploy/train), URL, LOAD_SECONDS
+set -eu
+cd "$(dirname "$0")/.."
+. deploy/needs.sh
+
+IMAGE=${IMAGE:-dcnv2-server:0.1.0}
+TRAINER_IMAGE=${TRAINER_IMAGE:-dcnv2-trainer:0.1.0}
+OVERLAY=${OVERLAY:-knative}
+TRAIN=${TRAIN:-trainjob}
+URL=${URL:-http://localhost:8080}
+AUDIENCE=istio-ingressgateway.istio-system.svc.cluster.local
+HOST_PATH='{.status.url}'
+
+# An entry of kustomize's list of images: `image_entry NAME NAME[:TAG][@DIGEST]`.
+image_entry() {
+    echo "  - name: $1"
+    case ${2##*/} in # a colon before the last slash is a port's
+    *@*) printf '    newName: %s\n    digest: %s\n' "${2%@*}" "${2#*@}" ;;
+    *:*) printf '    newName: %s\n    newTag: "%s"\n' "${2%:*}" "${2##*:}" ;;
+    *) printf '    newName: %s\n    newTag: latest\n' "$2" ;;
+    esac
+}
+
+# Applies a kustomization with the images set, from a kustomization below build/ that names it.
+apply() {
+    folder=build/apply/$(echo "$1" | tr / -)
+    mkdir -p "$folder"
+    {
+        echo "apiVersion: kustomize.config.k8s.io/v1beta1"
+        echo "kind: Kustomization"
+        echo "resources:"
+        echo "  - ../../../$1"
+        echo "images:"
+        image_entry dcnv2-server "$IMAGE"
+        image_entry dcnv2-trainer "$TRAINER_IMAGE"
+    } >"$folder/kustomization.yaml"
+    kubectl apply -k "$folder"
+}
+
+service_host() { kubectl get inferenceservice dcnv2 -n "$NAMESPACE" -o "jsonpath=$HOST_PATH" | cut -d / -f 3; }
+token() { kubectl create token default-editor -n "$NAMESPACE" --audience="$AUDIENCE" --duration=24h; }
+need_ingress() {
+    [ -z "$missing" ] || return 0
+    curl -s -o /dev/null -m 5 "$URL" || note_missing "an answer from $URL: make forward, in another terminal"
+}
+
+registry_secret() {
+    config=${DOCKER_CONFIG:-$HOME/.docker}/config.json
+    need_file "$config" "docker login"
+    need_cluster
+    need_namespace
+    needs_met registry-secret
+    kubectl create secret generic regcred -n "$NAMESPACE" --type=kubernetes.io/dockerconfigjson \
+        --from-file=.dockerconfigjson="$config" --dry-run=client -o yaml | kubectl apply -f -
+    # Pods of these accounts pull with it: servers and training use the first, notebooks the second.
+    for account in default default-editor; do
+        kubectl patch serviceaccount "$account" -n "$NAMESPACE" -p '{"imagePullSecrets": [{"name": "regcred"}]}'
+    done
+}
+
+storage() {
+    need_cluster
+    need_namespace
+    needs_met storage
+    kubectl apply -k deploy/storage
+    echo "The volume is made when the first pod asks for it; until then: Pending."
+    kubectl get pvc torch-workspace -n "$NAMESPACE"
+}
+
+train_job() {
+    need_file "deploy/train/$TRAIN/kustomization.yaml" "TRAIN is trainjob or pytorchjob"
+    need_cluster
+    need_object pvc torch-workspace "make storage"
+    case $TRAIN in
+    pytorchjob)
+        need_kind pytorchjobs.kubeflow.org "its line in deploy/kubeflow/kustomization.yaml, and make kubeflow"
+        pods=training.kubeflow.org/job-name=dcnv2-train,training.kubeflow.org/replica-type=master
+        finished=Succeeded
+        ;;
+    *)
+        need_kind trainjobs.trainer.kubeflow.org "make kubeflow"
+        pods=jobset.sigs.k8s.io/jobset-name=dcnv2-train,batch.kubernetes.io/job-completion-index=0
+        finished=Complete
+        ;;
+    esac
+    needs_met train-job
+    # A job cannot be changed once it is there: the last run makes room.
+    kubectl delete "$TRAIN" dcnv2-train -n "$NAMESPACE" --ignore-not-found
+    apply "deploy/train/$TRAIN"
+    kubectl wait pod -n "$NAMESPACE" -l "$pods" --for=create --timeout=120s
+    kubectl wait pod -n "$NAMESPACE" -l "$pods" --for=jsonpath='{.status.containerStatuses[0].started}' --timeout=600s ||
+        echo "The first pod does not run yet: kubectl describe pod -n $NAMESPACE -l $pods" >&2
+    kubectl logs -n "$NAMESPACE" -l "$pods" --follow --tail=-1 || true
+    kubectl wait "$TRAIN" dcnv2-train -n "$NAMESPACE" --for=condition=$finished --timeout=60s
+}
+
+serve() {
+    need_file "deploy/serve/overlays/$OVERLAY/kustomization.yaml" "OVERLAY is one of: $(ls deploy/serve/overlays | tr '\n' ' ')"
+    need_cluster
+    need_kind inferenceservices.serving.kserve.io "make kubeflow"
+    need_object pvc torch-workspace "make storage"
+    if [ "$OVERLAY" = canary ]; then
+        need_object inferenceservice dcnv2 "a revision to stand beside: make serve"
+    fi
+    if [ "$OVERLAY" = raw ] && [ -z "$missing" ]; then
+        kubectl get apiservice v1beta1.metrics.k8s.io >/dev/null 2>&1 ||
+            note_missing "metrics-server, which the HorizontalPodAutoscaler reads: https://github.com/kubernetes-sigs/metrics-server"
+    fi
+    needs_met serve
+    apply "deploy/serve/overlays/$OVERLAY"
+    kubectl wait inferenceservice dcnv2 -n "$NAMESPACE" --for=condition=Ready --timeout=300s || {
+        kubectl describe inferenceservice dcnv2 -n "$NAMESPACE" | sed -n '/^Status/,$p' >&2
+        kubectl get pods -n "$NAMESPACE" -l serving.kserve.io/inferenceservice=dcnv2 >&2
+        exit 1
+    }
+    kubectl get inferenceservice dcnv2 -n "$NAMESPACE"
+}
+
+security() {
+    need_cluster
+    need_kind authorizationpolicies.security.istio.io "make kubeflow"
+    need_namespace
+    needs_met security
+    kubectl apply -k deploy/security
+}
+
+monitoring() {
+    need_cluster
+    need_kind podmonitors.monitoring.coreos.com "a Prometheus operator, such as the Helm chart kube-prometheus-stack, in the namespace monitoring"
+    need_namespace
+    needs_met monitoring
+    kubectl apply -k deploy/monitoring
+}
+
+notebooks() {
+    need_cluster
+    need_kind notebooks.kubeflow.org "make kubeflow"
+    need_kind trainingruntimes.trainer.kubeflow.org "make kubeflow"
+    need_object pvc torch-workspace "make storage"
+    needs_met notebooks
+    apply deploy/train/runtime
+    kubectl apply -k deploy/notebooks
+    echo "Open it from the dashboard ($URL, Notebooks, dcnv2) after make forward."
+}
+
+forward() {
+    need_cluster
+    needs_met forward
+    port=${URL##*:}
+    echo "The ingress on http://localhost:$port; Ctrl-C ends it. Dashboard: user@example.com, 12341234 if nobody changed it."
+    exec kubectl port-forward svc/istio-ingressgateway -n istio-system "$port:80"
+}
+
+infer() {
+    need_command python3 curl
+    need_cluster
+    need_object inferenceservice dcnv2 "make serve"
+    need_ingress
+    needs_met infer
+    python3 tests/pypi.py venv-infer deploy/client/requirements.txt
+    host=$(service_host)
+    TOKEN=$(token) build/venv-infer/bin/python deploy/client/infer.py --url "$URL" --host "$host"
+}
+
+load_cluster() {
+    need_command hey curl
+    need_cluster
+    need_object inferenceservice dcnv2 "make serve"
+    need_ingress
+    needs_met load-cluster
+    host=$(service_host)
+    hey -z "${LOAD_SECONDS:-30}s" -c 30 -m POST -host "$host" -T application/json \
+        -H "Authorization: Bearer $(token)" -D model/input.json "$URL/v1/models/dcnv2:predict"
+    kubectl get pods -n "$NAMESPACE" -l serving.kserve.io/inferenceservice=dcnv2
+}
+
+case ${1:-} in
+registry-secret | storage | train-job | serve | security | monitoring | notebooks | forward | infer | load-cluster)
+    "$(echo "$1" | tr - _)" ;;
+*) sed -n '3,5s/^# //p' "$0" >&2; exit 2 ;;
+esac
