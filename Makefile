@@ -59,7 +59,7 @@ PROGRAMS := server convert train score
 all: $(PROGRAMS:%=$(B)/bin/dcnv2-%) $(B)/lib/libdcnv2.a ## build the programs and the library (the default)
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
 
 torch: ## install libtorch, and build the plugin for several machines and --backend torch
 	$(Q)deploy/local/install.sh build torch
@@ -91,6 +91,8 @@ bench-tools: $(B)/bench/fixed_reply $(B)/bench/load_client $(B)/tests/kernels
 
 demo-model: all ## train the demo model again from model/train.csv, into build/demo-model
 	$(Q)deploy/local/demo_model.sh $(B)/bin
+
+include deploy/steps.mk
 
 lint: ## check format, layering, warnings as errors
 	$(Q)clang-format --dry-run -Werror $(C_FILES)

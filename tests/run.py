@@ -131,12 +131,25 @@ def torch_stage():
     return tuple(map(sum, zip(*results)))
 
 
+def manifests_stage():
+    """What goes to a cluster, against the schemas of Kubernetes and of custom resources."""
+    try:
+        python = pypi.install('venv-manifests', 'tests/manifests/requirements.txt')
+    except subprocess.SubprocessError as error:
+        print('   FAIL what tests/manifests needs cannot be installed: %s' % error)
+        return 0, 1
+    results = [run_suite([python, os.path.join(ROOT, 'tests/manifests', name)])
+               for name in ('check.py', 'test_steps.py', 'test_notebooks.py')]
+    return tuple(map(sum, zip(*results)))
+
+
 STAGES = {
     'plain': lambda: stage('', ['conformance/run.py'] + integration_suites()),
     'client': client_stage,
     'address': lambda: stage('address,undefined', ['conformance/run.py'] + integration_suites()),
     'thread': lambda: stage('thread', ['integration/test_concurrency.py'], units=False),
     'torch': torch_stage,
+    'manifests': manifests_stage,
 }
 
 

@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Checks every manifest of deploy/: builds each kustomization, then compares what comes out with the real
+schemas. Run by `make manifests-check`, or with the packages of requirements.txt: tests/manifests/check.py
+
+Kubernetes' own kinds are checked strictly by kubernetes-validate; custom resources against CRDs, whose
+unknown fields are errors; rules.py has what no schema says. Each file in broken/ must fail, with the
+complaint that its first line names.
+
+CRDs are looked for in build/crds/*.yaml, then in ../shared/platform/crds. Without any, custom resources
+are not checked, and with MANIFESTS_NEED_CRDS=1 that is a failure.
+"""
+import ast
+import contextlib
+import functools
+import glob
+import importlib.util
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import kubernetes_validate
+import yaml
+
+import crd
+import rules
+
+ROOT = rules.ROOT
+SHARED = os.path.join(os.path.dirname(ROOT), 'shared/platform')
+KUBERNETES = '1.32'
+KUBECTL = os.path.join(os.path.dirname(sys.executable), 'kubectl')
+NEEDS_CRDS = '''custom resources are not checked: that needs CRDs, of a cluster with Kubeflow for example:
+     mkdir -p build/crds && kubectl get crd -o yaml > build/crds/cluster.yaml'''
+
+counts = {'passed': 0, 'failed': 0}
+
+
+def verdict(name, found):
+    """Counts a check; `found` are its problems."""
+    counts['failed' if found else 'passed'] += 1
+    print('%s %s' % ('FAIL' if found else 'ok  ', name))
+    for line in found:
+        print('     ' + line)
+
+
+def crd_folder():
+    for folder in (os.path.join(ROOT, 'build/crds'), os.path.join(SHARED, 'crds')):
+        if glob.glob(os.path.join(folder, '*.yaml')):
+            return folder
+    return None
+
+
+@functools.cache
+def other_validator(folder):
+    """The validator beside the project, as a module, and a folder of links to the CRDs, since it leaves a
+    cache beside them. None where there is no such program."""
+    program = os.path.join(SHARED, 'validate_crd.py')
+    if not os.path.exists(program):
+        return None
+    links = os.path.join(ROOT, 'build/crd-links')
+    shutil.rmtree(links, ignore_errors=True)
+    os.makedirs(links)
+    for path in glob.glob(os.path.join(folder, '*.yaml')):
+        os.symlink(os.path.abspath(path), os.path.join(links, os.path.basename(path)))
+    spec = importlib.util.spec_from_file_location('validate_crd', program)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.load = functools.cache(module.load)
+    return module, links
+
+
+def second_opinion(folder, document):
+    """The other validator's complaints."""
+    module, links = other_validator(folder)
+    output = io.StringIO()
+    with tempfile.NamedTemporaryFile('w', suffix='.yaml') as file, contextlib.redirect_stdout(output):
+        yaml.safe_dump(document, file)
+        file.flush()
+        refused = module.main(links, [file.name])
+    lines = [line.replace(file.name + ': ', '') for line in output.getvalue().splitlines()]
+    return [line for line in lines if 'problem(s)' not in line] if refused else []
+
+
+def is_core(document):
+    group = document.get('apiVersion', '').split('/')[0]
+    return '.' not in group or group.endswith('.k8s.io') and not group.startswith('kustomize.')
+
+
+def schema_problems(document, schemas, folder):
+    if is_core(document):
+        try:
+            kubernetes_validate.validate(document, KUBERNETES, strict=True)
+            return []
+        except kubernetes_validate.ValidationError as error:
+            return ['.%s: %s' % ('.'.join(map(str, error.path)), error.message[:300])]
+        except kubernetes_validate.SchemaNotFoundError:
+            return ['Kubernetes %s has no %s %s' % (KUBERNETES, document.get('apiVersion'), document.get('kind'))]
+    if schemas is None:
+        return []
+    found = crd.problems(schemas, document)
+    if other_validator(folder):
+        other = second_opinion(folder, document)
+        if bool(found) != bool(other):
+            found = found + ['the validators differ: the other one says %s' % (other or 'nothing')]
+    return found
+
+
+def problems(document, schemas, folder):
+    found = schema_problems(document, schemas, folder)
+    return found or rules.problems(document)
+
+
+def build(folder):
+    """(documents, problems) of a kustomization."""
+    done = subprocess.run([KUBECTL, 'kustomize', folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          stdin=subprocess.DEVNULL, timeout=120)
+    if done.returncode != 0 or done.stderr:
+        return [], done.stderr.strip().splitlines() or ['kubectl kustomize ended with %d' % done.returncode]
+    documents = [d for d in yaml.safe_load_all(done.stdout) if d]
+    return documents, [] if documents else ['nothing comes out']
+
+
+def title(document):
+    return '%s/%s' % (document.get('kind'), document.get('metadata', {}).get('name'))
+
+
+def check_kustomizations(schemas, folder):
+    for path in sorted(glob.glob(os.path.join(ROOT, 'deploy/**/kustomization.yaml'), recursive=True)):
+        name = os.path.relpath(os.path.dirname(path), ROOT)
+        if name == 'deploy/kubeflow':  # made of a checkout that is fetched from elsewhere
+            continue
+        documents, found = build(os.path.dirname(path))
+        for document in documents:
+            found += ['%s: %s' % (title(document), line) for line in problems(document, schemas, folder)]
+        verdict('%s: %s' % (name, ', '.join(map(title, documents))), found)
+
+
+def check_every_file_is_built():
+    """A manifest that no kustomization names would be checked by nobody."""
+    found = []
+    for path in glob.glob(os.path.join(ROOT, 'deploy/**/*.yaml'), recursive=True):
+        folder, name = os.path.split(path)
+        kustomization = os.path.join(folder, 'kustomization.yaml')
+        if name == 'kustomization.yaml' or os.path.relpath(path, ROOT) == 'deploy/cluster/kind.yaml':
+            continue
+        if not os.path.exists(kustomization) or name not in open(kustomization).read():
+            found.append('%s is in no kustomization' % os.path.relpath(path, ROOT))
+    verdict('every manifest belongs to a kustomization', found)
+
+
+def check_broken(schemas, folder):
+    """Each broken manifest must be refused, for the reason that its first line names."""
+    for path in sorted(glob.glob(os.path.join(ROOT, 'tests/manifests/broken/*.yaml'))):
+        with open(path) as file:
+            text = file.read()
+        expected = text.split('\n', 1)[0].split('expect: ', 1)[1]
+        [document] = [d for d in yaml.safe_load_all(text) if d]
+        if schemas is None and not is_core(document):
+            continue
+        found = problems(document, schemas, folder)
+        verdict('broken/%s is refused' % os.path.basename(path),
+                [] if any(expected in line for line in found) and not any('differ' in line for line in found) else ['expected "%s", found %s' % (expected, found)])
+
+
+def check_original_service():
+    """serve.yaml is the original's InferenceService with another image."""
+    with open(os.path.join(ROOT, 'serve.yaml')) as file:
+        service = yaml.safe_load(file)
+    predictor = service['spec']['predictor']
+    columns = ('userid,cms_segid,cms_group_id,final_gender_code,age_level,pvalue_level,shopping_level,occupation,'
+               'new_user_class_level,adgroup_id,cate_id,campaign_id,customer,brand,pid,btag')
+    wanted = {
+        'metadata': ({'name': 'dcnv2', 'namespace': 'kubeflow-user-example-com',
+                      'annotations': {'sidecar.istio.io/inject': 'false'}}, service['metadata']),
+        'scaleTarget': (1, predictor['scaleTarget']),
+        'scaleMetric': ('concurrency', predictor['scaleMetric']),
+        'maxReplicas': (10, predictor['maxReplicas']),
+        'env': ([('PROTOCOL', 'v2'), ('MODEL_PATH', '/mnt/models/model_weights.pth'),
+                 ('ENCODER_PATH', '/mnt/models/preprocess_metadata.pkl'), ('DENSE_COLS', 'price'),
+                 ('SPARSE_COLS', columns), ('STORAGE_URI', 'pvc://torch-workspace')],
+                [(e['name'], e['value']) for e in predictor['containers'][0]['env']]),
+    }
+    verdict('serve.yaml is the original one with another image',
+            ['%s: %s instead of %s' % (key, found, expected) for key, (expected, found) in wanted.items()
+             if found != expected])
+
+
+def check_cluster():
+    """kind's configuration: the node's version, and the issuer that the ingress trusts."""
+    with open(os.path.join(ROOT, 'deploy/cluster/kind.yaml')) as file:
+        cluster = yaml.safe_load(file)
+    found = []
+    if (cluster['apiVersion'], cluster['kind']) != ('kind.x-k8s.io/v1alpha4', 'Cluster'):
+        found.append('not a kind Cluster')
+    found += ['%s is not Kubernetes %s' % (node['image'], KUBERNETES) for node in cluster['nodes']
+              if not node['image'].startswith('kindest/node:v%s.' % KUBERNETES)]
+    [patch] = map(yaml.safe_load, cluster['kubeadmConfigPatches'])
+    if patch['apiServer']['extraArgs'].get('service-account-issuer') != 'https://kubernetes.default.svc':
+        found.append('another issuer than the overlay m2m-dex-and-kind trusts')
+    verdict('deploy/cluster/kind.yaml', found)
+
+
+def check_kubeflow():
+    """The list of parts: what must and must not be there; and that the checkout has them, if it is there."""
+    with open(os.path.join(ROOT, 'deploy/kubeflow/kustomization.yaml')) as file:
+        resources = yaml.safe_load(file)['resources']
+    found = ['%s is left out on purpose' % r for r in resources
+             for part in ('pipeline', 'katib', 'spark', 'training-operator') if '/%s/' % part in r]
+    for part in ('oauth2-proxy/overlays/m2m-dex-and-kind', 'applications/trainer/overlays', 'applications/kserve/kserve'):
+        if not any(r.endswith(part) for r in resources):
+            found.append('%s is missing' % part)
+    if os.path.isdir(os.path.join(ROOT, 'build/kubeflow-manifests')):
+        found += ['%s is not in the checkout' % r for r in resources
+                  if not os.path.exists(os.path.join(ROOT, 'deploy/kubeflow', r, 'kustomization.yaml'))]
+    verdict('deploy/kubeflow', found)
+
+
+def check_notebooks():
+    for path in sorted(glob.glob(os.path.join(ROOT, 'deploy/notebooks/*.ipynb'))):
+        with open(path) as file:
+            notebook = json.load(file)
+        found = []
+        for cell in notebook['cells']:
+            if cell['cell_type'] != 'code':
+                continue
+            try:
+                ast.parse(''.join(cell['source']))
+            except SyntaxError as error:
+                found.append('cell %s: %s' % (cell['id'], error))
+            if cell['outputs'] or cell['execution_count']:
+                found.append('cell %s holds the output of a run' % cell['id'])
+        verdict(os.path.relpath(path, ROOT), found)
+
+
+def check_scripts():
+    scripts = glob.glob(os.path.join(ROOT, 'deploy/**/*.sh'), recursive=True)
+    found = []
+    for path in sorted(scripts):
+        done = subprocess.run(['sh', '-n', path], stderr=subprocess.PIPE, text=True)
+        found += done.stderr.splitlines()
+    verdict('%d scripts of deploy/ are shell' % len(scripts), found)
+
+
+def main():
+    folder = crd_folder()
+    schemas = None
+    if folder:
+        schemas = crd.load_cached(folder, os.path.join(ROOT, 'build/crds.json'))
+        print('%d kinds of custom resources from %s' % (len(schemas), os.path.relpath(folder, ROOT)))
+    else:
+        print(NEEDS_CRDS)
+        if os.environ.get('MANIFESTS_NEED_CRDS', '0') not in ('', '0'):
+            counts['failed'] += 1
+    check_kustomizations(schemas, folder)
+    check_every_file_is_built()
+    check_original_service()
+    check_cluster()
+    check_kubeflow()
+    check_notebooks()
+    check_scripts()
+    check_broken(schemas, folder)
+    print('%d passed, %d failed' % (counts['passed'], counts['failed']))
+    sys.exit(1 if counts['failed'] else 0)
+
+
+main()

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The steps' scripts, with a kubectl, kind and git that write down what they were told.
+
+Run with the packages of requirements.txt, whose kubectl builds the kustomizations.
+"""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import harness
+from harness import ROOT, check
+
+KUBECTL = os.path.join(os.path.dirname(sys.executable), "kubectl")
+STEPS = {"registry-secret": "deploy/step.sh", "storage": "deploy/step.sh", "train-job": "deploy/step.sh",
+         "serve": "deploy/step.sh", "security": "deploy/step.sh", "monitoring": "deploy/step.sh",
+         "notebooks": "deploy/step.sh", "forward": "deploy/step.sh", "infer": "deploy/step.sh",
+         "load-cluster": "deploy/step.sh", "cluster": "deploy/cluster/create.sh", "kubeflow": "deploy/kubeflow/install.sh"}
+TOOLS = ("sh", "cat", "cut", "dirname", "env", "grep", "ls", "mkdir", "rm", "sed", "seq", "sleep", "tail", "tr", "awk")
+# Answers nothing to `get -o`, builds and records what is applied.
+STUB = """#!/bin/sh
+echo "kubectl $*" >>"$CALLS"
+case "$1 $2" in
+"apply -k") exec %s kustomize "$3" >>"$APPLIED" ;;
+"kustomize "*) echo "kind: List" ;;
+"apply --server-side") [ -n "${APPLY_FAILS:-}" ] && { echo "error: no matches for kind X"; exit 1; } ;;
+"get deployments"*) printf '%%b' "${DEPLOYMENTS:-}" ;;
+esac
+exit 0
+""" % KUBECTL
+
+
+class Machine:
+    """A PATH with a few tools, stubs of the others, and what they were called with."""
+
+    def __init__(self, folder, commands=()):
+        self.folder = pathlib.Path(folder)
+        self.calls, self.applied = self.folder / "calls", self.folder / "applied"
+        self.calls.write_text("")
+        self.applied.write_text("")
+        binaries = self.folder / "bin"
+        binaries.mkdir()
+        for tool in TOOLS:
+            found = subprocess.run(["sh", "-c", "command -v " + tool], capture_output=True, text=True).stdout.strip()
+            (binaries / tool).symlink_to(found)
+        for command in commands:
+            stub = binaries / command
+            stub.write_text(STUB if command == "kubectl" else '#!/bin/sh\necho "%s $*" >>"$CALLS"\n' % command)
+            stub.chmod(0o755)
+        self.environment = {"PATH": str(binaries), "CALLS": str(self.calls), "APPLIED": str(self.applied),
+                            "HOME": str(self.folder)}
+
+    def run(self, script, *arguments, **environment):
+        return subprocess.run(["sh", str(ROOT / script), *arguments], env={**self.environment, **environment},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=harness.limit(60))
+
+
+
+def arguments_of(step):
+    return [step] if STEPS[step] == "deploy/step.sh" else []
+
+
+def test_every_step_says_what_the_machine_lacks():
+    for step, script in STEPS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            done = Machine(folder).run(script, *arguments_of(step))
+        check(done.returncode == 1, "%s: exit code %d" % (step, done.returncode))
+        check(done.stderr.startswith("make %s needs:" % step), "%s: %s" % (step, done.stderr))
+        wanted = "git" if step == "kubeflow" else "kubectl"
+        check("the command " + wanted in done.stderr, "%s: %s" % (step, done.stderr))
+
+
+def test_a_step_says_all_that_is_missing_at_once():
+    with tempfile.TemporaryDirectory() as folder:
+        done = Machine(folder).run("deploy/step.sh", "load-cluster")
+    check("hey" in done.stderr and "curl" in done.stderr and "kubectl" in done.stderr, done.stderr)
+
+
+def test_a_step_without_its_predecessor_names_it():
+    with tempfile.TemporaryDirectory() as folder:
+        some = Machine(folder, ["kubectl"])
+        stub = pathlib.Path(some.environment["PATH"]) / "kubectl"
+        stub.write_text(STUB.replace('case "$1 $2" in', '[ "$2" != pvc ] || exit 1\ncase "$1 $2" in'))
+        done = some.run("deploy/step.sh", "serve")
+        check(done.returncode == 1 and "make storage" in done.stderr, done.stderr)
+        check(some.applied.read_text() == "", "it was applied all the same")
+
+
+def test_serve_sets_the_image():
+    for image, expected in (("somebody/dcnv2:v7", "somebody/dcnv2:v7"), ("kind.local:5000/dcnv2", "kind.local:5000/dcnv2:latest"),
+                            ("kind.local:5000/a/dcnv2:0.1", "kind.local:5000/a/dcnv2:0.1"),
+                            ("dcnv2@sha256:" + "0" * 64, "dcnv2@sha256:" + "0" * 64)):
+        with tempfile.TemporaryDirectory() as folder:
+            some = Machine(folder, ["kubectl"])
+            done = some.run("deploy/step.sh", "serve", IMAGE=image)
+            check(done.returncode == 0, done.stderr)
+            check("image: %s\n" % expected in some.applied.read_text(), "%s: %s" % (image, some.applied.read_text()))
+
+
+def test_serve_applies_each_overlay():
+    for overlay in sorted(p.name for p in (ROOT / "deploy/serve/overlays").iterdir()):
+        with tempfile.TemporaryDirectory() as folder:
+            some = Machine(folder, ["kubectl"])
+            done = some.run("deploy/step.sh", "serve", OVERLAY=overlay)
+            check(done.returncode == 0, "%s: %s" % (overlay, done.stderr))
+            check("kind: InferenceService" in some.applied.read_text(), overlay)
+    with tempfile.TemporaryDirectory() as folder:
+        done = Machine(folder, ["kubectl"]).run("deploy/step.sh", "serve", OVERLAY="nonsense")
+        check(done.returncode == 1 and "tuned-concurrency" in done.stderr, done.stderr)
+
+
+def test_train_job_makes_room_and_sets_the_image():
+    for train, kind in (("trainjob", "TrainJob"), ("pytorchjob", "PyTorchJob")):
+        with tempfile.TemporaryDirectory() as folder:
+            some = Machine(folder, ["kubectl"])
+            done = some.run("deploy/step.sh", "train-job", TRAIN=train, TRAINER_IMAGE="somebody/trainer:v3")
+            check(done.returncode == 0, done.stderr)
+            applied, calls = some.applied.read_text(), some.calls.read_text()
+            check("kind: %s\n" % kind in applied and "image: somebody/trainer:v3\n" in applied, applied)
+            check(calls.index("kubectl delete " + train) < calls.index("kubectl apply -k"), calls)
+
+
+def kubeflow(folder, **environment):
+    """install.sh on a copy of what it needs, whose git gives the pinned commit."""
+    some = Machine(folder, ["kubectl", "git"])
+    root = pathlib.Path(folder) / "project"
+    for name in ("deploy/needs.sh", "deploy/kubeflow/install.sh", "deploy/kubeflow/kustomization.yaml"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text((ROOT / name).read_text())
+    (root / "build/kubeflow-manifests/.git").mkdir(parents=True)
+    pin = [line.split("=")[1] for line in (ROOT / "deploy/kubeflow/install.sh").read_text().splitlines()
+           if line.startswith("COMMIT=")][0]
+    (pathlib.Path(some.environment["PATH"]) / "git").write_text('#!/bin/sh\necho "git $*" >>"$CALLS"\necho "${HEAD:-%s}"\n' % pin)
+    done = subprocess.run(["sh", str(root / "deploy/kubeflow/install.sh")], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=harness.limit(60),
+                          env={**some.environment, "ATTEMPTS": "3", "PAUSE_S": "0", "READY_S": "1", **environment})
+    return some, done
+
+
+def test_kubeflow_gives_up_after_its_tries_and_says_why():
+    with tempfile.TemporaryDirectory() as folder:
+        some, done = kubeflow(folder, APPLY_FAILS="1")
+        check(done.returncode == 1, done.stdout)
+        check(some.calls.read_text().count("kubectl apply --server-side") == 3, some.calls.read_text())
+        check("gave up after 3 tries" in done.stderr and "no matches for kind X" in done.stderr, done.stderr)
+
+
+def test_kubeflow_says_what_is_not_ready():
+    lines = "Deployment istio-system istiod 1 1 <none> <none>\\nDeployment kserve controller 2 <none> <none> <none>\\n" \
+            "DaemonSet kube-system cni <none> <none> 3 2\\n"
+    with tempfile.TemporaryDirectory() as folder:
+        _, done = kubeflow(folder, DEPLOYMENTS=lines)
+        check(done.returncode == 1, done.stdout)
+        check("Deployment kserve/controller: 0 of 2" in done.stderr, done.stderr)
+        check("DaemonSet kube-system/cni: 2 of 3" in done.stderr and "istiod" not in done.stderr, done.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        _, done = kubeflow(folder, DEPLOYMENTS="Deployment istio-system istiod 1 1 <none> <none>\\n")
+        check(done.returncode == 0 and "Kubeflow is ready" in done.stdout, done.stdout + done.stderr)
+
+
+def test_kubeflow_refuses_a_release_that_moved():
+    with tempfile.TemporaryDirectory() as folder:
+        some, done = kubeflow(folder, HEAD="f" * 40)
+        check(done.returncode == 1 and "is not the commit" in done.stderr, done.stderr)
+        check("apply" not in some.calls.read_text(), some.calls.read_text())
+
+
+if __name__ == "__main__":
+    harness.main(globals())
