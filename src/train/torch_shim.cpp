@@ -32,12 +32,17 @@ namespace
 using at::Tensor;
 using std::chrono::milliseconds;
 
-/* The first line of a text, printable, without Gloo's "[file:line] " before it. */
-void copy_line(char *message, const char *text)
+/* A text after Gloo's "[file:line] ". */
+const char *without_place(const char *text)
 {
     const char *place_end = *text == '[' ? std::strstr(text, "] ") : nullptr;
-    if (place_end)
-        text = place_end + 2;
+    return place_end ? place_end + 2 : text;
+}
+
+/* The first line of a text, printable. */
+void copy_line(char *message, const char *text)
+{
+    text = without_place(text);
     size_t length = 0;
     for (; text[length] && text[length] != '\n' && length + 1 < TORCH_MESSAGE_SIZE; length++)
         message[length] = text[length] >= ' ' ? text[length] : '?';
@@ -188,8 +193,14 @@ std::unique_ptr<Group> create_group(const std::string &address, uint16_t port, u
     auto options = c10d::ProcessGroupGloo::Options::create(deadline.left());
     options->devices.push_back(gloo_device(address, port));
     options->threads = 1; /* one operation at a time */
-    group->gloo = c10::make_intrusive<GlooGroup>(group->store, (int)rank, (int)n_ranks, options);
-    sum(*group, at::ones({1})); /* nobody leaves before all are connected */
+    try {
+        group->gloo =
+            c10::make_intrusive<GlooGroup>(group->store, (int)rank, (int)n_ranks, options);
+        sum(*group, at::ones({1})); /* nobody leaves before all are connected */
+    } catch (const std::exception &error) {
+        throw std::runtime_error(std::string("all came, but cannot connect to each other: ") +
+                                 without_place(error.what()));
+    }
     group->gloo->set_timeout(timeout);
     return group;
 }
