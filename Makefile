@@ -115,6 +115,7 @@ install: all ## install below PREFIX (/usr/local), with DESTDIR
 	for program in $(PROGRAMS); do \
 	    install -D -m 755 $(B)/bin/dcnv2-$$program $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/dcnv2-$$program || exit 1; done
 	install -D -m 644 $(B)/lib/libdcnv2.a $(DESTDIR)$(or $(PREFIX),/usr/local)/lib/libdcnv2.a
+	! [ -e $(B)/lib/dcnv2_torch.so ] || install -D -m 755 $(B)/lib/dcnv2_torch.so $(DESTDIR)$(or $(PREFIX),/usr/local)/lib/dcnv2_torch.so
 	install -D -m 644 include/dcnv2.h $(DESTDIR)$(or $(PREFIX),/usr/local)/include/dcnv2.h
 
 clean: ## remove build/
