@@ -104,6 +104,18 @@ def _inference_service_problems(document):
     return found
 
 
+def _flag_problems(container, where):
+    """A flag that our program of this image does not know."""
+    sources = {'dcnv2-server': 'src/config.c', 'dcnv2-trainer': 'src/train/options.c'}
+    source = sources.get(container.get('image', '').split(':')[0])
+    if source is None:
+        return []
+    with open(os.path.join(ROOT, source)) as file:
+        known = set(re.findall(r'^    \{"([\w-]+)",', file.read(), re.M))
+    flags = [a[2:].split('=')[0] for a in container.get('args', []) if a.startswith('--')]
+    return ['%s: %s has no flag --%s' % (where, source, flag) for flag in flags if flag not in known]
+
+
 def problems(document):
     """What is wrong with a document that is right by its schema."""
     kind = document.get('kind')
@@ -111,7 +123,7 @@ def problems(document):
     for path, pod in _pods(document):
         for container in pod.get('initContainers', []) + pod['containers']:
             if 'image' in container:
-                found += _hardened(container, pod, path or '.')
+                found += _hardened(container, pod, path or '.') + _flag_problems(container, path or '.')
     if kind == 'InferenceService':
         found += _inference_service_problems(document)
     if kind == 'ClusterServingRuntime':
