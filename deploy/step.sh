@@ -144,7 +144,7 @@ notebooks() {
     needs_met notebooks
     apply deploy/train/runtime
     kubectl apply -k deploy/notebooks
-    echo "Open it from the dashboard ($URL, Notebooks, dcnv2) after make forward."
+    echo "Open it from the dashboard ($URL, Notebooks, dcnv2-notebook) after make forward."
 }
 
 forward() {

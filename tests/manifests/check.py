@@ -166,6 +166,21 @@ def check_broken(schemas, folder):
                 [] if any(expected in line for line in found) and not any('differ' in line for line in found) else ['expected "%s", found %s' % (expected, found)])
 
 
+def check_names():
+    """Operators make a Service of the name of each of these: two of one name would fight over it."""
+    kinds, owners, found = ('InferenceService', 'Notebook', 'TrainJob', 'PyTorchJob'), {}, []
+    for path in sorted(glob.glob(os.path.join(ROOT, 'deploy/**/*.yaml'), recursive=True)):
+        with open(path) as file:
+            documents = [d for d in yaml.safe_load_all(file) if isinstance(d, dict) and d.get('kind') in kinds]
+        for document in documents:
+            # A run is a TrainJob or a PyTorchJob, never both.
+            kind = document['kind'].replace('PyTorchJob', 'TrainJob')
+            other = owners.setdefault(document['metadata']['name'], kind)
+            if other != kind:
+                found.append('%s has the name of a %s' % (title(document), other))
+    verdict('no two resources make a Service of one name', found)
+
+
 def check_original_service():
     """serve.yaml is the original's InferenceService with another image."""
     with open(os.path.join(ROOT, 'serve.yaml')) as file:
@@ -257,6 +272,7 @@ def main():
             counts['failed'] += 1
     check_kustomizations(schemas, folder)
     check_every_file_is_built()
+    check_names()
     check_original_service()
     check_cluster()
     check_kubeflow()
