@@ -55,7 +55,7 @@ double random_unit(struct random *random)
 }
 
 /* ln(x) of a normal positive number, by 2 artanh((m - 1) / (m + 1)) of its mantissa m between
- * sqrt(1/2) and sqrt(2): within 1e-15. */
+ * sqrt(1/2) and sqrt(2): within some 1e-15. */
 static double natural_log(double x)
 {
     enum { LAST_POWER = 23 }; /* 0.172^25 / 25 is below 1e-20 */
