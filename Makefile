@@ -51,7 +51,7 @@ C_FILES := $(sort $(shell find src include tests -name '*.[ch]' -o -name '*.cpp'
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
-.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit load bench bench-peers bench-tools lint format clean install FORCE
+.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit load bench bench-peers bench-quality bench-scale bench-tools bench-train lint format clean install FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -87,7 +87,16 @@ bench-peers: deps-bench ## install the Python peers from PyPI below build/, then
 	$(Q)python3 tests/pypi.py venv-peers tests/bench/requirements.txt
 	$(Q)$(MAKE) --no-print-directory bench
 
-bench-tools: $(B)/bench/fixed_reply $(B)/bench/load_client $(B)/tests/kernels
+bench-quality: deps-bench all ## train beside the notebook's Python from the same rows, and compare AUC and log loss
+	$(Q)python3 tests/bench/quality.py
+
+bench-scale: all bench-tools ## train on 5 million generated rows: memory, and reading beside the disk
+	$(Q)python3 tests/bench/scale.py
+
+bench-train: deps-bench all $(B)/bench/train_speed ## measure training beside PyTorch, in one table
+	$(Q)python3 tests/bench/train.py
+
+bench-tools: $(B)/bench/fixed_reply $(B)/bench/load_client $(B)/bench/click_log $(B)/tests/kernels
 
 demo-model: all ## train the demo model again from model/train.csv, into build/demo-model
 	$(Q)deploy/local/demo_model.sh $(B)/bin
@@ -167,10 +176,11 @@ $(B)/lib/libdcnv2.a: $(LIBRARY_OBJECTS)
 	$(Q)objcopy --localize-hidden $(O)/libdcnv2.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $(O)/libdcnv2.o
 
+$(B)/bench/train_speed: $(TRAIN_PROGRAM_OBJECTS)
 $(B)/bench/%: tests/bench/%.c $(O)/flags
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(C_FLAGS) $(LINK_FLAGS) $< $(LIBS) -o $@
+	$(Q)$(CC) $(C_FLAGS) $(LINK_FLAGS) $(filter %.c %.o,$^) $(LIBS) -o $@
 
 # Debian's headers declare Gloo's group only with this. Others: TORCH_CXXFLAGS=-I.. TORCH_LIBS=-L..
 TORCH_CXXFLAGS ?= -isystem /usr/include/torch/csrc/api/include
