@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "format/sklearn_writer.h"
 
+#include "format/little_endian.h"
 #include "format/pickle_writer.h"
 
 /* numpy 2 moved it to numpy._core and keeps these two names, without a warning, for pickles. */
@@ -11,7 +12,7 @@ static void put_key(struct pickle_writer *pickle, const char *key)
     pickle_put_text(pickle, text_of(key));
 }
 
-/* ---- numpy arrays of one dimension ---- */
+/* ---- numpy's arrays of one dimension, and numbers ---- */
 
 /* dtype(code, align=False, copy=True) with (3, byte order, None, None, None, -1, -1, flags) */
 static void put_dtype(struct pickle_writer *pickle, const char *code, const char *byte_order,
@@ -81,6 +82,19 @@ static void put_texts(struct pickle_writer *pickle, const struct text *texts, ui
     pickle_put_opcode(pickle, OP_BUILD);
 }
 
+/* numpy.int64, which partial_fit() asks for its shape: an int has none. */
+static void put_int64(struct pickle_writer *pickle, uint64_t value)
+{
+    uint8_t bytes[8];
+    put_le64(bytes, value);
+    pickle_put_name(pickle, NUMPY_ARRAYS, "scalar");
+    pickle_put_opcode(pickle, OP_MARK);
+    put_dtype(pickle, "i8", "<", 0);
+    pickle_put_bytes(pickle, bytes, sizeof bytes);
+    pickle_put_opcode(pickle, OP_TUPLE);
+    pickle_put_opcode(pickle, OP_REDUCE);
+}
+
 /* ---- estimators ---- */
 
 /* A new object of the class, as far as its attributes: they follow as keys and values. */
@@ -113,7 +127,7 @@ static void put_fitted(struct pickle_writer *pickle, const struct sklearn_conten
     put_key(pickle, "n_features_in_");
     pickle_put_integer(pickle, n);
     put_key(pickle, "n_samples_seen_");
-    pickle_put_integer(pickle, (int64_t)contents->n_rows);
+    put_int64(pickle, contents->n_rows);
     put_key(pickle, "mean_");
     put_doubles(pickle, contents->mean, n);
     put_key(pickle, "var_");
