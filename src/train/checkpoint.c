@@ -9,6 +9,7 @@
 
 #include "format/file.h"
 #include "format/new_file.h"
+#include "format/output.h"
 #include "format/safetensors.h"
 
 /* ---- where a run stands, as numbers of the file */
@@ -114,17 +115,16 @@ static int add_settings(struct safetensors_metadata *metadata, const struct chec
 }
 
 static int write_to(FILE *stream, const struct checkpoint *checkpoint, struct arena *arena,
-                    struct train_error *error)
+                    struct format_error *error)
 {
     double numbers[N_NUMBERS];
     struct tensor_list list = {0};
     struct safetensors_metadata metadata = {0};
-    struct format_error reason;
     struct text header;
     list.tensors =
         arena_calloc(arena, N_SETS * checkpoint->values->n + RUN_TENSORS, sizeof *list.tensors);
     if (list.tensors == NULL || add_settings(&metadata, checkpoint, arena) != 0)
-        return train_error_memory(error);
+        return format_error_memory(error);
     get_numbers(checkpoint, numbers);
     add_run(&list, checkpoint, numbers);
     for (int s = 0; s < N_SETS; s++)
@@ -133,12 +133,13 @@ static int write_to(FILE *stream, const struct checkpoint *checkpoint, struct ar
             add_tensor(&list, set_name(arena, s, parameter->name), TENSOR_F32, parameter->sizes[0],
                        parameter->n_dims == 2 ? parameter->sizes[1] : 0, parameter->values);
         }
-    if (safetensors_header(&list, &metadata, arena, &header, &reason) != 0)
-        return train_error_set(error, "%s", reason.message);
-    fwrite(header.at, 1, header.length, stream);
+    if (safetensors_header(&list, &metadata, arena, &header, error) != 0)
+        return -1;
+    struct output output = {.stream = stream};
+    output_put(&output, header.at, header.length);
     for (size_t i = 0; i < list.n_tensors; i++)
-        fwrite(list.tensors[i].data, 1, safetensors_bytes(&list.tensors[i]), stream);
-    return 0; /* the stream keeps in mind what went wrong */
+        output_put(&output, list.tensors[i].data, safetensors_bytes(&list.tensors[i]));
+    return output_flush(&output, error);
 }
 
 int checkpoint_write(const struct checkpoint *checkpoint, const char *path,
@@ -150,12 +151,11 @@ int checkpoint_write(const struct checkpoint *checkpoint, const char *path,
     if (new_file_open(&file, path, &reason) != 0)
         return train_error_set(error, "%s: %s", path, reason.message);
     arena_init(&arena, SIZE_MAX);
-    int status = write_to(file.stream, checkpoint, &arena, error);
+    const bool good = write_to(file.stream, checkpoint, &arena, &reason) == 0 &&
+                      new_file_finish(&file, &reason) == 0 && new_file_keep(&file, &reason) == 0;
     arena_free(&arena);
-    if (status == 0 && (new_file_finish(&file, &reason) != 0 || new_file_keep(&file, &reason) != 0))
-        status = train_error_set(error, "%s: %s", path, reason.message);
     new_file_close(&file);
-    return status;
+    return good ? 0 : train_error_set(error, "%s: %s", path, reason.message);
 }
 
 /* ---- reading */
