@@ -51,7 +51,7 @@ C_FILES := $(sort $(shell find src include tests -name '*.[ch]' -o -name '*.cpp'
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
-.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit load bench bench-peers bench-quality bench-scale bench-tools bench-train lint format clean install FORCE
+.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit load bench bench-peers bench-quality bench-scale bench-tools bench-train image push lint format clean install FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -97,6 +97,14 @@ bench-train: deps-bench all $(B)/bench/train_speed ## measure training beside Py
 	$(Q)python3 tests/bench/train.py
 
 bench-tools: $(B)/bench/fixed_reply $(B)/bench/load_client $(B)/bench/click_log $(B)/tests/kernels
+
+# The names of the other two follow IMAGE, unless they are given.
+build_names = $(if $(filter file,$(origin TRAINER_IMAGE)),TRAINER_IMAGE=)
+image: ## build the images of server, tools and trainer (IMAGE=dcnv2-server:0.1.0, TARGETS=server)
+	$(Q)$(build_names) deploy/image/build.sh $(TARGETS)
+
+push: ## build the images and push them (IMAGE=docker.io/YOU/dcnv2-server:0.1.0, TARGETS=server)
+	$(Q)$(build_names) deploy/image/push.sh $(TARGETS)
 
 demo-model: all ## train the demo model again from model/train.csv, into build/demo-model
 	$(Q)deploy/local/demo_model.sh $(B)/bin

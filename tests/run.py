@@ -143,6 +143,18 @@ def manifests_stage():
     return tuple(map(sum, zip(*results)))
 
 
+def image_stage():
+    """The images, built and run with podman. Builds take minutes where nothing is cached."""
+    try:
+        subprocess.run(['deploy/local/install.sh', 'image'], cwd=ROOT, stdin=subprocess.DEVNULL, timeout=SUITE_TIMEOUT_S, check=True)
+        python = pypi.install('venv-image', 'tests/image/requirements.txt')
+    except subprocess.SubprocessError as error:
+        print('   FAIL what tests/image needs cannot be installed: %s' % error)
+        return 0, 1
+    results = [run_suite([python, path]) for path in sorted(glob.glob(os.path.join(ROOT, 'tests/image/test_*.py')))]
+    return tuple(map(sum, zip(*results)))
+
+
 STAGES = {
     'plain': lambda: stage('', ['conformance/run.py'] + integration_suites()),
     'client': client_stage,
@@ -150,6 +162,7 @@ STAGES = {
     'thread': lambda: stage('thread', ['integration/test_concurrency.py'], units=False),
     'torch': torch_stage,
     'manifests': manifests_stage,
+    'image': image_stage,
 }
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs by name what is missing of the packages for a purpose. Debian and Ubuntu.
-# usage: deploy/local/install.sh build|test|bench|torch ..
+# usage: deploy/local/install.sh build|test|bench|torch|image ..
 set -eu
 
 packages=
@@ -11,7 +11,8 @@ for purpose in "$@"; do
     test) packages="$packages python3 python3-venv hey procps git clang-format" ;;
     bench) packages="$packages python3 python3-venv hey" ;;
     torch) packages="$packages g++ libtorch-dev libgloo-dev libopenblas0-serial" ;; # or BLAS is the slow reference
-    *) echo "install.sh: unknown purpose '$purpose'; expected build, test, bench or torch" >&2; exit 2 ;;
+    image) packages="$packages podman runc debootstrap ca-certificates" ;; # runc: crun, podman's first choice, refuses cgroup v1 beside v2
+    *) echo "install.sh: unknown purpose '$purpose'; expected build, test, bench, torch or image" >&2; exit 2 ;;
     esac
 done
 
