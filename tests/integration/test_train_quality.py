@@ -13,8 +13,9 @@ from harness import ROOT, check, limit
 
 COLUMNS = ["--label", "clk", "--dense-cols", "price", "--sparse-cols", harness.MODEL_ENV["SPARSE_COLS"]]
 
-# Of each epoch on model/test.csv: the least AUC and the largest log loss. 24 random starts of the
-# notebook's Python and of ours lie within; who always says the click rate has 0.5 and 0.2397.
+# Of each epoch on model/test.csv: the least AUC and the largest log loss. Over random starts the means
+# are 0.729 and 0.2205 after one epoch, with deviations of 0.010 and 0.0022, and 0.754 and 0.2141 after
+# three; who always says the click rate has 0.5 and 0.2400.
 BANDS = ((0.70, 0.226), (0.72, 0.222), (0.73, 0.222))
 
 
