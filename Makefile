@@ -211,6 +211,8 @@ $(B)/tests/%: tests/%.c $(UNIT_HELPERS) $(TEST_OBJECTS)
 	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -MF $@.d $(LINK_FLAGS) $(filter %.c %.o,$^) $(LIBS) -o $@
 
 $(TORCH_TESTS): $(TORCH_HELPERS)
+# Vectors as arguments of functions that are all inline.
+$(B)/tests/unit/train/test_gradient_kernels: private C_FLAGS += -Wno-psabi
 
 $(B)/tests/kernels: $(KERNELS_TEST) $(filter-out $(O)/main.o,$(OBJECTS))
 	$(call say,LINK,$@)

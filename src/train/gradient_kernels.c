@@ -14,7 +14,7 @@
 #define JOIN(a, b)  JOIN_(a, b)
 
 /* TILE_IN x PANEL_VECTORS sums, a line of dy and an input fill the registers. */
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(TRAIN_WIDE)
 enum { LANES = 16, TILE_IN = 14 };
 #elif defined(__AVX__)
 enum { LANES = 8, TILE_IN = 6 };
@@ -30,6 +30,7 @@ enum { PANEL_VECTORS = KERNEL_LANES / LANES };
 /* Vectors at their alignment and at that of a float. Both may alias floats. */
 typedef float vec __attribute__((vector_size(LANES * 4), may_alias));
 typedef int32_t bits __attribute__((vector_size(LANES * 4), may_alias));
+typedef float four_vec __attribute__((vector_size(16), may_alias));
 typedef float row_vec __attribute__((vector_size(ROW_LANES * 4), may_alias));
 typedef float loose_row_vec __attribute__((vector_size(ROW_LANES * 4), may_alias, aligned(4)));
 
@@ -45,42 +46,47 @@ INLINE void store(float *to, vec values)
 
 /* ---- products ---- */
 
-/* `n_in` is a constant after inlining. */
+enum { TILE_SUMS = TILE_IN * PANEL_VECTORS };
+
+/* `n_in` and `n_vectors` are constants after inlining. */
 INLINE void weight_tile(size_t n_rows, const float *x, size_t x_stride, const float *dy,
-                        size_t dy_stride, float *gradient, int n_in)
+                        size_t dy_stride, float *gradient, bool is_first, int n_in, int n_vectors)
 {
-    vec sums[TILE_IN][PANEL_VECTORS];
+    vec sums[TILE_SUMS];
     UNROLL
     for (int i = 0; i < n_in; i++) {
         UNROLL
-        for (int v = 0; v < PANEL_VECTORS; v++)
-            sums[i][v] = load(gradient + i * KERNEL_LANES + v * LANES);
+        for (int v = 0; v < n_vectors; v++)
+            sums[i * n_vectors + v] =
+                is_first ? (vec){0} : load(gradient + i * KERNEL_LANES + v * LANES);
     }
     for (size_t r = 0; r < n_rows; r++, x += x_stride, dy += dy_stride) {
         UNROLL
         for (int i = 0; i < n_in; i++) {
             UNROLL
-            for (int v = 0; v < PANEL_VECTORS; v++)
-                sums[i][v] += x[i] * load(dy + v * LANES);
+            for (int v = 0; v < n_vectors; v++)
+                sums[i * n_vectors + v] += x[i] * load(dy + v * LANES);
         }
     }
     UNROLL
     for (int i = 0; i < n_in; i++) {
         UNROLL
-        for (int v = 0; v < PANEL_VECTORS; v++)
-            store(gradient + i * KERNEL_LANES + v * LANES, sums[i][v]);
+        for (int v = 0; v < n_vectors; v++)
+            store(gradient + i * KERNEL_LANES + v * LANES, sums[i * n_vectors + v]);
     }
 }
 
-static void weight(size_t n_rows, size_t n_in, const float *x, size_t x_stride, const float *dy,
-                   size_t dy_stride, float *gradient)
+INLINE void weight_tiles(size_t n_rows, size_t n_in, const float *x, size_t x_stride,
+                         const float *dy, size_t dy_stride, float *gradient, bool is_first,
+                         int n_vectors)
 {
+    const size_t most = (size_t)(TILE_SUMS / n_vectors);
     size_t i = 0;
 #define TILES(n)                                                                                   \
-    for (; TILE_IN >= n && i + n <= n_in; i += n)                                                  \
-    weight_tile(n_rows, x + i, x_stride, dy, dy_stride, gradient + i * KERNEL_LANES,               \
-                n < TILE_IN ? n : TILE_IN)
-    TILES(TILE_IN);
+    for (; (n) <= most && i + (n) <= n_in; i += (n))                                               \
+    weight_tile(n_rows, x + i, x_stride, dy, dy_stride, gradient + i * KERNEL_LANES, is_first,     \
+                (n) <= most ? (int)(n) : 1, n_vectors)
+    TILES(most);
     TILES(6);
     TILES(5);
     TILES(4);
@@ -88,6 +94,15 @@ static void weight(size_t n_rows, size_t n_in, const float *x, size_t x_stride, 
     TILES(2);
     TILES(1);
 #undef TILES
+}
+
+static void weight(size_t n_rows, size_t n_in, size_t n_out, const float *x, size_t x_stride,
+                   const float *dy, size_t dy_stride, float *gradient, bool is_first)
+{
+    if (n_out <= LANES)
+        weight_tiles(n_rows, n_in, x, x_stride, dy, dy_stride, gradient, is_first, 1);
+    else
+        weight_tiles(n_rows, n_in, x, x_stride, dy, dy_stride, gradient, is_first, PANEL_VECTORS);
 }
 
 INLINE void sum_columns(size_t n_rows, const float *factors, const float *rows, size_t stride,
@@ -135,15 +150,17 @@ struct line {
     vec v[PANEL_VECTORS];
 };
 
+/* Joined in halves. */
 INLINE float sum_of(struct line line)
 {
-    _Alignas(64) float sums[KERNEL_LANES];
-    for (int v = 0; v < PANEL_VECTORS; v++)
-        store(sums + v * LANES, line.v[v]);
-    for (int half = KERNEL_LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            sums[i] += sums[i + half];
-    return sums[0];
+    union {
+        struct line line;
+        row_vec eights[2];
+    } all = {line};
+    const row_vec eight = all.eights[0] + all.eights[1];
+    const four_vec four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
+                          __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+    return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 /* Zeros in the lanes of the line from `first` that lie beyond `width`. */

@@ -12,7 +12,10 @@
 
 static void read_table(void *context, uint32_t task, unsigned member)
 {
-    native_table_read(context, task, member);
+    struct backend *backend = context;
+    native_table_read(backend, task, member);
+    if (backend->n_threads > 1)
+        native_catch_up_rest(backend, member);
 }
 
 static void run_block(void *context, uint32_t task, unsigned member)
@@ -73,6 +76,8 @@ static int run_batch(struct backend *backend, const uint32_t *const *rows, uint3
     backend->block_rows = block_rows_for(n_rows, backend->n_threads);
     backend->stamp++;
     team_run(backend->team, n_tables, read_table, backend);
+    if (backend->n_threads == 1) /* all tables' at once: the more, the faster */
+        native_catch_up_rest(backend, 0);
     for (uint32_t t = 0; t < n_tables; t++)
         if (backend->tables[t].is_outside)
             return train_error_set(error, "a row index is outside of table %u", (unsigned)t);
@@ -165,6 +170,7 @@ static void catch_up_table(void *context, uint32_t task, unsigned member)
 {
     struct backend *backend = context;
     native_catch_up(backend, &backend->tables[task], NULL, backend->tables[task].n_rows, member);
+    native_catch_up_rest(backend, member);
 }
 
 static int store(struct backend *backend, struct parameters *values, struct parameters *moment1,

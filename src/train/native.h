@@ -75,7 +75,7 @@ struct part {
 
 struct pending {
     struct row *row;
-    uint32_t from; /* the step that it is of */
+    uint32_t n_steps; /* that it has missed */
 };
 
 enum { PENDING_MAX = 4096 };
@@ -85,6 +85,7 @@ struct scratch {
     float *rows;             /* [BLOCK_ROWS_MAX] of the widest stride */
     struct row *idle;        /* stands in where fewer rows are left than a kernel takes */
     struct pending *pending; /* [PENDING_MAX] */
+    uint32_t n_pending;
 };
 
 struct backend {
@@ -162,9 +163,12 @@ int native_know_step(struct backend *backend, uint32_t step, struct train_error 
 void native_set_steps(struct backend *backend, uint32_t n_steps);
 struct adam_step native_step(const struct backend *backend, uint32_t step);
 
-/* Takes rows to the step n_steps as dense Adam would. rows: [n]; NULL: 0 .. n - 1 */
+/* Takes rows to the step n_steps as dense Adam would. rows: [n]; NULL: 0 .. n - 1. Moments of rows
+ * that have missed many steps stay behind until native_catch_up_rest(). */
 void native_catch_up(struct backend *backend, struct table *table, const uint32_t *rows, uint32_t n,
                      unsigned member);
+
+void native_catch_up_rest(struct backend *backend, unsigned member);
 
 /* native_tables.c: tasks of a table. */
 void native_table_read(struct backend *backend, uint32_t table, unsigned member);

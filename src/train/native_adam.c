@@ -17,10 +17,6 @@
 
 #include "train/native.h"
 
-enum { REPLAY_STEPS = 16, DECAY_STEPS = 64 }; /* after which it is looked whether a row rests */
-
-static const float still_from = 1e-15f;
-
 /* ---- steps ---- */
 
 /* UINT32_MAX: never. */
@@ -76,107 +72,94 @@ struct adam_step native_step(const struct backend *backend, uint32_t step)
 
 /* ---- rows that catch up ---- */
 
-/* Rows that are taken through a phase together: a kernel's rows, the free places idle. */
-struct group {
-    const struct backend *backend;
-    struct pending rows[DECAY_ROWS];
-    unsigned n, size;
-    float *values[DECAY_ROWS];
-};
+enum { DECAY_ROWS_LEAST = 3 }; /* fewer are as fast one by one */
 
-/* Takes the group n_steps further; a bit for each row that is through with the phase. */
-typedef unsigned (*phase)(const struct group *group, uint32_t n_steps);
-
-static unsigned advance_all(const struct group *group, uint32_t n_steps)
-{
-    const struct backend *backend = group->backend;
-    const struct adam_step *steps[REPLAY_ROWS];
-    float still[REPLAY_ROWS];
-    for (unsigned j = 0; j < REPLAY_ROWS; j++) {
-        const uint32_t from = group->rows[j < group->n ? j : 0].from;
-        steps[j] = backend->steps + (from - backend->first_step);
-        still[j] = from + n_steps >= backend->shrinking_from ? still_from : INFINITY;
-    }
-    return backend->train.adam->replay(&backend->constants, backend->row_width, n_steps, steps,
-                                       still, group->values);
-}
-
-static unsigned advance_moments(const struct group *group, uint32_t n_steps)
-{
-    return group->backend->train.adam->decay(&group->backend->constants, group->backend->row_width,
-                                             n_steps, group->values);
-}
-
-static unsigned advance_v(const struct group *group, uint32_t n_steps)
-{
-    return group->backend->train.adam->decay_v(&group->backend->constants,
-                                               group->backend->row_width, n_steps, group->values);
-}
-
-static uint32_t steps_until_one_is_there(const struct group *group, uint32_t to, uint32_t most)
-{
-    uint32_t least = most;
-    for (unsigned j = 0; j < group->n; j++)
-        if (to - group->rows[j].from < least)
-            least = to - group->rows[j].from;
-    return least;
-}
+/* m and v of rows whose p rests, DECAY_STEPS at a time; a bit for each row that is through. */
+typedef unsigned (*phase)(const struct adam_constants *constants, size_t width,
+                          float *const rows[DECAY_ROWS]);
 
 /*
- * Takes all through one phase. Those that are through before the step `to` move to the front of
- * the list; returns how many.
+ * Takes all through a phase, several at once, since each multiplication waits for the one before.
+ * Those that are through before their steps are done move to the front of the list; returns how
+ * many. What is left of a row's steps in the end it does alone.
  */
-static uint32_t run_phase(struct group *group, struct pending *list, uint32_t n, uint32_t to,
-                          phase advance, uint32_t most_steps, const struct scratch *scratch)
+static uint32_t run_phase(const struct backend *backend, phase run, struct pending *list,
+                          uint32_t n, struct row *idle)
 {
-    uint32_t next = 0, n_left = 0;
-    group->n = 0;
-    while (next < n || group->n > 0) {
-        for (; group->n < group->size && next < n; group->n++)
-            group->rows[group->n] = list[next++];
-        for (unsigned j = 0; j < group->size; j++)
-            group->values[j] = j < group->n ? group->rows[j].row->values : scratch->idle->values;
-        const uint32_t n_steps = steps_until_one_is_there(group, to, most_steps);
-        const unsigned through = advance(group, n_steps);
-        for (unsigned j = group->n; j-- > 0;) {
-            group->rows[j].from += n_steps;
-            const bool is_there = group->rows[j].from == to;
-            if (!is_there && !(through >> j & 1))
+    const struct adam_kernels *adam = backend->train.adam;
+    struct pending group[DECAY_ROWS];
+    unsigned n_group = 0;
+    uint32_t next = 0, n_through = 0;
+    while (next < n || n_group >= DECAY_ROWS_LEAST) {
+        float *values[DECAY_ROWS];
+        while (n_group < DECAY_ROWS && next < n)
+            group[n_group++] = list[next++];
+        for (unsigned j = 0; j < DECAY_ROWS; j++)
+            values[j] = j < n_group ? group[j].row->values : idle->values;
+        const unsigned through = run(&backend->constants, backend->row_width, values);
+        for (unsigned j = n_group; j-- > 0;) {
+            group[j].n_steps -= DECAY_STEPS;
+            if (through >> j & 1)
+                list[n_through++] = group[j];
+            else if (group[j].n_steps < DECAY_STEPS)
+                adam->decay_row(&backend->constants, backend->row_width, group[j].n_steps,
+                                group[j].row->values);
+            else
                 continue;
-            if (!is_there)
-                list[n_left++] = group->rows[j];
-            group->rows[j] = group->rows[--group->n];
+            group[j] = group[--n_group];
         }
     }
-    return n_left;
+    for (unsigned j = 0; j < n_group; j++)
+        adam->decay_row(&backend->constants, backend->row_width, group[j].n_steps,
+                        group[j].row->values);
+    return n_through;
 }
 
-static void run_phases(const struct backend *backend, struct pending *list, uint32_t n,
-                       const struct scratch *scratch)
+static void decay_all(const struct backend *backend, struct pending *list, uint32_t n,
+                      struct row *idle)
 {
-    const uint32_t to = backend->n_steps;
-    struct group group = {.backend = backend, .size = REPLAY_ROWS};
-    n = run_phase(&group, list, n, to, advance_all, REPLAY_STEPS, scratch);
-    group.size = DECAY_ROWS;
-    n = run_phase(&group, list, n, to, advance_moments, DECAY_STEPS, scratch);
-    run_phase(&group, list, n, to, advance_v, DECAY_STEPS, scratch);
+    const struct adam_kernels *adam = backend->train.adam;
+    uint32_t n_long = 0;
+    n = run_phase(backend, adam->decay, list, n, idle);
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i].n_steps >= DECAY_STEPS)
+            list[n_long++] = list[i];
+        else
+            adam->decay_row(&backend->constants, backend->row_width, list[i].n_steps,
+                            list[i].row->values);
+    }
+    run_phase(backend, adam->decay_v, list, n_long, idle);
+}
+
+void native_catch_up_rest(struct backend *backend, unsigned member)
+{
+    struct scratch *scratch = &backend->scratch[member];
+    decay_all(backend, scratch->pending, scratch->n_pending, scratch->idle);
+    scratch->n_pending = 0;
 }
 
 void native_catch_up(struct backend *backend, struct table *table, const uint32_t *rows, uint32_t n,
                      unsigned member)
 {
-    const struct scratch *scratch = &backend->scratch[member];
-    uint32_t n_pending = 0;
+    const struct adam_kernels *adam = backend->train.adam;
+    const size_t width = backend->row_width;
+    struct scratch *scratch = &backend->scratch[member];
     for (uint32_t i = 0; i < n; i++) {
         struct row *row = table_row(backend, table, rows ? rows[i] : i);
-        if (row->last == ROW_UNTOUCHED || row->last == backend->n_steps)
+        const uint32_t last = row->last, n_steps = backend->n_steps - last;
+        if (last == ROW_UNTOUCHED || n_steps == 0)
             continue;
-        scratch->pending[n_pending++] = (struct pending){row, row->last};
         row->last = backend->n_steps;
-        if (n_pending == PENDING_MAX) {
-            run_phases(backend, scratch->pending, n_pending, scratch);
-            n_pending = 0;
-        }
+        const uint32_t shrinking_from = backend->shrinking_from;
+        const uint32_t n_growing = shrinking_from > last + 1 ? shrinking_from - last - 1 : 0;
+        const struct adam_step *steps = backend->steps + (last - backend->first_step);
+        const uint32_t left = n_steps - (uint32_t)adam->replay(&backend->constants, width, n_steps,
+                                                               steps, n_growing, row->values);
+        if (left >= DECAY_STEPS)
+            scratch->pending[scratch->n_pending++] = (struct pending){row, left};
+        else if (left > 0)
+            adam->decay_row(&backend->constants, width, left, row->values);
+        if (scratch->n_pending == PENDING_MAX)
+            native_catch_up_rest(backend, member);
     }
-    run_phases(backend, scratch->pending, n_pending, scratch);
 }

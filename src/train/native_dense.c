@@ -20,9 +20,8 @@ static void gather(const struct backend *backend, uint32_t first, uint32_t n)
     for (uint32_t r = first; r < first + n; r++) {
         float *x0 = backend->x0 + r * backend->stride;
         const uint32_t *record = backend->rows[r] + 1;
-        memcpy(x0, record, shape->n_dense * sizeof *x0);
-        x0 += shape->n_dense;
-        record += shape->n_dense;
+        for (uint32_t i = 0; i < shape->n_dense; i++, x0++, record++)
+            memcpy(x0, record, sizeof *x0);
         for (uint32_t t = 0; t < shape->n_sparse; t++, x0 += shape->embedding)
             copy_row(x0, table_row(backend, &backend->tables[t], record[t])->values,
                      backend->row_width);
@@ -162,14 +161,14 @@ enum { CHUNK_ROWS = 128 };
 static void panel_gradient(const struct backend *backend, const struct layer *layer, size_t panel)
 {
     const size_t n_in = layer->forward.n_in;
+    const size_t n_out = layer->forward.n_out - panel * KERNEL_LANES;
     const float *delta = layer->delta + panel * KERNEL_LANES;
     float *gradient = backend->g + layer->weight + panel * n_in * KERNEL_LANES;
-    memset(gradient, 0, n_in * KERNEL_LANES * sizeof *gradient);
-    for (size_t r = 0; r < backend->n_rows; r += CHUNK_ROWS) {
-        const size_t left = backend->n_rows - r;
-        backend->train.gradient->weight(left < CHUNK_ROWS ? left : CHUNK_ROWS, n_in,
-                                        layer->input + r * layer->input_stride, layer->input_stride,
-                                        delta + r * layer->stride, layer->stride, gradient);
+    for (size_t r = 0; r == 0 || r < backend->n_rows; r += CHUNK_ROWS) {
+        const size_t left = backend->n_rows - r, n = left < CHUNK_ROWS ? left : CHUNK_ROWS;
+        backend->train.gradient->weight(n, n_in, n_out, layer->input + r * layer->input_stride,
+                                        layer->input_stride, delta + r * layer->stride,
+                                        layer->stride, gradient, r == 0);
     }
 }
 

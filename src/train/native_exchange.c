@@ -125,6 +125,7 @@ static void sum_table(void *context, uint32_t number, unsigned member)
                                       exchange->gradients + first * backend->shape->embedding);
     }
     native_catch_up(backend, table, table->distinct, table->n_distinct, member);
+    native_catch_up_rest(backend, member);
 }
 
 static int sum_tables(struct exchange *exchange, struct train_error *error)

@@ -14,17 +14,19 @@
 #ifndef DCNV2_TRAIN_TRAIN_KERNELS_H
 #define DCNV2_TRAIN_TRAIN_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "kernels/kernels.h"
 
 struct gradient_kernels {
-    /* One panel of dW += X^T dY, each element one chain over the rows in their order.
-     * x: [n_rows, n_in] of x_stride, dy: [n_rows, KERNEL_LANES] of dy_stride,
-     * gradient: [n_in, KERNEL_LANES] */
-    void (*weight)(size_t n_rows, size_t n_in, const float *x, size_t x_stride, const float *dy,
-                   size_t dy_stride, float *gradient);
+    /* One panel of dW += X^T dY, from 0 where it is the first of a batch's calls; each element is
+     * one chain over the rows in their order.
+     * x: [n_rows, n_in] of x_stride, dy: [n_rows, KERNEL_LANES] of dy_stride, gradient: [n_in,
+     * KERNEL_LANES], of whose lanes n_out count; whole vectors beyond stay as they are. */
+    void (*weight)(size_t n_rows, size_t n_in, size_t n_out, const float *x, size_t x_stride,
+                   const float *dy, size_t dy_stride, float *gradient, bool is_first);
 
     /* sums[i] += factors[r] * rows[r][i], the same chain. factors: [n_rows], NULL: ones */
     void (*sum_rows)(size_t n_rows, size_t width, const float *factors, const float *rows,
@@ -79,7 +81,11 @@ struct adam_step {
     float root;
 };
 
-enum { REPLAY_ROWS = 4, DECAY_ROWS = 8 };
+/* So many rows hide the latency of a multiplication, and fit the registers. */
+enum { DECAY_ROWS = 7, DECAY_STEPS = 64 };
+
+/* A parameter of this magnitude is not moved by a step that a subnormal moment makes. */
+#define ADAM_STILL_FROM 1e-15f
 
 struct adam_kernels {
     /* m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
@@ -88,21 +94,23 @@ struct adam_kernels {
                    float *p, const float *gradient, float *m, float *v);
 
     /*
-     * n_steps steps with gradients of 0 for REPLAY_ROWS rows of a table. Row j holds p, m and v
-     * one after the other, each [width]; its first step is steps[j][0].
-     * Returns a bit for each row that the last step left as it was, and that no later one
-     * changes if steps do not grow: where m is 0 or p is at least still_from[j] in magnitude.
+     * n_steps steps with gradients of 0, for a row of a table: p, m and v one after the other,
+     * each [width]. Of its steps the first n_growing may be followed by a larger one.
+     * Returns how many were taken: fewer when those that are left would not change p.
      */
-    unsigned (*replay)(const struct adam_constants *constants, size_t width, size_t n_steps,
-                       const struct adam_step *const steps[REPLAY_ROWS],
-                       const float still_from[REPLAY_ROWS], float *const rows[REPLAY_ROWS]);
+    size_t (*replay)(const struct adam_constants *constants, size_t width, size_t n_steps,
+                     const struct adam_step *steps, size_t n_growing, float *row);
 
-    /* The same of m and v alone, DECAY_ROWS at once; the bits say of which rows m is at rest. */
-    unsigned (*decay)(const struct adam_constants *constants, size_t width, size_t n_steps,
+    /* The same of m and v alone. */
+    void (*decay_row)(const struct adam_constants *constants, size_t width, size_t n_steps,
+                      float *row);
+
+    /* DECAY_STEPS of DECAY_ROWS rows at once; a bit for each row of which m is at rest. */
+    unsigned (*decay)(const struct adam_constants *constants, size_t width,
                       float *const rows[DECAY_ROWS]);
 
-    /* The same of v alone. */
-    unsigned (*decay_v)(const struct adam_constants *constants, size_t width, size_t n_steps,
+    /* The same of v alone, and of v's rest. */
+    unsigned (*decay_v)(const struct adam_constants *constants, size_t width,
                         float *const rows[DECAY_ROWS]);
 };
 

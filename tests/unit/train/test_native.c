@@ -34,7 +34,7 @@ static double loss_at(const struct native_case *c, double **values, size_t i, ui
 static void check_gradient(const struct native_case *c, double **values, size_t i,
                            const struct parameter *gradient, struct random *random)
 {
-    enum { ALL = 12, SAMPLE = 8 };
+    enum { ALL = 8, SAMPLE = 4 };
     const double h = 1e-6; /* small, for it must not reach the bend of a ReLU */
     float largest = 0;
     for (uint64_t k = 0; k < gradient->n_elements; k++)
@@ -76,11 +76,10 @@ static void check_gradients(const struct network_shape *shape, enum cross_kind c
 
 TEST(gradients_are_those_of_central_differences)
 {
-    static const uint32_t n_rows[] = {1, 2, 49, 130};
     for (size_t i = 0; i < LENGTH(shapes); i++)
-        for (size_t n = 0; n < LENGTH(n_rows); n++) {
-            check_gradients(&shapes[i], CROSS_LAYER_NORM, n_rows[n]);
-            check_gradients(&shapes[i], CROSS_FULL, n_rows[n]);
+        for (int cross = CROSS_LAYER_NORM; cross <= CROSS_FULL; cross++) {
+            check_gradients(&shapes[i], (enum cross_kind)cross, 1);
+            check_gradients(&shapes[i], (enum cross_kind)cross, i == 0 ? 50 : 130);
         }
 }
 

@@ -160,6 +160,51 @@ TEST(lazy_adam_has_them_after_moments_have_died)
     compare_lazy_with_dense(29, 4000, false); /* beta2 0.9: v dies */
 }
 
+/* A step that leaves p as it is, and later ones that do not: no reason to rest. */
+static void compare_growing(struct adam_options adam, float p, float m, float v)
+{
+    static const struct network_shape one_table = {.n_dense = 1, .n_sparse = 1, .embedding = 3};
+    struct native_case c;
+    struct case_state start, after[2];
+    struct train_error error;
+    case_create(&c, one_table, 50, RECORDS, 1);
+    c.options.batch_rows = BATCH_MAX;
+    for (uint32_t r = 0; r < RECORDS; r++)
+        c.records[3 * r + 2] = 0; /* no other row is read */
+    case_state_create(&c, &start);
+    const float values[] = {p, m, v};
+    for (int which = 0; which < 3; which++)
+        for (uint64_t k = 3; k < start.all[which].all[0].n_elements; k++)
+            start.all[which].all[0].values[k] = values[which];
+    for (int is_dense = 0; is_dense < 2; is_dense++) {
+        c.options.adam = adam;
+        c.options.adam.is_dense = is_dense;
+        struct backend *backend = case_backend(&c);
+        CHECK(native_backend.load(backend, &start.all[0], &start.all[1], &start.all[2], 100000,
+                                  &error) == 0);
+        run(backend, &c, 1, 0, 100);
+        case_state_create(&c, &after[is_dense]);
+        case_store(backend, &after[is_dense]);
+        native_backend.free(backend);
+    }
+    const float moved = after[1].all[0].all[0].values[3];
+    CHECK_MSG(moved != p, "%.9g has not moved: the test says nothing", (double)p);
+    CHECK(case_states_equal(&after[0], &after[1]));
+    case_state_free(&start);
+    case_state_free(&after[0]);
+    case_state_free(&after[1]);
+    case_free(&c);
+}
+
+TEST(steps_that_grow_again_are_taken)
+{
+    struct adam_options growing = {9.5e-4, 0.95, 0.9, 1e-8, false};
+    compare_growing(growing, 20000.0f, 1, 1);
+    /* v becomes 0, and with it all but eps that m is divided by */
+    struct adam_options small_eps = {1e-3, 0.9, 0.999, 1e-20, false};
+    compare_growing(small_eps, 1e5f, 4e-19f, 1.199e-38f);
+}
+
 /* ---- dense Adam as it is written ---- */
 
 static void expect_step(const struct adam_options *adam, uint32_t t, float g, float *p, float *m,
@@ -284,6 +329,7 @@ int main(void)
     RUN(lazy_adam_has_the_bits_of_dense_adam);
     RUN(lazy_adam_has_them_from_any_start);
     RUN(lazy_adam_has_them_after_moments_have_died);
+    RUN(steps_that_grow_again_are_taken);
     RUN(dense_adam_is_adam_element_by_element);
     RUN(threads_change_no_bit);
     RUN(a_run_that_is_stored_and_loaded_goes_on_with_the_same_bits);
