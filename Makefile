@@ -26,16 +26,18 @@ LINK_FLAGS += -Wl,-z,relro,-z,now,--as-needed
 endif
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm -lpthread -ldl
 
-SOURCES := $(sort $(filter-out src/tools/% src/train/%,$(wildcard src/*.c src/*/*.c)))
+# The trainer and dcnv2-score alone have these.
+TRAINING_ROOMS := data native report torch train
+SOURCES := $(sort $(filter-out src/tools/% $(addsuffix /%,$(addprefix src/,$(TRAINING_ROOMS))),$(wildcard src/*.c src/*/*.c)))
 OBJECTS := $(SOURCES:src/%.c=$(O)/%.o)
 # What an ad server links: everything but the server.
 LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/text.o $(O)/number.o $(O)/frame.o $(O)/kernels/% \
     $(O)/model/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
 CONVERT_OBJECTS := $(O)/tools/convert.o $(O)/tools/program.o $(O)/tools/inspect.o $(O)/settings.o \
     $(O)/protocol/json_writer.o $(LIBRARY_OBJECTS)
-TRAIN_OBJECTS := $(patsubst src/%.c,$(O)/%.o,$(sort $(wildcard src/train/*.c)))
+TRAIN_OBJECTS := $(patsubst src/%.c,$(O)/%.o,$(sort $(wildcard $(addsuffix /*.c,$(addprefix src/,$(TRAINING_ROOMS))))))
 ifeq ($(shell uname -m),x86_64)
-TRAIN_OBJECTS += $(foreach set,avx2 avx512,$(O)/train/gradient_kernels_$(set).o $(O)/train/adam_kernels_$(set).o)
+TRAIN_OBJECTS += $(foreach set,avx2 avx512,$(O)/native/gradient_kernels_$(set).o $(O)/native/adam_kernels_$(set).o)
 endif
 TRAIN_PROGRAM_OBJECTS := $(TRAIN_OBJECTS) $(O)/tools/program.o $(O)/settings.o $(O)/cpus.o $(LIBRARY_OBJECTS)
 TEST_OBJECTS := $(filter-out $(O)/main.o,$(OBJECTS)) $(TRAIN_OBJECTS)
@@ -150,19 +152,19 @@ $(O)/kernels/avx512.o: INSTRUCTION_SET := -mavx512f -mavx2 -mfma
 endif
 
 # The trainer's kernels: one source, compiled for each instruction set. Products may be fused.
-$(O)/train/adam_kernels%o: SPEED := $(if $(SANITIZER),,-O3) -Wno-psabi
-$(O)/train/gradient_kernels%o: SPEED := $(if $(SANITIZER),,-O3) -Wno-psabi -ffp-contract=fast
-$(O)/train/%_avx2.o: INSTRUCTION_SET := -mavx2 -mfma -DTRAIN_SET=avx2
-$(O)/train/%_avx512.o: INSTRUCTION_SET := -mavx512f -mavx2 -mfma -DTRAIN_SET=avx512
+$(O)/native/adam_kernels%o: SPEED := $(if $(SANITIZER),,-O3) -Wno-psabi
+$(O)/native/gradient_kernels%o: SPEED := $(if $(SANITIZER),,-O3) -Wno-psabi -ffp-contract=fast
+$(O)/native/%_avx2.o: INSTRUCTION_SET := -mavx2 -mfma -DTRAIN_SET=avx2
+$(O)/native/%_avx512.o: INSTRUCTION_SET := -mavx512f -mavx2 -mfma -DTRAIN_SET=avx512
 
 define compile
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(C_FLAGS) $(SPEED) $(INSTRUCTION_SET) -MMD -MP -c $< -o $@
 endef
-$(O)/train/%_avx2.o: src/train/%.c $(O)/flags
+$(O)/native/%_avx2.o: src/native/%.c $(O)/flags
 	$(compile)
-$(O)/train/%_avx512.o: src/train/%.c $(O)/flags
+$(O)/native/%_avx512.o: src/native/%.c $(O)/flags
 	$(compile)
 $(O)/%.o: src/%.c $(O)/flags
 	$(compile)
@@ -193,7 +195,7 @@ $(B)/bench/%: tests/bench/%.c $(O)/flags
 # Debian's headers declare Gloo's group only with this. Others: TORCH_CXXFLAGS=-I.. TORCH_LIBS=-L..
 TORCH_CXXFLAGS ?= -isystem /usr/include/torch/csrc/api/include
 TORCH_LIBS ?= -ltorch -ltorch_cpu -lc10
-$(B)/lib/dcnv2_torch.so: src/train/torch_shim.cpp src/train/torch_plugin.h
+$(B)/lib/dcnv2_torch.so: src/torch/torch_shim.cpp src/torch/torch_plugin.h
 	$(call say,C++,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) -std=c++17 -O2 -g -fPIC -shared -fvisibility=hidden -Isrc -Wall -Wextra -Wshadow \
@@ -212,7 +214,7 @@ $(B)/tests/%: tests/%.c $(UNIT_HELPERS) $(TEST_OBJECTS)
 
 $(TORCH_TESTS): $(TORCH_HELPERS)
 # Vectors as arguments of functions that are all inline.
-$(B)/tests/unit/train/test_gradient_kernels: private C_FLAGS += -Wno-psabi
+$(B)/tests/unit/native/test_gradient_kernels: private C_FLAGS += -Wno-psabi
 
 $(B)/tests/kernels: $(KERNELS_TEST) $(filter-out $(O)/main.o,$(OBJECTS))
 	$(call say,LINK,$@)

@@ -9,8 +9,8 @@
 #ifndef DCNV2_TRAIN_BACKEND_H
 #define DCNV2_TRAIN_BACKEND_H
 
-#include "train/dataset.h"
-#include "train/ranks.h"
+#include "data/dataset.h"
+#include "torch/ranks.h"
 #include "train/shape.h"
 
 struct adam_options {

@@ -3,7 +3,7 @@
 #ifndef DCNV2_TRAIN_HISTORY_H
 #define DCNV2_TRAIN_HISTORY_H
 
-#include "train/report.h"
+#include "report/report.h"
 
 struct history {
     struct report_loss *losses;

@@ -6,8 +6,8 @@
 #ifndef DCNV2_TRAIN_INIT_FROM_H
 #define DCNV2_TRAIN_INIT_FROM_H
 
+#include "data/fit.h"
 #include "model/reading.h"
-#include "train/fit.h"
 #include "train/shape.h"
 
 /* Not to be copied or moved while it is open: parts point at others. */

@@ -7,7 +7,7 @@
 #ifndef DCNV2_TRAIN_MODEL_FILES_H
 #define DCNV2_TRAIN_MODEL_FILES_H
 
-#include "train/fit.h"
+#include "data/fit.h"
 #include "train/shape.h"
 
 #define MODEL_FILES_WEIGHTS   "model_weights.pth"

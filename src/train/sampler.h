@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#include "train/train_error.h"
+#include "data/train_error.h"
 
 struct sampler {
     uint32_t *order; /* [n_rows] */

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "clock.h"
+#include "native/team.h"
 #include "number.h"
-#include "train/team.h"
 
 enum { TASK_ROWS = 512, BLOCK_TASKS = 32, BLOCK_ROWS = TASK_ROWS * BLOCK_TASKS };
 

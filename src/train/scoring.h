@@ -10,8 +10,8 @@
 
 #include <stdio.h>
 
-#include "train/click_log.h"
-#include "train/evaluate.h"
+#include "data/click_log.h"
+#include "report/evaluate.h"
 #include "train/init_from.h"
 
 struct scoring_options {

@@ -16,9 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "data/train_error.h"
 #include "format/tensor.h"
 #include "model/network.h"
-#include "train/train_error.h"
 
 enum { SHAPE_MAX_LAYERS = 32 };
 

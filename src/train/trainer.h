@@ -9,8 +9,8 @@
 #ifndef DCNV2_TRAIN_TRAINER_H
 #define DCNV2_TRAIN_TRAINER_H
 
+#include "data/train_error.h"
 #include "train/options.h"
-#include "train/train_error.h"
 
 /* 0: done; 1: options->stop was set, a checkpoint is written where there is what to go on with;
  * -1: *error. */

@@ -9,10 +9,10 @@
 #ifndef DCNV2_TRAIN_TRAINING_DATA_H
 #define DCNV2_TRAIN_TRAINING_DATA_H
 
-#include "train/fit.h"
+#include "data/fit.h"
+#include "torch/ranks.h"
 #include "train/init_from.h"
 #include "train/options.h"
-#include "train/ranks.h"
 
 struct training_data {
     /* of rank 0 only */

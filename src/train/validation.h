@@ -3,8 +3,8 @@
 #ifndef DCNV2_TRAIN_VALIDATION_H
 #define DCNV2_TRAIN_VALIDATION_H
 
+#include "report/evaluate.h"
 #include "train/backend.h"
-#include "train/evaluate.h"
 
 /* Collective. The same bits on all ranks, but for grouped AUC where only rank 0 has the groups.
  * No rows: n_rows is 0. -1: *error. */

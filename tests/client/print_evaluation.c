@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "train/evaluate.h"
+#include "report/evaluate.h"
 
 struct rows {
     float *scores;

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "train/fit.h"
+#include "data/fit.h"
 
 enum { MAX_COLUMNS = 64 };
 

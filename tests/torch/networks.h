@@ -3,8 +3,8 @@
 #ifndef DCNV2_TESTS_TORCH_NETWORKS_H
 #define DCNV2_TESTS_TORCH_NETWORKS_H
 
+#include "torch/torch_plugin.h"
 #include "train/backend.h"
-#include "train/torch_plugin.h"
 
 enum { MAX_TABLES = 16 };
 

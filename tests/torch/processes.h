@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "train/ranks.h"
+#include "torch/ranks.h"
 
 enum { MAX_PROCESSES = 4, REPORT_FLOATS = 1 << 16 };
 

@@ -10,7 +10,7 @@
 
 #include "processes.h"
 #include "test.h"
-#include "train/torch_load.h"
+#include "torch/torch_load.h"
 
 enum { N_VALUES = 50021, N_ROUNDS = 5, LOAD_S = 20, SLACK_S = 6 };
 

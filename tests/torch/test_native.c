@@ -5,7 +5,7 @@
 
 #include "networks.h"
 #include "test.h"
-#include "train/torch_load.h"
+#include "torch/torch_load.h"
 
 enum { N_STEPS = 50, BATCH = 128 };
 

@@ -5,7 +5,7 @@
 
 #include "networks.h"
 #include "test.h"
-#include "train/torch_load.h"
+#include "torch/torch_load.h"
 
 enum { N_ROWS = 24, WIDEST = 64, N_STEPS = 20 };
 

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "data/fit.h"
+#include "data/pandas_text.h"
+#include "encode/vocabulary_key.h"
+
+enum { BATCH = 32 };
+
+struct cell_encoder {
+    const struct fitted_encoder *encoder;
+    struct encoded_column {
+        struct vocabulary vocabulary;
+        enum pandas_type type;
+        uint32_t missing; /* row of "nan" */
+    } columns[];          /* [n_sparse] */
+};
+
+struct cell_encoder *cell_encoder_create(const struct fitted_encoder *encoder)
+{
+    struct cell_encoder *cells =
+        calloc(1, sizeof *cells + encoder->n_sparse * sizeof *cells->columns);
+    if (cells == NULL)
+        return NULL;
+    cells->encoder = encoder;
+    for (uint32_t c = 0; c < encoder->n_sparse; c++) {
+        const struct fitted_column *fitted = &encoder->sparse[c];
+        struct encoded_column *column = &cells->columns[c];
+        if (vocabulary_init(&column->vocabulary, fitted->classes, fitted->n_classes) != 0) {
+            cell_encoder_free(cells);
+            return NULL;
+        }
+        column->type = pandas_type_of_classes(fitted->classes, fitted->n_classes);
+        column->missing = vocabulary_find(&column->vocabulary, "nan", 3);
+    }
+    return cells;
+}
+
+/* The row of a cell that is not a class as it is written. */
+static uint32_t find_as_pandas(const struct encoded_column *column, struct text cell)
+{
+    char scratch[NUMBER_REPR_MAX];
+    if (click_is_missing(cell))
+        return column->missing;
+    const struct text text = pandas_text(column->type, cell, scratch);
+    return vocabulary_find(&column->vocabulary, text.at, text.length);
+}
+
+/* Up to BATCH columns: slots are asked when all of them are on their way from memory. */
+static void find_cells(const struct encoded_column *columns, const struct text *cells, uint32_t n,
+                       uint32_t *row, uint64_t *n_unknown)
+{
+    struct vocabulary_key keys[BATCH];
+    for (uint32_t c = 0; c < n; c++) {
+        const struct vocabulary *vocabulary = &columns[c].vocabulary;
+        keys[c] = key_of(cells[c]);
+        prefetch_slot(vocabulary->slots, vocabulary->n_slots, &keys[c]);
+    }
+    for (uint32_t c = 0; c < n; c++) {
+        const struct encoded_column *column = &columns[c];
+        row[c] = vocabulary_find_key(&column->vocabulary, &keys[c], cells[c]);
+        if (row[c] == column->vocabulary.n)
+            row[c] = find_as_pandas(column, cells[c]);
+        if (n_unknown)
+            n_unknown[c] += row[c] == column->vocabulary.n;
+    }
+}
+
+void cell_encoder_encode(const struct cell_encoder *cells, const struct click_record *record,
+                         uint32_t *row, uint64_t *n_unknown)
+{
+    const struct fitted_encoder *encoder = cells->encoder;
+    for (uint32_t c = 0; c < encoder->n_dense; c++)
+        row[c] = fitted_encoder_scale(encoder, c, record->dense[c]);
+    row += encoder->n_dense;
+    for (uint32_t first = 0; first < encoder->n_sparse; first += BATCH) {
+        const uint32_t left = encoder->n_sparse - first;
+        find_cells(cells->columns + first, record->sparse + first, left < BATCH ? left : BATCH,
+                   row + first, n_unknown ? n_unknown + first : NULL);
+    }
+}
+
+void cell_encoder_free(struct cell_encoder *cells)
+{
+    if (cells == NULL)
+        return;
+    for (uint32_t c = 0; c < cells->encoder->n_sparse; c++)
+        vocabulary_free(&cells->columns[c].vocabulary);
+    free(cells);
+}

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What columns mean; how a file becomes cells is csv.c's. */
+#include "data/click_log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "data/csv.h"
+#include "data/pandas_text.h"
+
+enum { NOT_THERE = UINT32_MAX };
+
+struct click_log {
+    const struct log_columns *columns;
+    uint64_t max_bad_rows;
+
+    char **files; /* [n_files], those of folders included */
+    size_t n_files, file_capacity;
+    size_t n_opened; /* the one before it is being read */
+    struct csv_reader *csv;
+    uint64_t line; /* where the last record starts */
+
+    char **header; /* [n_header], of the file that is being read */
+    uint32_t n_header;
+    uint32_t label_at, group_at; /* cell of the record, or NOT_THERE */
+    uint32_t *sparse_at;         /* [n_sparse] */
+    uint32_t *dense_at;          /* [n_dense] */
+
+    struct text *sparse; /* [n_sparse] of the record */
+    double *dense;       /* [n_dense] */
+
+    struct click_log_progress progress;
+    uint64_t bytes_before; /* of the files that were read */
+    struct train_error first_bad;
+};
+
+bool click_is_missing(struct text cell)
+{
+    static const struct text words[] = {
+        {"", 0},         {"#N/A", 4}, {"#N/A N/A", 8}, {"#NA", 3},    {"-1.#IND", 7},
+        {"-1.#QNAN", 8}, {"-NaN", 4}, {"-nan", 4},     {"1.#IND", 6}, {"1.#QNAN", 7},
+        {"<NA>", 4},     {"N/A", 3},  {"NA", 2},       {"NULL", 4},   {"NaN", 3},
+        {"None", 4},     {"n/a", 3},  {"nan", 3},      {"null", 4}};
+    if (cell.length > 0 && cell.at[cell.length - 1] >= '0' && cell.at[cell.length - 1] <= '9')
+        return false; /* most cells are numbers; no word ends in a digit */
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (text_equal(cell, words[i]))
+            return true;
+    return false;
+}
+
+/* ---- which files ---- */
+
+static int add_file(struct click_log *log, const char *folder, const char *name,
+                    struct train_error *error)
+{
+    if (log->n_files == log->file_capacity) {
+        const size_t capacity = log->file_capacity ? log->file_capacity * 2 : 16;
+        char **larger = realloc(log->files, capacity * sizeof *larger);
+        if (larger == NULL)
+            return train_error_memory(error);
+        log->files = larger;
+        log->file_capacity = capacity;
+    }
+    const size_t size = (folder ? strlen(folder) + 1 : 0) + strlen(name) + 1;
+    char *path = malloc(size);
+    if (path == NULL)
+        return train_error_memory(error);
+    snprintf(path, size, "%s%s%s", folder ? folder : "", folder ? "/" : "", name);
+    log->files[log->n_files++] = path;
+    return 0;
+}
+
+static bool ends_in(const char *name, const char *end)
+{
+    const size_t length = strlen(name), end_length = strlen(end);
+    return length > end_length && strcmp(name + length - end_length, end) == 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int add_folder(struct click_log *log, const char *path, struct train_error *error)
+{
+    DIR *folder = opendir(path);
+    if (folder == NULL)
+        return train_error_set(error, "%s: %s", path, strerror(errno));
+    const size_t first = log->n_files;
+    int result = 0;
+    for (const struct dirent *entry; result == 0 && (entry = readdir(folder)) != NULL;)
+        if (*entry->d_name != '.' &&
+            (ends_in(entry->d_name, ".csv") || ends_in(entry->d_name, ".csv.gz")))
+            result = add_file(log, path, entry->d_name, error);
+    closedir(folder);
+    if (result == 0 && log->n_files == first)
+        return train_error_set(error, "%s: there is no *.csv or *.csv.gz in this folder", path);
+    if (result == 0)
+        qsort(log->files + first, log->n_files - first, sizeof *log->files, by_name);
+    return result;
+}
+
+static int find_files(struct click_log *log, const char *const *paths, uint32_t n_paths,
+                      struct train_error *error)
+{
+    struct stat status;
+    for (uint32_t i = 0; i < n_paths; i++) {
+        if (stat(paths[i], &status) != 0)
+            return train_error_set(error, "%s: %s", paths[i], strerror(errno));
+        const int result = S_ISDIR(status.st_mode) ? add_folder(log, paths[i], error)
+                                                   : add_file(log, NULL, paths[i], error);
+        if (result != 0)
+            return -1;
+    }
+    bool is_size_known = true;
+    for (size_t i = 0; i < log->n_files; i++) {
+        if (stat(log->files[i], &status) != 0)
+            return train_error_set(error, "%s: %s", log->files[i], strerror(errno));
+        is_size_known &= S_ISREG(status.st_mode);
+        log->progress.total_bytes += (uint64_t)status.st_size;
+    }
+    if (!is_size_known)
+        log->progress.total_bytes = 0;
+    return n_paths > 0 ? 0 : train_error_set(error, "there is no file to read");
+}
+
+/* ---- headers ---- */
+
+static const char *file_of(const struct click_log *log)
+{
+    return log->files[log->n_opened - 1];
+}
+
+static uint32_t count_of_roles(const struct log_columns *columns)
+{
+    return 1 + columns->n_sparse + columns->n_dense;
+}
+
+/* Columns that are read, in one row: the label, the sparse ones, the dense ones. NULL: no label. */
+static const char *name_of_role(const struct log_columns *columns, uint32_t role)
+{
+    if (role == 0)
+        return columns->label;
+    role--;
+    return role < columns->n_sparse ? columns->sparse[role]
+                                    : columns->dense[role - columns->n_sparse];
+}
+
+static int check_columns(const struct log_columns *columns, struct train_error *error)
+{
+    for (uint32_t i = 0; i < count_of_roles(columns); i++) {
+        const char *name = name_of_role(columns, i);
+        const bool is_sparse = i > 0 && i <= columns->n_sparse;
+        if (name == NULL)
+            continue;
+        for (uint32_t j = 0; j < i; j++)
+            if (name_of_role(columns, j) && strcmp(name, name_of_role(columns, j)) == 0)
+                return train_error_set(
+                    error, "column %s: named twice among label, category and dense columns", name);
+        if (columns->group && !is_sparse && strcmp(name, columns->group) == 0)
+            return train_error_set(error,
+                                   "column %s: groups are of a category column or another "
+                                   "one, not of the %s",
+                                   name, i == 0 ? "label" : "dense ones");
+    }
+    return 0;
+}
+
+static int header_error(const struct click_log *log, uint64_t line, const char *name,
+                        const char *reason, struct train_error *error)
+{
+    char all[256];
+    size_t length = 0;
+    for (uint32_t i = 0; i < log->n_header && length < sizeof all; i++)
+        length += (size_t)snprintf(all + length, sizeof all - length, "%s%s", i ? ", " : "",
+                                   log->header[i]);
+    return train_error_set(error, "%s:%llu: column %s: %s; the header has %s%s", file_of(log),
+                           (unsigned long long)line, name, reason, all,
+                           length < sizeof all ? "" : "..");
+}
+
+/* The cell under a name. NOT_THERE with *error unless it may be missing. */
+static int find_column(const struct click_log *log, uint64_t line, const char *name,
+                       bool is_optional, uint32_t *ret_at, struct train_error *error)
+{
+    *ret_at = NOT_THERE;
+    for (uint32_t i = 0; name && i < log->n_header; i++) {
+        if (strcmp(log->header[i], name) != 0)
+            continue;
+        if (*ret_at != NOT_THERE)
+            return header_error(log, line, name, "stands twice in the header", error);
+        *ret_at = i;
+    }
+    if (name == NULL || is_optional || *ret_at != NOT_THERE)
+        return 0;
+    return header_error(log, line, name, "is not in the file", error);
+}
+
+static int find_columns(struct click_log *log, uint64_t line, struct train_error *error)
+{
+    const struct log_columns *columns = log->columns;
+    int result =
+        find_column(log, line, columns->label, columns->label_is_optional, &log->label_at, error);
+    if (result == 0)
+        result = find_column(log, line, columns->group, false, &log->group_at, error);
+    for (uint32_t i = 0; result == 0 && i < columns->n_sparse; i++)
+        result = find_column(log, line, columns->sparse[i], false, &log->sparse_at[i], error);
+    for (uint32_t i = 0; result == 0 && i < columns->n_dense; i++)
+        result = find_column(log, line, columns->dense[i], false, &log->dense_at[i], error);
+    return result;
+}
+
+static void free_header(struct click_log *log)
+{
+    for (uint32_t i = 0; i < log->n_header; i++)
+        free(log->header[i]);
+    free(log->header);
+    log->header = NULL;
+    log->n_header = 0;
+}
+
+/* Why the bytes of a cell are no text, or NULL. */
+static const char *wrong_bytes(struct text cell)
+{
+    if (memchr(cell.at, '\0', cell.length))
+        return "a NUL byte";
+    if (text_utf8_valid_length(cell.at, cell.length) != cell.length)
+        return "not UTF-8";
+    return NULL;
+}
+
+static int keep_header(struct click_log *log, const struct csv_record *record,
+                       struct train_error *error)
+{
+    if (record->n_cells > CSV_MAX_CELLS)
+        return train_error_set(error, "%s:%llu: %u columns, more than %u", file_of(log),
+                               (unsigned long long)record->line, record->n_cells, CSV_MAX_CELLS);
+    log->header = calloc(record->n_cells, sizeof *log->header);
+    if (log->header == NULL)
+        return train_error_memory(error);
+    for (uint32_t i = 0; i < record->n_cells; i++) {
+        const struct text cell = record->cells[i];
+        if (wrong_bytes(cell))
+            return train_error_set(error, "%s:%llu: the header's cell %u: %s", file_of(log),
+                                   (unsigned long long)record->line, i + 1, wrong_bytes(cell));
+        log->header[i] = strndup(cell.at, cell.length);
+        if (log->header[i] == NULL)
+            return train_error_memory(error);
+        log->n_header = i + 1;
+    }
+    return find_columns(log, record->line, error);
+}
+
+/* 1: opened; 0: there is no other; -1. */
+static int open_next(struct click_log *log, struct train_error *error)
+{
+    if (log->csv)
+        log->bytes_before += csv_bytes_read(log->csv);
+    csv_close(log->csv);
+    log->csv = NULL;
+    free_header(log);
+    if (log->n_opened == log->n_files)
+        return 0;
+    log->n_opened++;
+    struct csv_record record;
+    if (csv_open(&log->csv, file_of(log), error) != 0)
+        return -1;
+    const int found = csv_next(log->csv, &record, error);
+    if (found == 0)
+        return train_error_set(error, "%s: empty, not even a header", file_of(log));
+    return found < 0 || keep_header(log, &record, error) != 0 ? -1 : 1;
+}
+
+int click_log_open(struct click_log **ret_log, const char *const *paths, uint32_t n_paths,
+                   const struct log_columns *columns, uint64_t max_bad_rows,
+                   struct train_error *error)
+{
+    struct click_log *log = calloc(1, sizeof *log);
+    if (log == NULL)
+        return train_error_memory(error);
+    log->columns = columns;
+    log->max_bad_rows = max_bad_rows;
+    log->sparse_at = calloc(columns->n_sparse + 1, sizeof *log->sparse_at);
+    log->dense_at = calloc(columns->n_dense + 1, sizeof *log->dense_at);
+    log->sparse = calloc(columns->n_sparse + 1, sizeof *log->sparse);
+    log->dense = calloc(columns->n_dense + 1, sizeof *log->dense);
+    int result = 0;
+    if (!log->sparse_at || !log->dense_at || !log->sparse || !log->dense)
+        result = train_error_memory(error);
+    if (result == 0)
+        result = check_columns(columns, error);
+    if (result == 0)
+        result = find_files(log, paths, n_paths, error);
+    if (result != 0 || open_next(log, error) < 0) {
+        click_log_close(log);
+        return -1;
+    }
+    *ret_log = log;
+    return 0;
+}
+
+/* ---- records ---- */
+
+static int cell_error(const struct click_log *log, const struct csv_record *record, uint32_t at,
+                      const char *reason, struct train_error *error)
+{
+    return train_error_set(error, "%s:%llu: column %s: \"%.*s\" %s", file_of(log),
+                           (unsigned long long)record->line, log->header[at],
+                           TEXT_SHOWN(record->cells[at]), reason);
+}
+
+static int check_bytes(const struct click_log *log, const struct csv_record *record,
+                       struct train_error *error)
+{
+    for (uint32_t i = 0; i < record->n_cells; i++)
+        if (wrong_bytes(record->cells[i]))
+            return train_error_set(error, "%s:%llu: column %s: %s", file_of(log),
+                                   (unsigned long long)record->line, log->header[i],
+                                   wrong_bytes(record->cells[i]));
+    return 0;
+}
+
+static int read_label(const struct click_log *log, const struct csv_record *record, int *ret_label,
+                      struct train_error *error)
+{
+    *ret_label = -1;
+    if (log->label_at == NOT_THERE)
+        return 0;
+    const struct text cell = record->cells[log->label_at];
+    double value;
+    if (cell.length == 1 && (*cell.at == '0' || *cell.at == '1'))
+        *ret_label = *cell.at - '0';
+    else if (pandas_float(cell, &value) && (value == 0 || value == 1))
+        *ret_label = (int)value;
+    else
+        return cell_error(log, record, log->label_at, "is neither 0 nor 1", error);
+    return 0;
+}
+
+static int read_dense(struct click_log *log, const struct csv_record *record,
+                      struct train_error *error)
+{
+    for (uint32_t i = 0; i < log->columns->n_dense; i++) {
+        const uint32_t at = log->dense_at[i];
+        const struct text cell = record->cells[at];
+        double value = 0;
+        if (!pandas_float(cell, &value) && !click_is_missing(cell))
+            return cell_error(log, record, at, "is not a number", error);
+        if (!(fabs(value) <= (double)FLT_MAX))
+            return cell_error(log, record, at, "is beyond the range of a float", error);
+        log->dense[i] = value;
+    }
+    return 0;
+}
+
+/* 0, or -1: a bad record. */
+static int read_record(struct click_log *log, const struct csv_record *record,
+                       struct click_record *ret_record, struct train_error *error)
+{
+    if (record->n_cells != log->n_header)
+        return train_error_set(error, "%s:%llu: %u cells, the header has %u", file_of(log),
+                               (unsigned long long)record->line, record->n_cells, log->n_header);
+    if ((record->has_high || record->has_control) && check_bytes(log, record, error) != 0)
+        return -1;
+    if (read_label(log, record, &ret_record->label, error) != 0 ||
+        read_dense(log, record, error) != 0)
+        return -1;
+    for (uint32_t i = 0; i < log->columns->n_sparse; i++)
+        log->sparse[i] = record->cells[log->sparse_at[i]];
+    ret_record->sparse = log->sparse;
+    ret_record->dense = log->dense;
+    ret_record->group =
+        log->group_at != NOT_THERE ? record->cells[log->group_at] : (struct text){"", 0};
+    return 0;
+}
+
+int click_log_next(struct click_log *log, struct click_record *ret_record,
+                   struct train_error *error)
+{
+    while (log->csv) {
+        struct csv_record record;
+        struct click_record found;
+        const int result = csv_next(log->csv, &record, error);
+        if (result < 0)
+            return -1;
+        if (result == 0) {
+            if (open_next(log, error) < 0)
+                return -1;
+            continue;
+        }
+        struct train_error bad;
+        log->line = record.line;
+        if (read_record(log, &record, &found, &bad) == 0) {
+            log->progress.n_records++;
+            *ret_record = found;
+            return 1;
+        }
+        if (log->progress.n_bad == log->max_bad_rows) {
+            *error = bad;
+            return -1;
+        }
+        if (log->progress.n_bad++ == 0)
+            log->first_bad = bad;
+    }
+    return 0;
+}
+
+struct click_log_progress click_log_progress(const struct click_log *log)
+{
+    struct click_log_progress progress = log->progress;
+    progress.bytes = log->bytes_before + (log->csv ? csv_bytes_read(log->csv) : 0);
+    progress.first_bad = log->first_bad.message;
+    return progress;
+}
+
+const char *click_log_first_bad(const struct click_log *log)
+{
+    return log->first_bad.message;
+}
+
+int click_log_error(const struct click_log *log, const char *column, const char *reason,
+                    struct train_error *error)
+{
+    return train_error_set(error, "%s:%llu: column %s: %s", file_of(log),
+                           (unsigned long long)log->line, column, reason);
+}
+
+void click_log_close(struct click_log *log)
+{
+    if (log == NULL)
+        return;
+    csv_close(log->csv);
+    free_header(log);
+    for (size_t i = 0; i < log->n_files; i++)
+        free(log->files[i]);
+    free(log->files);
+    free(log->sparse_at);
+    free(log->dense_at);
+    free(log->sparse);
+    free(log->dense);
+    free(log);
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cells are found 64 bytes at a time. Every byte that means something is the comma (0x2C), below it
+ * in ASCII (quote, line ends, NUL) or beyond ASCII; digits, letters, minus and point are not: so
+ * one comparison a word gives a mask of the few bytes that have to be looked at.
+ */
+#include "data/csv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+enum { BUFFER_BYTES = 1 << 18, FIRST_CELLS = 64, MASK_BYTES = 64 };
+
+/* Where the search for bytes that mean something is: those that are left of MASK_BYTES. */
+struct search {
+    const char *base;
+    uint64_t mask;
+};
+
+struct csv_reader {
+    const char *path;
+    int file;
+    gzFile packed; /* NULL: the file is read as it is */
+    uint64_t bytes_read;
+    bool is_at_eof;
+
+    char *buffer; /* [capacity + CSV_PADDING] */
+    size_t capacity;
+    char *at;  /* the next record */
+    char *end; /* behind the last byte; holds a line end, so that every search ends */
+
+    struct search search;
+    uint64_t line;
+    struct text *cells; /* [cell_capacity] */
+    uint32_t cell_capacity;
+};
+
+/* ---- the file ---- */
+
+static bool is_packed(const char *path)
+{
+    const size_t length = strlen(path);
+    return length > 3 && strcmp(path + length - 3, ".gz") == 0;
+}
+
+static int open_file(struct csv_reader *reader, struct train_error *error)
+{
+    reader->file = open(reader->path, O_RDONLY | O_CLOEXEC);
+    if (reader->file < 0)
+        return train_error_set(error, "%s: %s", reader->path, strerror(errno));
+    posix_fadvise(reader->file, 0, 0, POSIX_FADV_SEQUENTIAL);
+    if (!is_packed(reader->path))
+        return 0;
+    reader->packed = gzdopen(reader->file, "rb");
+    if (reader->packed == NULL)
+        return train_error_memory(error);
+    gzbuffer(reader->packed, BUFFER_BYTES / 2);
+    return 0;
+}
+
+int csv_open(struct csv_reader **ret_reader, const char *path, struct train_error *error)
+{
+    struct csv_reader *reader = calloc(1, sizeof *reader);
+    if (reader == NULL)
+        return train_error_memory(error);
+    reader->path = path;
+    reader->line = 1;
+    reader->capacity = BUFFER_BYTES;
+    reader->cell_capacity = FIRST_CELLS;
+    reader->file = -1;
+    if (open_file(reader, error) != 0) {
+        csv_close(reader);
+        return -1;
+    }
+    reader->buffer = calloc(1, reader->capacity + CSV_PADDING);
+    reader->cells = malloc(reader->cell_capacity * sizeof *reader->cells);
+    if (reader->buffer == NULL || reader->cells == NULL) {
+        csv_close(reader);
+        return train_error_memory(error);
+    }
+    reader->at = reader->end = reader->buffer;
+    *ret_reader = reader;
+    return 0;
+}
+
+uint64_t csv_bytes_read(const struct csv_reader *reader)
+{
+    if (reader->packed == NULL)
+        return reader->bytes_read;
+    const z_off_t offset = gzoffset(reader->packed);
+    return offset > 0 ? (uint64_t)offset : 0;
+}
+
+void csv_close(struct csv_reader *reader)
+{
+    if (reader == NULL)
+        return;
+    if (reader->packed)
+        gzclose(reader->packed);
+    else if (reader->file >= 0)
+        close(reader->file);
+    free(reader->buffer);
+    free(reader->cells);
+    free(reader);
+}
+
+/* Bytes read, 0 at the end of the file, or -1. */
+static ssize_t read_packed(struct csv_reader *reader, char *at, size_t size,
+                           struct train_error *error)
+{
+    const int n = gzread(reader->packed, at, (unsigned)size);
+    if (reader->bytes_read == 0 && n > 0 && gzdirect(reader->packed))
+        return train_error_set(error, "%s: not a gzip file, which its name says", reader->path);
+    int code = Z_OK;
+    const char *message = gzerror(reader->packed, &code);
+    if (n < 0 || (n == 0 && code == Z_BUF_ERROR))
+        return train_error_set(error, "%s: cannot be unpacked: %s", reader->path,
+                               code == Z_ERRNO ? strerror(errno)
+                               : n == 0        ? "the end is missing"
+                                               : message);
+    return n;
+}
+
+static ssize_t read_some(struct csv_reader *reader, char *at, size_t size,
+                         struct train_error *error)
+{
+    if (reader->packed)
+        return read_packed(reader, at, size, error);
+    ssize_t n;
+    do
+        n = read(reader->file, at, size);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return train_error_set(error, "%s: %s", reader->path, strerror(errno));
+    return n;
+}
+
+/* Twice the room, for a record that fills half of it. */
+static int grow(struct csv_reader *reader, size_t left, struct train_error *error)
+{
+    if (left >= CSV_MAX_RECORD_BYTES)
+        return train_error_set(
+            error, "%s:%llu: the record that starts here is longer than %u MiB: is a quote open?",
+            reader->path, (unsigned long long)reader->line, CSV_MAX_RECORD_BYTES >> 20);
+    char *larger = malloc(2 * reader->capacity + CSV_PADDING);
+    if (larger == NULL)
+        return train_error_memory(error);
+    memcpy(larger, reader->at, left);
+    free(reader->buffer);
+    reader->buffer = reader->at = larger;
+    reader->capacity *= 2;
+    return 0;
+}
+
+/* ---- the search ---- */
+
+/* Bit i: byte i is the comma, below it, or beyond ASCII. */
+static uint64_t special_bytes(const char *at)
+{
+    const uint64_t ones = 0x0101010101010101;
+    uint64_t mask = 0;
+    for (unsigned i = 0; i < MASK_BYTES / 8; i++) {
+        uint64_t word;
+        memcpy(&word, at + 8 * i, 8);
+        const uint64_t above = (word & 0x7F * ones) + (0x7F - ',') * ones; /* top bits: above it */
+        const uint64_t special = (~above | word) >> 7 & ones;
+        mask |= (special * 0x0102040810204080 >> 56) << (8 * i); /* a byte's bit k from byte k */
+    }
+    return mask;
+}
+
+static struct search search_from(const char *at)
+{
+    return (struct search){at, special_bytes(at)};
+}
+
+/* The next byte that means something; there is one, at the reader's end. */
+static inline char *next_special(struct search *search)
+{
+    while (search->mask == 0)
+        *search = search_from(search->base + MASK_BYTES);
+    char *found = (char *)search->base + __builtin_ctzll(search->mask);
+    search->mask &= search->mask - 1;
+    return found;
+}
+
+/* Fills the buffer behind what is left of it, which moves to its start. */
+static int refill(struct csv_reader *reader, struct train_error *error)
+{
+    const bool is_first = reader->bytes_read == 0;
+    const size_t left = (size_t)(reader->end - reader->at);
+    if (left > reader->capacity / 2 && grow(reader, left, error) != 0)
+        return -1;
+    memmove(reader->buffer, reader->at, left);
+    reader->at = reader->buffer;
+    reader->end = reader->buffer + left;
+    char *const buffer_end = reader->buffer + reader->capacity;
+    while (reader->end < buffer_end && !reader->is_at_eof) {
+        const ssize_t n = read_some(reader, reader->end, (size_t)(buffer_end - reader->end), error);
+        if (n < 0)
+            return -1;
+        reader->is_at_eof = n == 0;
+        reader->bytes_read += (uint64_t)n;
+        reader->end += n;
+    }
+    if (is_first && reader->end - reader->at >= 3 && memcmp(reader->at, "\xEF\xBB\xBF", 3) == 0)
+        reader->at += 3; /* byte order mark */
+    memset(reader->end, '\n', CSV_PADDING);
+    reader->search = search_from(reader->at);
+    return 0;
+}
+
+/* ---- records ---- */
+
+/* Behind the quote that closes the one at `at`, or NULL: it is not in the buffer. */
+static char *behind_closing_quote(const struct csv_reader *reader, char *at)
+{
+    at++;
+    for (;;) {
+        char *quote = memchr(at, '"', (size_t)(reader->end - at));
+        if (quote == NULL || (quote + 1 == reader->end && !reader->is_at_eof))
+            return NULL;
+        if (quote + 1 == reader->end || quote[1] != '"')
+            return quote + 1;
+        at = quote + 2;
+    }
+}
+
+static int add_cell(struct csv_reader *reader, uint32_t n, char *start, const char *end)
+{
+    if (n >= reader->cell_capacity) {
+        if (n >= CSV_MAX_CELLS)
+            return 0;
+        struct text *larger = realloc(reader->cells, 2 * (size_t)n * sizeof *larger);
+        if (larger == NULL)
+            return -1;
+        reader->cells = larger;
+        reader->cell_capacity *= 2;
+    }
+    reader->cells[n] = (struct text){start, (size_t)(end - start)};
+    return 0;
+}
+
+/* Line ends in [at, end), of which each is LF, CRLF or CR. */
+static uint64_t count_lines(const char *at, const char *end)
+{
+    uint64_t n = 0;
+    for (; at < end; at++)
+        n += *at == '\n' || (*at == '\r' && (at + 1 == end || at[1] != '\n'));
+    return n;
+}
+
+/* A cell that starts with a quote, in place: without it, the closing one, and the first of two. */
+static void unquote(struct text *cell)
+{
+    char *out = (char *)cell->at;
+    const char *at = cell->at + 1, *end = cell->at + cell->length;
+    bool is_open = true;
+    while (at < end) {
+        if (is_open && *at == '"') {
+            at++;
+            if (at == end || *at != '"') {
+                is_open = false;
+                continue;
+            }
+        }
+        *out++ = *at++;
+    }
+    cell->length = (size_t)(out - cell->at);
+}
+
+enum found { FOUND_RECORD, FOUND_BLANK, FOUND_NO_END, FOUND_NO_MEMORY };
+
+/* Puts reader->at behind the line end at `at`. false: more of it may come. */
+static bool end_line(struct csv_reader *reader, struct search *search, char *at)
+{
+    if (at == reader->end) { /* of the buffer, or of the file as well */
+        reader->at = at;
+        return reader->is_at_eof;
+    }
+    if (*at == '\r' && at + 1 == reader->end && !reader->is_at_eof)
+        return false;
+    if (*at == '\r' && at + 1 < reader->end && at[1] == '\n')
+        at = next_special(search);
+    reader->at = at + 1;
+    return true;
+}
+
+/*
+ * Cells of the record at reader->at, which is left behind it. FOUND_NO_END: its end is not in the
+ * buffer; the search has to start anew.
+ */
+static enum found split(struct csv_reader *reader, struct csv_record *record)
+{
+    char *const first = reader->at;
+    char *start = first; /* of the cell */
+    bool has_high = false, has_control = false, has_quotes = false;
+    uint32_t n = 0;
+    struct search search = reader->search; /* in registers */
+    for (;;) {
+        char *at = next_special(&search);
+        if (*at == ',') {
+            if (add_cell(reader, n++, start, at) != 0)
+                return FOUND_NO_MEMORY;
+            start = at + 1;
+            continue;
+        }
+        if (*at == '\n' || *at == '\r') {
+            if (!end_line(reader, &search, at)) {
+                reader->at = first;
+                return FOUND_NO_END;
+            }
+            reader->search = search;
+            if (at == first)
+                return FOUND_BLANK;
+            if (add_cell(reader, n++, start, at) != 0)
+                return FOUND_NO_MEMORY;
+            break;
+        }
+        if (*at == '"' && at == start) {
+            char *behind = behind_closing_quote(reader, at);
+            if (behind == NULL)
+                return FOUND_NO_END;
+            has_quotes = has_control = has_high = true; /* what was passed over is not known */
+            search = search_from(behind);
+        } else if ((unsigned char)*at >= 0x80) {
+            has_high = true;
+        } else if ((unsigned char)*at < ' ') {
+            has_control = true;
+        }
+    }
+    *record = (struct csv_record){reader->cells, n, reader->line, has_high, has_control};
+    reader->line += has_quotes ? count_lines(first, reader->at) : 1;
+    for (uint32_t i = 0; has_quotes && i < n && i < reader->cell_capacity; i++)
+        if (reader->cells[i].length > 0 && *reader->cells[i].at == '"')
+            unquote(&reader->cells[i]);
+    return FOUND_RECORD;
+}
+
+/* The record at reader->at has no end though the file has one: a quote is open. */
+static int open_quote(const struct csv_reader *reader, struct train_error *error)
+{
+    char *at = reader->at;
+    bool is_start = true; /* of a cell */
+    while (at < reader->end) {
+        if (is_start && *at == '"') {
+            char *behind = behind_closing_quote(reader, at);
+            if (behind == NULL)
+                break;
+            at = behind;
+            is_start = false;
+            continue;
+        }
+        is_start = *at++ == ',';
+    }
+    return train_error_set(error, "%s:%llu: a quote that opens here is not closed until the end",
+                           reader->path,
+                           (unsigned long long)(reader->line + count_lines(reader->at, at)));
+}
+
+int csv_next(struct csv_reader *reader, struct csv_record *ret_record, struct train_error *error)
+{
+    for (;;) {
+        if (reader->at == reader->end && reader->is_at_eof)
+            return 0;
+        if (reader->at < reader->end) {
+            const enum found found = split(reader, ret_record);
+            if (found == FOUND_RECORD)
+                return 1;
+            if (found == FOUND_NO_MEMORY)
+                return train_error_memory(error);
+            if (found == FOUND_BLANK) {
+                reader->line++;
+                continue;
+            }
+            if (reader->is_at_eof)
+                return open_quote(reader, error);
+        }
+        if (refill(reader, error) != 0)
+            return -1;
+    }
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * csv.h: the records of one CSV file, as a stream of cells.
+ *
+ * RFC 4180, and where it is silent as pandas.read_csv: a line ends with LF, CRLF or CR; a quote
+ * inside a cell that does not start with one stands for itself; what follows a closing quote
+ * belongs to the cell; an empty line is no record. It does not know of columns or headers.
+ */
+#ifndef DCNV2_DATA_CSV_H
+#define DCNV2_DATA_CSV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "data/train_error.h"
+#include "text.h"
+
+enum {
+    CSV_MAX_CELLS = 1 << 16,        /* of one record; more are counted, but not given */
+    CSV_MAX_RECORD_BYTES = 1 << 24, /* beyond it a quote was left open */
+    CSV_PADDING = 64                /* bytes behind a cell's last one that may be read */
+};
+
+struct csv_record {
+    const struct text *cells; /* [n_cells], without quotes; valid until the next call */
+    uint32_t n_cells;
+    uint64_t line;    /* where it starts, from 1 */
+    bool has_high;    /* a byte beyond ASCII is in it */
+    bool has_control; /* a byte below the space is in it: perhaps NUL */
+};
+
+struct csv_reader;
+
+/* `path` is borrowed. Unpacked where it ends in .gz. -1: *error. */
+int csv_open(struct csv_reader **ret_reader, const char *path, struct train_error *error);
+
+/*
+ * 1: *ret_record; 0: the end; -1: *error: the file cannot be read or unpacked, a quote is open at
+ * its end, a record is longer than CSV_MAX_RECORD_BYTES. Nothing can be read after an error.
+ */
+int csv_next(struct csv_reader *reader, struct csv_record *ret_record, struct train_error *error);
+
+/* Bytes of the file as it is on disk that were read so far. */
+uint64_t csv_bytes_read(const struct csv_reader *reader);
+
+/* Accepts NULL. */
+void csv_close(struct csv_reader *reader);
+
+#endif

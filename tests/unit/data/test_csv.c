@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/csv.h"
+
+#include <stdlib.h>
+
+#include "fixture.h"
+#include "log_files.h"
+#include "test.h"
+
+/* All records of a file on one line: cells in [], records apart by their line numbers. */
+static void show_file(const char *path, struct builder *shown, struct train_error *error)
+{
+    struct csv_reader *reader;
+    struct csv_record record;
+    char line[32];
+    memset(error, 0, sizeof *error);
+    if (csv_open(&reader, path, error) != 0)
+        return;
+    while (csv_next(reader, &record, error) > 0) {
+        snprintf(line, sizeof line, "%llu", (unsigned long long)record.line);
+        builder_text(shown, line);
+        for (uint32_t i = 0; i < record.n_cells; i++) {
+            builder_text(shown, "[");
+            if (record.cells[i].length > 0)
+                builder_add(shown, record.cells[i].at, record.cells[i].length);
+            builder_text(shown, "]");
+        }
+    }
+    csv_close(reader);
+}
+
+static void check_file(const char *path, const char *expected)
+{
+    struct builder shown = {0};
+    struct train_error error;
+    show_file(path, &shown, &error);
+    CHECK_MSG(error.message[0] == '\0', "%s", error.message);
+    CHECK_MSG(text_is(builder_view(&shown), expected), "%.*s\n    instead of %s", (int)shown.length,
+              shown.length ? shown.at : "", expected);
+    builder_free(&shown);
+}
+
+/* Of a text, plain and packed. */
+static void check_text(const char *text, const char *expected)
+{
+    check_file(log_write("a.csv", text), expected);
+    check_file(log_write("a.csv.gz", text), expected);
+}
+
+static void check_error(const char *path, const char *expected)
+{
+    struct builder shown = {0};
+    struct train_error error;
+    show_file(path, &shown, &error);
+    const char *message = strncmp(error.message, path, strlen(path)) == 0
+                              ? error.message + strlen(path)
+                              : error.message;
+    CHECK_MSG(strcmp(message, expected) == 0, "\"%s\" instead of \"%s\"", message, expected);
+    builder_free(&shown);
+}
+
+TEST(cells_are_split_at_commas_and_records_at_line_ends)
+{
+    check_text("a,b\n1,2\n", "1[a][b]2[1][2]");
+    check_text(",\n,,\n", "1[][]2[][][]");
+    check_text("a b,-1.5e+3,<x>\n", "1[a b][-1.5e+3][<x>]");
+}
+
+TEST(lines_end_with_lf_crlf_or_cr)
+{
+    check_text("a,b\r\n1,2\r\n", "1[a][b]2[1][2]");
+    check_text("a,b\r1,2\r", "1[a][b]2[1][2]");
+    check_text("a\r\n\r\nb\n\nc\r\rd", "1[a]3[b]5[c]7[d]");
+}
+
+TEST(the_last_line_may_lack_its_end)
+{
+    check_text("a,b\n1,2", "1[a][b]2[1][2]");
+    check_text("a,b\n1,", "1[a][b]2[1][]");
+    check_text("a", "1[a]");
+    check_text("a\n\"b\"", "1[a]2[b]");
+    check_text("a\r", "1[a]");
+}
+
+TEST(an_empty_file_has_no_record)
+{
+    check_text("", "");
+    check_text("\n\r\n\r", "");
+    check_text("\xEF\xBB\xBF", "");
+}
+
+TEST(a_byte_order_mark_is_skipped_at_the_start_alone)
+{
+    check_text("\xEF\xBB\xBF"
+               "a,b\n1,2",
+               "1[a][b]2[1][2]");
+    check_text("\xEF\xBB\xBF\"a\",b\n", "1[a][b]");
+    check_text("a\n\xEF\xBB\xBF"
+               "b",
+               "1[a]2[\xEF\xBB\xBF"
+               "b]");
+}
+
+TEST(quotes_keep_commas_quotes_and_line_ends)
+{
+    check_text("\"a,b\",\"c\"\"d\"\n", "1[a,b][c\"d]");
+    check_text("\"two\nlines\",x\nb\n", "1[two\nlines][x]3[b]");
+    check_text("\"two\r\nlines\r\",x\nb\n", "1[two\r\nlines\r][x]4[b]");
+    check_text("\"\",\"\"\"\"\n\"\"\n", "1[][\"]2[]");
+}
+
+TEST(quotes_elsewhere_are_as_pandas_takes_them)
+{
+    check_text("a\"b\"c,\"x\"y\"z,\"\"q\n", "1[a\"b\"c][xy\"z][q]");
+    check_text("x \"a,b\"\n", "1[x \"a][b\"]");
+}
+
+TEST(bytes_that_need_a_look_are_told)
+{
+    struct csv_reader *reader;
+    struct csv_record record;
+    struct train_error error;
+    const char bytes[] = "plain,1\nh\xC3\xA4,1\nnul\0,1\nspace #!,1\n";
+    CHECK(csv_open(&reader, log_write_bytes("a.csv", bytes, sizeof bytes - 1), &error) == 0);
+    for (int i = 0; i < 4; i++) {
+        CHECK(csv_next(reader, &record, &error) == 1);
+        CHECK(record.has_high == (i == 1) && record.has_control == (i == 2));
+    }
+    CHECK(csv_next(reader, &record, &error) == 0);
+    CHECK(csv_next(reader, &record, &error) == 0); /* and again */
+    CHECK(csv_bytes_read(reader) == sizeof bytes - 1);
+    csv_close(reader);
+    csv_close(NULL);
+}
+
+/* Records around every size of buffer and mask: cells of all lengths, at all offsets. */
+TEST(records_are_whole_wherever_the_buffer_ends)
+{
+    static const char *const ends[] = {"\n", "\r\n", "\r"};
+    for (unsigned e = 0; e < 3; e++) {
+        struct builder text = {0}, expected = {0};
+        char cell[700], line[32];
+        for (unsigned i = 1; text.length < 1500000; i++) {
+            const bool is_quoted = i % 5 == 0;
+            const size_t length = i * 7919u % 600;
+            memset(cell, 'a' + (int)(i % 26), length);
+            cell[length] = '\0';
+            if (is_quoted)
+                builder_text(&text, "\"");
+            if (length > 0)
+                builder_text(&text, cell);
+            builder_text(&text, is_quoted ? "\"\"\",," : ",,");
+            builder_text(&text, ends[e]);
+            snprintf(line, sizeof line, "%u[", i);
+            builder_text(&expected, line);
+            if (length > 0)
+                builder_text(&expected, cell);
+            builder_text(&expected, is_quoted ? "\"][][]" : "][][]");
+        }
+        builder_add(&text, "", 1);
+        builder_add(&expected, "", 1);
+        check_text(text.at, expected.at);
+        builder_free(&text);
+        builder_free(&expected);
+    }
+}
+
+TEST(a_record_may_be_larger_than_the_buffer)
+{
+    struct builder text = {0}, expected = {0};
+    builder_text(&text, "a,\"");
+    builder_repeat(&text, "long, ", 500000);
+    builder_add(&text, "\"\nb\n", 5);
+    builder_text(&expected, "1[a][");
+    builder_repeat(&expected, "long, ", 500000);
+    builder_add(&expected, "]2[b]", 6);
+    check_text(text.at, expected.at);
+    builder_free(&text);
+    builder_free(&expected);
+}
+
+TEST(an_open_quote_is_told_with_the_line_where_it_opens)
+{
+    const char *const reason = ":3: a quote that opens here is not closed until the end";
+    check_error(log_write("a.csv", "a,b\n1,2\n3,\"x\n4,5\n"), reason);
+    check_error(log_write("a.csv", "a,b\n\"1\n2\",\"3\n4\n"), reason);
+    check_error(log_write("a.csv", "a\nb\n\""), reason);
+    check_error(log_write("a.csv", "a\nb\n\"\"\""), reason);
+}
+
+TEST(a_quote_that_swallows_a_large_file_is_told_early)
+{
+    struct builder text = {0};
+    builder_text(&text, "a\n\"open\n");
+    builder_repeat(&text, "0123456789,0123456789,0123456789\n", 2000000);
+    check_error(log_write_bytes("a.csv", text.at, text.length),
+                ":2: the record that starts here is longer than 16 MiB: is a quote open?");
+    builder_free(&text);
+}
+
+TEST(cells_beyond_the_most_are_counted)
+{
+    struct builder text = {0};
+    builder_repeat(&text, "x,", CSV_MAX_CELLS + 9);
+    struct csv_reader *reader;
+    struct csv_record record;
+    struct train_error error;
+    CHECK(csv_open(&reader, log_write_bytes("a.csv", text.at, text.length), &error) == 0);
+    CHECK(csv_next(reader, &record, &error) == 1 && record.n_cells == CSV_MAX_CELLS + 10);
+    CHECK(text_is(record.cells[CSV_MAX_CELLS - 1], "x"));
+    csv_close(reader);
+    builder_free(&text);
+}
+
+TEST(a_file_that_cannot_be_read_is_told)
+{
+    check_error(log_path("none.csv"), ": No such file or directory");
+    check_error(log_folder(), ": Is a directory");
+    log_write("plain", "a,b\n");
+    CHECK(rename(log_path("plain"), log_path("plain.csv.gz")) == 0);
+    check_error(log_path("plain.csv.gz"), ": not a gzip file, which its name says");
+}
+
+TEST(a_packed_file_that_is_cut_or_damaged_is_told)
+{
+    struct builder text = {0};
+    for (unsigned i = 0; i < 50000; i++) {
+        char line[32];
+        snprintf(line, sizeof line, "%u,%u\n", i, i * 2654435761u);
+        builder_text(&text, line);
+    }
+    const char *whole = log_write_bytes("whole.csv.gz", text.at, text.length);
+    static char packed[2000000];
+    FILE *file = fopen(whole, "rb");
+    const size_t size = fread(packed, 1, sizeof packed, file);
+    fclose(file);
+    log_write_bytes("cut", packed, size - 100);
+    CHECK(rename(log_path("cut"), log_path("cut.csv.gz")) == 0);
+    check_error(log_path("cut.csv.gz"), ": cannot be unpacked: the end is missing");
+    packed[size / 2] ^= 0x55;
+    packed[size - 6] ^= 0x55; /* the checksum */
+    log_write_bytes("bad", packed, size);
+    CHECK(rename(log_path("bad"), log_path("bad.csv.gz")) == 0);
+    struct builder shown = {0};
+    struct train_error error;
+    show_file(log_path("bad.csv.gz"), &shown, &error);
+    CHECK_MSG(strstr(error.message, "cannot be unpacked"), "%s", error.message);
+    builder_free(&shown);
+    builder_free(&text);
+}
+
+int main(void)
+{
+    RUN(cells_are_split_at_commas_and_records_at_line_ends);
+    RUN(lines_end_with_lf_crlf_or_cr);
+    RUN(the_last_line_may_lack_its_end);
+    RUN(an_empty_file_has_no_record);
+    RUN(a_byte_order_mark_is_skipped_at_the_start_alone);
+    RUN(quotes_keep_commas_quotes_and_line_ends);
+    RUN(quotes_elsewhere_are_as_pandas_takes_them);
+    RUN(bytes_that_need_a_look_are_told);
+    RUN(records_are_whole_wherever_the_buffer_ends);
+    RUN(a_record_may_be_larger_than_the_buffer);
+    RUN(an_open_quote_is_told_with_the_line_where_it_opens);
+    RUN(a_quote_that_swallows_a_large_file_is_told_early);
+    RUN(cells_beyond_the_most_are_counted);
+    RUN(a_file_that_cannot_be_read_is_told);
+    RUN(a_packed_file_that_is_cut_or_damaged_is_told);
+    return test_report();
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/interner.h"
+
+#include <stdlib.h>
+
+#include "fixture.h"
+#include "test.h"
+
+static uint32_t add(struct interner *interner, const char *bytes, size_t length)
+{
+    const struct text exact = fixture_copy(bytes, length);
+    const struct vocabulary_key key = key_of(exact);
+    interner_prefetch(interner, &key);
+    const uint32_t number = interner_add(interner, &key, exact);
+    fixture_drop(exact);
+    return number;
+}
+
+/* Number i's text: of every length up to 40, distinct. */
+static size_t make(uint32_t i, char text[64])
+{
+    const int length = snprintf(text, 64, "%u", i);
+    const size_t wanted = i % 41;
+    for (size_t at = (size_t)length; at < wanted; at++)
+        text[at] = (char)('a' + (i + at) % 26);
+    return wanted > (size_t)length ? wanted : (size_t)length;
+}
+
+TEST(texts_get_numbers_in_the_order_of_first_appearance)
+{
+    struct interner interner = {0};
+    CHECK(add(&interner, "b", 1) == 0);
+    CHECK(add(&interner, "", 0) == 1);
+    CHECK(add(&interner, "a longer text than a slot holds", 31) == 2);
+    CHECK(add(&interner, "b", 1) == 0);
+    CHECK(add(&interner, "a longer text than a slot holds", 31) == 2);
+    CHECK(add(&interner, "a longer text than a slot holdS", 31) == 3);
+    CHECK(add(&interner, "", 0) == 1);
+    CHECK(interner.n == 4);
+    interner_free(&interner);
+    interner_free(&interner);
+}
+
+TEST(many_texts_keep_their_numbers_while_the_table_grows)
+{
+    enum { MANY = 200000 };
+    struct interner interner = {0};
+    char text[64];
+    for (uint32_t i = 0; i < MANY; i++) {
+        const size_t length = make(i, text);
+        CHECK(add(&interner, text, length) == i);
+        const uint32_t old = (uint32_t)((uint64_t)i * 7919 % (i + 1));
+        CHECK(add(&interner, text, make(old, text)) == old);
+    }
+    CHECK(interner.n == MANY);
+    struct text *texts = malloc(MANY * sizeof *texts);
+    char *bytes = malloc(interner_bytes(&interner));
+    interner_list(&interner, texts, bytes);
+    for (uint32_t i = 0; i < MANY; i++)
+        CHECK(text_equal(texts[i], (struct text){text, make(i, text)}));
+    free(texts);
+    free(bytes);
+    interner_free(&interner);
+}
+
+int main(void)
+{
+    RUN(texts_get_numbers_in_the_order_of_first_appearance);
+    RUN(many_texts_keep_their_numbers_while_the_table_grows);
+    return test_report();
+}
