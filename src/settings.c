@@ -224,6 +224,15 @@ static const struct setting *find_flag(const struct settings *settings, const ch
     return NULL;
 }
 
+/* Whether arguments may belong to no flag: a list then ends with its first one. */
+static bool has_plain_arguments(const struct settings *settings)
+{
+    for (size_t i = 0; i < settings->n; i++)
+        if (settings->all[i].flag == NULL)
+            return true;
+    return false;
+}
+
 /* A flag replaces what the environment or the defaults say. */
 static void empty_list(const struct settings *settings, const struct setting *setting)
 {
@@ -259,12 +268,13 @@ static int read_flag(const struct settings *settings, int argc, char **argv, int
             return wrong(settings, shown, "", "the value is missing");
         return set_value(settings, setting, shown, shown) == 0 ? 1 : -1;
     }
+    const bool takes_several = is_list(setting) && !has_plain_arguments(settings);
     int taken = 1;
     do {
         if (set_value(settings, setting, shown, argv[i + taken]) != 0)
             return -1;
         taken++;
-    } while (is_list(setting) && i + taken < argc && strncmp(argv[i + taken], "--", 2) != 0);
+    } while (takes_several && i + taken < argc && strncmp(argv[i + taken], "--", 2) != 0);
     return taken;
 }
 

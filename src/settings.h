@@ -28,7 +28,8 @@ enum setting_kind {
 };
 
 struct setting {
-    const char *flag;     /* without its dashes; NULL: the arguments that belong to no flag */
+    const char *flag;     /* without its dashes; NULL: the arguments that belong to no flag, in a
+                           * program     whose lists are given by commas only */
     const char *variable; /* of the environment, or NULL */
     enum setting_kind kind;
     size_t offset;             /* in the struct; of a list: of its pointer, its count follows */

@@ -2,6 +2,7 @@
 /* train.c: dcnv2-train, the program: its command line, signals and exit codes. */
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tools/program.h"
 #include "train/options.h"
@@ -11,23 +12,42 @@ static const char name[] = "dcnv2-train";
 
 enum { EXIT_BY_SIGNAL = 128 };
 
-/* The first signal asks the run to stop at the next step; a second one ends it at once. */
-static volatile sig_atomic_t stop;
+/* The first signal asks the run to stop at the next step. A second one ends it at once, and so does
+ * the first as long as there is nothing to keep. Not by the default action, which the first process
+ * of a container does not have. */
+static volatile sig_atomic_t stop, is_running;
 
 static void on_signal(int signal_number)
 {
+    if (stop || !is_running)
+        _exit(EXIT_BY_SIGNAL + signal_number);
     stop = signal_number;
 }
 
 static void set_up_signals(void)
 {
-    const int signals[] = {SIGTERM, SIGINT};
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-        sigaction(signals[i], &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
+}
+
+/* Waits for the other ranks, then trains with them. As train_run(). */
+static int join_and_train(const struct train_options *options, struct train_error *error)
+{
+    struct ranks_options wanted;
+    struct ranks ranks;
+    if (ranks_read_environment(&wanted, error) != 0)
+        return -1;
+    wanted.timeout_s = options->timeout_s;
+    if (ranks_join(&ranks, &wanted, error) != 0)
+        return -1;
+    is_running = 1;
+    const int status = train_run(options, &ranks, error);
+    ranks_leave(&ranks);
+    return status;
 }
 
 static int run(int argc, char **argv, struct arena *arena)
@@ -42,14 +62,12 @@ static int run(int argc, char **argv, struct arena *arena)
         return code;
     options.stop = &stop;
     set_up_signals();
-    const int status = train_run(&options, &error);
-    if (status < 0) {
-        fprintf(stderr, "dcnv2-train: %s\n", error.message);
-        return EXIT_FAILURE;
-    }
+    const int status = join_and_train(&options, &error);
+    if (status < 0)
+        return program_fail(name, EXIT_FAILURE, error.message);
     if (status > 0) {
-        fprintf(stderr, "dcnv2-train: stopped; go on with --resume\n");
-        return EXIT_BY_SIGNAL + (stop ? stop : SIGTERM); /* another rank's */
+        const int by = stop ? stop : SIGTERM; /* another rank's */
+        return program_fail(name, EXIT_BY_SIGNAL + by, "stopped; go on with --resume");
     }
     return EXIT_SUCCESS;
 }

@@ -475,18 +475,14 @@ static int train_all(struct run *run)
     return 0;
 }
 
-int train_run(const struct train_options *options, struct train_error *error)
+int train_run(const struct train_options *options, const struct ranks *ranks,
+              struct train_error *error)
 {
     struct run run = {.options = options,
                       .error = error,
+                      .ranks = *ranks,
                       .n_threads = options->n_threads ? options->n_threads : cpus_available()};
-    struct ranks_options wanted;
     progress_start(&run.progress, 0);
-    if (ranks_read_environment(&wanted, error) != 0)
-        return -1;
-    wanted.timeout_s = options->timeout_s;
-    if (ranks_join(&run.ranks, &wanted, error) != 0)
-        return -1;
     int status = compare_flags(&run);
     if (status == 0)
         status = make_output(&run);
@@ -502,6 +498,5 @@ int train_run(const struct train_options *options, struct train_error *error)
     free(run.batch);
     sampler_free(&run.sampler);
     training_data_free(&run.data);
-    ranks_leave(&run.ranks);
     return status;
 }

@@ -10,10 +10,12 @@
 #define DCNV2_TRAIN_TRAINER_H
 
 #include "data/train_error.h"
+#include "torch/ranks.h"
 #include "train/options.h"
 
-/* 0: done; 1: options->stop was set, a checkpoint is written where there is what to go on with;
- * -1: *error. */
-int train_run(const struct train_options *options, struct train_error *error);
+/* With the ranks that have joined. 0: done; 1: options->stop was set, a checkpoint is written where
+ * there is what to go on with; -1: *error. */
+int train_run(const struct train_options *options, const struct ranks *ranks,
+              struct train_error *error);
 
 #endif

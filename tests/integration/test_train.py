@@ -292,6 +292,16 @@ def test_wrong_usage_is_told():
         check("--train-data" in done.stdout and "--resume" in done.stdout, "--help lacks flags")
 
 
+def test_a_list_of_columns_does_not_take_the_files_behind_it():
+    with folder() as name:
+        path = pathlib.Path(name)
+        data = [write_csv(path / "some.csv", rows(200))]
+        train("--epochs", 1, data=data, valid=(), output=path / "a")
+        done = subprocess.run([BIN / "dcnv2-score", "--model-path", path / "a/model.safetensors",
+                               "--sparse-cols", SPARSE, data[0]], stdout=subprocess.PIPE, env=environment(), check=True)
+        check(done.stdout.count(b"\n") == 200, f"{done.stdout.count(10)} scores")
+
+
 def test_a_full_disk_or_a_bad_folder_is_told():
     with folder() as name:
         path = pathlib.Path(name)
