@@ -28,6 +28,7 @@ struct member {
 struct scoring {
     const struct initial_model *initial;
     const struct scoring_options *options;
+    struct log_columns columns; /* the log borrows them */
     struct click_log *log;
     struct cell_encoder *encoder;
     struct team *team;
@@ -169,14 +170,14 @@ static int open_all(struct scoring *scoring)
 {
     const struct fitted_encoder *encoder = &scoring->initial->encoder;
     const struct scoring_options *options = scoring->options;
-    const struct log_columns columns = {.label = options->label,
-                                        .label_is_optional = options->label_is_optional,
-                                        .sparse = scoring->initial->sparse_names,
-                                        .n_sparse = encoder->n_sparse,
-                                        .dense = encoder->dense,
-                                        .n_dense = encoder->n_dense};
+    scoring->columns = (struct log_columns){.label = options->label,
+                                            .label_is_optional = options->label_is_optional,
+                                            .sparse = scoring->initial->sparse_names,
+                                            .n_sparse = encoder->n_sparse,
+                                            .dense = encoder->dense,
+                                            .n_dense = encoder->n_dense};
     struct dcnv2_error error;
-    if (click_log_open(&scoring->log, options->paths, options->n_paths, &columns,
+    if (click_log_open(&scoring->log, options->paths, options->n_paths, &scoring->columns,
                        options->max_bad_rows, scoring->error) != 0)
         return -1;
     scoring->encoder = cell_encoder_create(encoder);
