@@ -116,7 +116,7 @@ static void run_task(void *context, uint32_t task, unsigned member)
 static int keep_scores(struct scoring *scoring)
 {
     const struct block *block = scoring->scored;
-    if (scoring->n_labels == 0)
+    if (scoring->n_labels == 0 || block->n_rows == 0)
         return 0;
     if (scoring->n_rows + block->n_rows > scoring->scores_capacity) {
         const uint64_t wanted = 2 * scoring->scores_capacity + BLOCK_ROWS;
