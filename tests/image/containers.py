@@ -22,8 +22,7 @@ NAMES = {"IMAGE": "localhost/dcnv2-test-server:t", "TOOLS_IMAGE": "localhost/dcn
          "TRAINER_IMAGE": "localhost/dcnv2-test-trainer:t"}
 SERVER, TOOLS, TRAINER = NAMES.values()
 USER = 65532
-HELD = ["--read-only", "--cap-drop", "all", "--user", f"{USER}:{USER}", "--security-opt", "no-new-privileges",
-        "--network", "host"]
+HELD = ["--read-only", "--cap-drop", "all", "--user", f"{USER}:{USER}", "--security-opt", "no-new-privileges"]
 BUILD_S = 850
 
 
@@ -81,11 +80,11 @@ def _remove():
 class Container:
     """A container that runs in the background. Leaving the `with` block removes it."""
 
-    def __init__(self, image, *arguments, flags=(), cpus=1, memory="1g", env=None, mounts=()):
+    def __init__(self, image, *arguments, flags=(), cpus=1, memory="1g", env=None, mounts=(), network="host"):
         settings = [f"--env={name}={value}" for name, value in (env or {}).items()]
         settings += [f"--volume={source}:{target}" for source, target in mounts]
         # memory-swap alike, or a process beyond its memory would go on in swap.
-        self.id = podman("run", "-d", *HELD, "--cpus", cpus, "--memory", memory, "--memory-swap", memory,
+        self.id = podman("run", "-d", *HELD, "--network", network, "--cpus", cpus, "--memory", memory, "--memory-swap", memory,
                          *settings, *flags, image, *arguments).strip()
         _ids.add(self.id)
 

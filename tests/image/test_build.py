@@ -130,9 +130,9 @@ def test_the_tools_convert_and_score():
         path.chmod(0o777)
         mounts = [f"--volume={ROOT / 'model'}:/in:ro", f"--volume={path}:/out"]
         columns = [f"--env={name}={harness.MODEL_ENV[name]}" for name in ("DENSE_COLS", "SPARSE_COLS")]
-        podman("run", "--rm", *containers.HELD, *mounts, *columns, TOOLS, "dcnv2-convert", "--model-path", "/in/model_weights.pth",
+        podman("run", "--rm", *containers.HELD, "--network=none", *mounts, *columns, TOOLS, "dcnv2-convert", "--model-path", "/in/model_weights.pth",
                "--encoder-path", "/in/preprocess_metadata.pkl", "-o", "/out/model.safetensors")
-        scores = podman("run", "--rm", *containers.HELD, *mounts, TOOLS, "dcnv2-score", "--model-path",
+        scores = podman("run", "--rm", *containers.HELD, "--network=none", *mounts, TOOLS, "dcnv2-score", "--model-path",
                         "/out/model.safetensors", "/in/test.csv").split()
         rows = len((ROOT / "model/test.csv").read_text().splitlines()) - 1
         check(len(scores) == rows and all(0 < float(s) < 1 for s in scores), f"{len(scores)} scores of {rows} rows")
