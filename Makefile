@@ -210,7 +210,7 @@ $(O)/tests/%.o: tests/%.c $(O)/flags
 $(B)/tests/%: tests/%.c $(UNIT_HELPERS) $(TEST_OBJECTS)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -MF $@.d $(LINK_FLAGS) $(filter %.c %.o,$^) $(LIBS) -o $@
+	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -MF $@.d $(LINK_FLAGS) $< $(filter %.o,$^) $(LIBS) -o $@
 
 $(TORCH_TESTS): $(TORCH_HELPERS)
 # Vectors as arguments of functions that are all inline.
