@@ -53,10 +53,8 @@ int schema_init(struct schema *schema, struct arena *arena, const struct text *n
     return 0;
 }
 
-uint32_t schema_find(const struct schema *schema, struct text name, uint32_t hint)
+uint32_t schema_look_up(const struct schema *schema, struct text name)
 {
-    if (hint < schema->n_sparse + schema->n_dense && text_equal(schema->names[hint], name))
-        return hint;
     uint32_t slot = (uint32_t)text_hash(name.at, name.length) & schema->slot_mask;
     while (schema->slots[slot] != SCHEMA_NOT_FOUND) {
         if (text_equal(schema->names[schema->slots[slot]], name))
@@ -101,22 +99,20 @@ static void *grow(struct arena *arena, const void *old, uint32_t n, uint32_t *ca
     return grown;
 }
 
-int frame_append(struct frame *frame, uint32_t c, struct cell cell, struct request_error *error)
+int frame_make_room(struct frame *frame, uint32_t c, struct request_error *error)
 {
     struct column *column = &frame->columns[c];
-    if (column->n == column->capacity) {
-        /* A column is probably as long as the one before it. */
-        uint32_t least = c > 0 && frame->columns[c - 1].n > 4 ? frame->columns[c - 1].n : 4;
-        struct cell *cells =
-            grow(frame->arena, column->cells, column->n, &column->capacity, least, sizeof cell);
-        if (cells == NULL)
-            return request_error_out_of_memory(error);
-        column->cells = cells;
-    }
     if (column->n == frame->max_rows)
         return request_error_set(error, 413, "The request has more than %u rows.", frame->max_rows);
-    column->cells[column->n++] = cell;
-    column->kinds |= 1u << cell.kind;
+    if (column->n < column->capacity)
+        return 0;
+    /* A column is probably as long as the one before it. */
+    const uint32_t least = c > 0 && frame->columns[c - 1].n > 0 ? frame->columns[c - 1].n : 4;
+    struct cell *cells =
+        grow(frame->arena, column->cells, column->n, &column->capacity, least, sizeof *cells);
+    if (cells == NULL)
+        return request_error_out_of_memory(error);
+    column->cells = cells;
     return 0;
 }
 

@@ -45,7 +45,8 @@ int schema_init(struct schema *schema, struct arena *arena, const struct text *n
                 uint32_t n_sparse, uint32_t n_dense, uint32_t *ret_twice);
 
 /* The column of that name, or SCHEMA_NOT_FOUND. `hint`: the column that it probably is. */
-uint32_t schema_find(const struct schema *schema, struct text name, uint32_t hint);
+static inline uint32_t schema_find(const struct schema *schema, struct text name, uint32_t hint);
+uint32_t schema_look_up(const struct schema *schema, struct text name); /* without a hint */
 
 enum cell_kind {
     CELL_MISSING = 0, /* JSON null */
@@ -96,12 +97,35 @@ int frame_init(struct frame *frame, const struct schema *schema, struct arena *a
 void frame_clear(struct frame *frame);
 
 /* One more cell at the end of column `c`. -1 with *error: over max_rows, or out of memory. */
-int frame_append(struct frame *frame, uint32_t c, struct cell cell, struct request_error *error);
+static inline int frame_append(struct frame *frame, uint32_t c, struct cell cell,
+                               struct request_error *error);
+
+/* Room for a cell more in column `c`. -1 as frame_append(). */
+int frame_make_room(struct frame *frame, uint32_t c, struct request_error *error);
 
 /* Cuts column `c` to its first `n` cells. */
 void frame_truncate(struct frame *frame, uint32_t c, uint32_t n);
 
 /* Rows frame->n_rows .. n_rows - 1 become a segment. -1: out of memory. */
 int frame_end_segment(struct frame *frame, uint32_t n_rows, struct request_error *error);
+
+static inline uint32_t schema_find(const struct schema *schema, struct text name, uint32_t hint)
+{
+    if (hint < schema->n_sparse + schema->n_dense && text_equal(schema->names[hint], name))
+        return hint;
+    return schema_look_up(schema, name);
+}
+
+static inline int frame_append(struct frame *frame, uint32_t c, struct cell cell,
+                               struct request_error *error)
+{
+    struct column *column = &frame->columns[c];
+    if ((column->n == column->capacity || column->n == frame->max_rows) &&
+        frame_make_room(frame, c, error) != 0)
+        return -1;
+    column->cells[column->n++] = cell;
+    column->kinds |= 1u << cell.kind;
+    return 0;
+}
 
 #endif

@@ -26,9 +26,12 @@ static inline bool text_equal(struct text a, struct text b)
     return a.length == b.length && (a.length == 0 || memcmp(a.at, b.at, a.length) == 0);
 }
 
+/* With a literal its length is known to the compiler, and the comparison is one of a word or two.
+ */
 static inline bool text_is(struct text a, const char *nul_terminated)
 {
-    return text_equal(a, text_of(nul_terminated));
+    const size_t length = strlen(nul_terminated);
+    return a.length == length && (length == 0 || memcmp(a.at, nul_terminated, length) == 0);
 }
 
 /* The two arguments of "%.*s" in a message; a long text is cut. */

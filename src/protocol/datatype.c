@@ -9,20 +9,20 @@
 enum { INTEGER_TEXT_MAX = 20 }; /* "-9223372036854775808" */
 
 static const struct {
-    const char *name;
+    struct text name;
     unsigned size; /* bytes an element; 0: it says itself */
-} datatypes[] = {[DATATYPE_BOOL] = {"BOOL", 1},     [DATATYPE_INT8] = {"INT8", 1},
-                 [DATATYPE_INT16] = {"INT16", 2},   [DATATYPE_INT32] = {"INT32", 4},
-                 [DATATYPE_INT64] = {"INT64", 8},   [DATATYPE_UINT8] = {"UINT8", 1},
-                 [DATATYPE_UINT16] = {"UINT16", 2}, [DATATYPE_UINT32] = {"UINT32", 4},
-                 [DATATYPE_UINT64] = {"UINT64", 8}, [DATATYPE_FP16] = {"FP16", 2},
-                 [DATATYPE_FP32] = {"FP32", 4},     [DATATYPE_FP64] = {"FP64", 8},
-                 [DATATYPE_BYTES] = {"BYTES", 0}};
+} datatypes[] = {[DATATYPE_BOOL] = {{"BOOL", 4}, 1},     [DATATYPE_INT8] = {{"INT8", 4}, 1},
+                 [DATATYPE_INT16] = {{"INT16", 5}, 2},   [DATATYPE_INT32] = {{"INT32", 5}, 4},
+                 [DATATYPE_INT64] = {{"INT64", 5}, 8},   [DATATYPE_UINT8] = {{"UINT8", 5}, 1},
+                 [DATATYPE_UINT16] = {{"UINT16", 6}, 2}, [DATATYPE_UINT32] = {{"UINT32", 6}, 4},
+                 [DATATYPE_UINT64] = {{"UINT64", 6}, 8}, [DATATYPE_FP16] = {{"FP16", 4}, 2},
+                 [DATATYPE_FP32] = {{"FP32", 4}, 4},     [DATATYPE_FP64] = {{"FP64", 4}, 8},
+                 [DATATYPE_BYTES] = {{"BYTES", 5}, 0}};
 
 enum datatype datatype_find(struct text name)
 {
-    for (int i = 0; i < DATATYPE_UNKNOWN; i++)
-        if (text_is(name, datatypes[i].name))
+    for (int i = DATATYPE_UNKNOWN; i-- > 0;) /* BYTES, the most frequent one, is the last */
+        if (text_equal(name, datatypes[i].name))
             return (enum datatype)i;
     return DATATYPE_UNKNOWN;
 }
@@ -76,7 +76,7 @@ static int read_numbers(enum datatype datatype, struct text data, uint64_t n, st
     if (n > UINT32_MAX || data.length != n * size)
         return request_error_set(
             error, 400, "Input \"%.*s\": %zu bytes of binary data for %" PRIu64 " values of %s.",
-            TEXT_SHOWN(name), data.length, n, datatypes[datatype].name);
+            TEXT_SHOWN(name), data.length, n, datatypes[datatype].name.at);
     if (n > frame->max_rows)
         n = (uint64_t)frame->max_rows + 1; /* frame_append() refuses the last one */
     const bool is_integer = datatype >= DATATYPE_INT8 && datatype <= DATATYPE_UINT64;

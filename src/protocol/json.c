@@ -10,8 +10,7 @@ static const char expected_value[] = "unexpected character, expected a JSON valu
 const char json_out_of_memory[] = "out of memory";
 static const char end_of_data[] = "unexpected end of data";
 
-/* Keeps the first error. Returns false, so that a caller can return it. */
-static bool fail(struct json_reader *r, const char *at, const char *reason)
+bool json_fail(struct json_reader *r, const char *at, const char *reason)
 {
     if (r->reason == NULL) {
         r->reason = reason;
@@ -20,120 +19,49 @@ static bool fail(struct json_reader *r, const char *at, const char *reason)
     return false;
 }
 
+/* At a byte that is not the one expected, or behind the last one. */
+static bool fail_here(struct json_reader *r, const char *reason)
+{
+    return json_fail(r, r->at, r->at == r->end ? end_of_data : reason);
+}
+
+enum json_kind json_fail_value(struct json_reader *r)
+{
+    fail_here(r, expected_value);
+    return JSON_INVALID;
+}
+
+bool json_fail_member(struct json_reader *r, char close)
+{
+    return fail_here(r, close == '}' ? "unexpected character, expected ',' or '}'"
+                                     : "unexpected character, expected ',' or ']'");
+}
+
+bool json_fail_key(struct json_reader *r)
+{
+    return fail_here(r, "unexpected character, expected a string key");
+}
+
+bool json_fail_colon(struct json_reader *r)
+{
+    return fail_here(r, "unexpected character, expected ':' after key");
+}
+
 void json_init(struct json_reader *reader, const char *text, size_t length, struct arena *arena)
 {
     *reader = (struct json_reader){.start = text, .at = text, .end = text + length, .arena = arena};
     if (length == 0)
-        fail(reader, text, "input is a zero-length, empty document");
+        json_fail(reader, text, "input is a zero-length, empty document");
     else if (length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
-        fail(reader, text, "UTF-8 byte order mark (BOM) is not supported");
+        json_fail(reader, text, "UTF-8 byte order mark (BOM) is not supported");
 }
 
-static void skip_space(struct json_reader *r)
-{
-    while (r->at < r->end && (*r->at == ' ' || *r->at == '\n' || *r->at == '\t' || *r->at == '\r'))
-        r->at++;
-}
-
-enum json_kind json_peek(struct json_reader *r)
-{
-    if (r->reason)
-        return JSON_INVALID;
-    skip_space(r);
-    if (r->at == r->end) {
-        fail(r, r->at, end_of_data);
-        return JSON_INVALID;
-    }
-    switch (*r->at) {
-    case '{':
-        return JSON_OBJECT;
-    case '[':
-        return JSON_ARRAY;
-    case '"':
-        return JSON_STRING;
-    case 't':
-        return JSON_TRUE;
-    case 'f':
-        return JSON_FALSE;
-    case 'n':
-        return JSON_NULL;
-    default:
-        if (*r->at == '-' || (*r->at >= '0' && *r->at <= '9'))
-            return JSON_NUMBER;
-        fail(r, r->at, expected_value);
-        return JSON_INVALID;
-    }
-}
-
-bool json_enter(struct json_reader *r)
-{
-    if (r->reason)
-        return false;
-    if (r->depth == JSON_MAX_DEPTH)
-        return fail(r, r->at, "depth limit exceeded");
-    r->depth++;
-    r->at++;
-    return true;
-}
-
-/* Between two members: true when another follows, with the reader at its first byte. */
-static bool next_member(struct json_reader *r, bool *first, char close)
-{
-    if (r->reason)
-        return false;
-    skip_space(r);
-    if (r->at == r->end)
-        return fail(r, r->at, end_of_data);
-    if (*r->at == close) {
-        r->at++;
-        r->depth--;
-        return false;
-    }
-    if (*first) {
-        *first = false;
-        return true;
-    }
-    if (*r->at != ',')
-        return fail(r, r->at,
-                    close == '}' ? "unexpected character, expected ',' or '}'"
-                                 : "unexpected character, expected ',' or ']'");
-    const char *comma = r->at++;
-    skip_space(r);
-    if (r->at < r->end && *r->at == close)
-        return fail(r, comma, "trailing comma is not allowed");
-    return true;
-}
-
-bool json_next_element(struct json_reader *r, bool *first)
-{
-    return next_member(r, first, ']');
-}
-
-static bool skip_colon(struct json_reader *r)
-{
-    skip_space(r);
-    if (r->at == r->end)
-        return fail(r, r->at, end_of_data);
-    if (*r->at != ':')
-        return fail(r, r->at, "unexpected character, expected ':' after key");
-    r->at++;
-    return true;
-}
-
-/* At the first byte of a key: whether it is one. */
-static bool at_key(struct json_reader *r)
-{
-    if (r->at == r->end)
-        return fail(r, r->at, end_of_data);
-    if (*r->at != '"')
-        return fail(r, r->at, "unexpected character, expected a string key");
-    return true;
-}
-
-bool json_next_key(struct json_reader *r, bool *first, struct text *ret_key)
-{
-    return next_member(r, first, '}') && at_key(r) && json_string(r, ret_key) && skip_colon(r);
-}
+const uint8_t json_kind_of_byte[256] = {
+    ['{'] = JSON_OBJECT, ['['] = JSON_ARRAY,  ['"'] = JSON_STRING, ['t'] = JSON_TRUE,
+    ['f'] = JSON_FALSE,  ['n'] = JSON_NULL,   ['-'] = JSON_NUMBER, ['0'] = JSON_NUMBER,
+    ['1'] = JSON_NUMBER, ['2'] = JSON_NUMBER, ['3'] = JSON_NUMBER, ['4'] = JSON_NUMBER,
+    ['5'] = JSON_NUMBER, ['6'] = JSON_NUMBER, ['7'] = JSON_NUMBER, ['8'] = JSON_NUMBER,
+    ['9'] = JSON_NUMBER};
 
 /* ---- strings ---- */
 
@@ -163,7 +91,7 @@ static bool unicode_escape(struct json_reader *r, uint32_t *ret_code_point)
     const char *escape = r->at - 2;
     const int first = hex4(r->at, r->end);
     if (first < 0)
-        return fail(r, escape, "invalid escape: \\u takes four hexadecimal digits");
+        return json_fail(r, escape, "invalid escape: \\u takes four hexadecimal digits");
     r->at += 4;
     if (first < 0xD800 || first > 0xDFFF) {
         *ret_code_point = (uint32_t)first;
@@ -178,14 +106,14 @@ static bool unicode_escape(struct json_reader *r, uint32_t *ret_code_point)
             return true;
         }
     }
-    return fail(r, escape, "invalid escape: a surrogate without its other half");
+    return json_fail(r, escape, "invalid escape: a surrogate without its other half");
 }
 
 /* r->at is behind the backslash. *out: NULL only to check. */
 static bool escape(struct json_reader *r, char **out)
 {
     if (r->at == r->end)
-        return fail(r, r->at, end_of_data);
+        return json_fail(r, r->at, end_of_data);
     uint32_t c;
     switch (*r->at++) {
     case '"':
@@ -217,31 +145,11 @@ static bool escape(struct json_reader *r, char **out)
             return false;
         break;
     default:
-        return fail(r, r->at - 2, "invalid escape");
+        return json_fail(r, r->at - 2, "invalid escape");
     }
     if (*out)
         *out = text_put_utf8(*out, c);
     return true;
-}
-
-/* Bytes of a string that stand for themselves and need no look: 0x20..0x7F but '"' and '\\'. */
-static const char *skip_plain(const char *at, const char *end)
-{
-    while (end - at >= 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
-        const uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
-        /* a high bit for each byte that is 0 after the xor, below 0x20, or above 0x7F */
-        const uint64_t found = ((quote - ones) | (backslash - ones) | (word - ones * 0x20) | word);
-        if (found & highs)
-            break;
-        at += 8;
-    }
-    while (at < end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x80 && *at != '"' &&
-           *at != '\\')
-        at++;
-    return at;
 }
 
 /* Reads to the closing quote, checking; copies to *out where that is not NULL. */
@@ -249,7 +157,7 @@ static bool string_body(struct json_reader *r, char **out)
 {
     for (;;) {
         const char *run = r->at;
-        r->at = skip_plain(r->at, r->end);
+        r->at = json_skip_plain(r->at, r->end);
         while (r->at < r->end && (unsigned char)*r->at >= 0x80) {
             const char *high = r->at;
             while (r->at < r->end && (unsigned char)*r->at >= 0x80)
@@ -257,41 +165,32 @@ static bool string_body(struct json_reader *r, char **out)
             const size_t length = (size_t)(r->at - high);
             const size_t valid = text_utf8_valid_length(high, length);
             if (valid != length)
-                return fail(r, high + valid, "str is not valid UTF-8");
-            r->at = skip_plain(r->at, r->end);
+                return json_fail(r, high + valid, "str is not valid UTF-8");
+            r->at = json_skip_plain(r->at, r->end);
         }
         if (*out && r->at > run) {
             memcpy(*out, run, (size_t)(r->at - run));
             *out += r->at - run;
         }
         if (r->at == r->end)
-            return fail(r, r->at, end_of_data);
+            return json_fail(r, r->at, end_of_data);
         if (*r->at == '"') {
             r->at++;
             return true;
         }
         if (*r->at != '\\')
-            return fail(r, r->at, "control character in a string must be escaped");
+            return json_fail(r, r->at, "control character in a string must be escaped");
         r->at++;
         if (!escape(r, out))
             return false;
     }
 }
 
-bool json_string(struct json_reader *r, struct text *ret_string)
+bool json_string_in_full(struct json_reader *r, struct text *ret_string)
 {
-    if (r->reason)
-        return false;
-    const char *start = ++r->at;
-    r->at = skip_plain(r->at, r->end);
-    if (r->at < r->end && *r->at == '"') {
-        *ret_string = (struct text){start, (size_t)(r->at - start)};
-        r->at++;
-        return true;
-    }
     /* Find the end first: it bounds the copy. */
+    const char *start = ++r->at;
     char *nowhere = NULL;
-    r->at = start;
     if (!string_body(r, &nowhere))
         return false;
     const size_t length = (size_t)(r->at - 1 - start);
@@ -301,7 +200,7 @@ bool json_string(struct json_reader *r, struct text *ret_string)
     }
     char *copy = arena_alloc(r->arena, length);
     if (copy == NULL)
-        return fail(r, start, json_out_of_memory);
+        return json_fail(r, start, json_out_of_memory);
     char *out = copy;
     r->at = start;
     if (!string_body(r, &out))
@@ -312,37 +211,38 @@ bool json_string(struct json_reader *r, struct text *ret_string)
 
 /* ---- numbers and literals ---- */
 
-static bool is_digit_at(const struct json_reader *r)
+/* One digit or more; *ret_value is right where they are INTEGER_DIGITS at most. */
+static bool digits(struct json_reader *r, uint64_t *ret_value)
 {
-    return r->at < r->end && *r->at >= '0' && *r->at <= '9';
-}
-
-static bool digits(struct json_reader *r)
-{
-    if (!is_digit_at(r))
-        return fail(r, r->at, r->at == r->end ? end_of_data : "invalid number");
-    while (is_digit_at(r))
-        r->at++;
-    return true;
+    const char *at = r->at, *end = r->end;
+    uint64_t value = 0;
+    while (at < end && *at >= '0' && *at <= '9')
+        value = 10 * value + (uint64_t)(*at++ - '0');
+    const bool none = at == r->at;
+    r->at = at;
+    *ret_value = value;
+    return !none || fail_here(r, "invalid number");
 }
 
 bool json_number(struct json_reader *r, struct json_number *ret_number)
 {
+    enum { INTEGER_DIGITS = 18 }; /* below 2^63 */
     if (r->reason)
         return false;
     const char *start = r->at;
+    uint64_t integer, unused;
     bool is_integer = true;
     if (*r->at == '-')
         r->at++;
     const char *first = r->at;
-    if (!digits(r))
+    if (!digits(r, &integer))
         return false;
     if (*first == '0' && r->at - first > 1)
-        return fail(r, first, "number with leading zero is not allowed");
+        return json_fail(r, first, "number with leading zero is not allowed");
     if (r->at < r->end && *r->at == '.') {
         is_integer = false;
         r->at++;
-        if (!digits(r))
+        if (!digits(r, &unused))
             return false;
     }
     if (r->at < r->end && (*r->at == 'e' || *r->at == 'E')) {
@@ -350,13 +250,17 @@ bool json_number(struct json_reader *r, struct json_number *ret_number)
         r->at++;
         if (r->at < r->end && (*r->at == '+' || *r->at == '-'))
             r->at++;
-        if (!digits(r))
+        if (!digits(r, &unused))
             return false;
     }
     struct text text = {start, (size_t)(r->at - start)};
-    const double value = number_parse(text.at, text.length);
+    double value;
+    if (is_integer && r->at - first <= INTEGER_DIGITS)
+        value = first > start ? -(double)integer : (double)integer;
+    else
+        value = number_parse(text.at, text.length);
     if (!isfinite(value))
-        return fail(r, start, "number is out of the range of a double");
+        return json_fail(r, start, "number is out of the range of a double");
     if (is_integer && text_is(text, "-0"))
         text = (struct text){start + 1, 1};
     *ret_number = (struct json_number){text, is_integer, value};
@@ -372,9 +276,9 @@ bool json_literal(struct json_reader *r, enum json_kind kind)
                                                           : "null");
     for (size_t i = 0; i < word.length; i++) {
         if (r->at + i == r->end)
-            return fail(r, r->end, end_of_data);
+            return json_fail(r, r->end, end_of_data);
         if (r->at[i] != word.at[i])
-            return fail(r, r->at, expected_value);
+            return json_fail(r, r->at, expected_value);
     }
     r->at += word.length;
     return true;
@@ -425,9 +329,9 @@ bool json_skip(struct json_reader *r)
         /* Step to the next value, out of every container that ends here. */
         while (level > 0) {
             const bool object = is_object[(level - 1) / 64] >> ((level - 1) % 64) & 1;
-            if (next_member(r, &first, object ? '}' : ']')) {
-                char *nowhere = NULL;
-                if (object && !(at_key(r) && (r->at++, string_body(r, &nowhere)) && skip_colon(r)))
+            if (json_next_member(r, &first, object ? '}' : ']')) {
+                if (object &&
+                    !(json_at_key(r) && skip_scalar(r, JSON_STRING) && json_skip_colon(r)))
                     return false;
                 break;
             }
@@ -444,25 +348,16 @@ bool json_end(struct json_reader *r)
 {
     if (r->reason)
         return false;
-    skip_space(r);
+    json_skip_space(r);
     if (r->at != r->end)
-        return fail(r, r->at, "unexpected content after document");
+        return json_fail(r, r->at, "unexpected content after document");
     return true;
 }
 
-bool json_cell(struct json_reader *r, enum json_kind kind, struct cell *ret_cell)
+bool json_other_cell(struct json_reader *r, enum json_kind kind, struct cell *ret_cell)
 {
-    struct text text;
     struct json_number number;
     switch (kind) {
-    case JSON_STRING:
-        if (!json_string(r, &text))
-            return false;
-        if (text.length > UINT32_MAX)
-            return fail(r, r->at, "string is too long");
-        *ret_cell =
-            (struct cell){.text = text.at, .length = (uint32_t)text.length, .kind = CELL_TEXT};
-        return true;
     case JSON_NUMBER:
         if (!json_number(r, &number))
             return false;

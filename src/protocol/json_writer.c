@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocol/json_writer.h"
 
-char *write_raw(char *at, const char *nul_terminated)
-{
-    const size_t length = strlen(nul_terminated);
-    memcpy(at, nul_terminated, length);
-    return at + length;
-}
-
 char *write_unsigned(char *at, unsigned long long value)
 {
     char reversed[20];

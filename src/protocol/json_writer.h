@@ -12,7 +12,13 @@ static inline size_t json_string_max(size_t length)
 }
 
 /* Each returns the byte behind what it wrote. */
-char *write_raw(char *at, const char *nul_terminated);
+static inline char *write_raw(char *at, const char *nul_terminated)
+{
+    const size_t length = strlen(nul_terminated);
+    memcpy(at, nul_terminated, length);
+    return at + length;
+}
+
 char *write_unsigned(char *at, unsigned long long value);
 /* Quoted and escaped; `text` is UTF-8. */
 char *write_json_string(char *at, struct text text);

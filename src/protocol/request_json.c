@@ -30,13 +30,10 @@ int request_json_enter_object(struct json_reader *json, struct request_error *er
                              request_json_kind_name(kind));
 }
 
-int request_json_cell(struct json_reader *json, struct frame *frame, uint32_t c, uint32_t row,
-                      struct request_error *error)
+int request_json_not_a_cell(const struct json_reader *json, enum json_kind kind,
+                            const struct frame *frame, uint32_t c, uint32_t row,
+                            struct request_error *error)
 {
-    struct cell cell;
-    const enum json_kind kind = json_peek(json);
-    if (json_cell(json, kind, &cell))
-        return frame_append(frame, c, cell, error);
     if (json->reason)
         return -1;
     return request_error_set(error, 400, "Column \"%.*s\", row %u: %s where a value is expected.",

@@ -51,23 +51,24 @@ static int finish_instance(struct v1_reader *v1)
     struct frame *frame = v1->frame;
     const struct text *names = frame->schema->names;
     const uint32_t base = v1->n_rows;
-    uint32_t longest = SCHEMA_NOT_FOUND; /* the first column that is a list */
+    uint32_t first_list = SCHEMA_NOT_FOUND;
     for (uint32_t c = 0; c < n_columns(frame); c++) {
         if (v1->given[c] == GIVEN_NOT)
             return request_error_set(v1->error, 400, "Instance %u: column \"%.*s\" is missing.",
                                      v1->n_instances, TEXT_SHOWN(names[c]));
         if (v1->given[c] == GIVEN_SCALAR)
             continue;
-        if (longest == SCHEMA_NOT_FOUND)
-            longest = c;
-        else if (frame->columns[c].n != frame->columns[longest].n)
+        if (first_list == SCHEMA_NOT_FOUND)
+            first_list = c;
+        else if (frame->columns[c].n != frame->columns[first_list].n)
             return request_error_set(
                 v1->error, 400,
                 "Instance %u: column \"%.*s\" has %u values, column \"%.*s\" has %u.",
                 v1->n_instances, TEXT_SHOWN(names[c]), frame->columns[c].n - base,
-                TEXT_SHOWN(names[longest]), frame->columns[longest].n - base);
+                TEXT_SHOWN(names[first_list]), frame->columns[first_list].n - base);
     }
-    const uint32_t n_rows = longest == SCHEMA_NOT_FOUND ? base + 1 : frame->columns[longest].n;
+    const uint32_t n_rows =
+        first_list == SCHEMA_NOT_FOUND ? base + 1 : frame->columns[first_list].n;
     for (uint32_t c = 0; c < n_columns(frame); c++) {
         if (v1->given[c] == GIVEN_LIST)
             continue;

@@ -21,16 +21,19 @@ struct v2_reader {
 
 /* The members of one tensor object, of which the last of equal keys counts. */
 struct tensor_members {
+    struct has_members {
+        bool name, datatype, shape, data, binary;
+    } has;
     struct text name;
     struct text datatype_name;
-    bool has_name, has_datatype, has_shape, has_data, has_binary;
     uint64_t n_elements; /* product of the shape */
     unsigned n_dims;
     uint64_t last_dim;
     uint64_t binary_size;
-    struct json_reader data; /* stands before the value of "data" */
+    const char *data_at; /* where the value of "data" stands */
     /* Data is read on the way where the name came first; and again if a later key changes it. */
     const char *read_as; /* the name's bytes when it was read, NULL: not yet */
+    uint32_t column;     /* that name's, or SCHEMA_NOT_FOUND */
     uint32_t n_nested;   /* values that stood in a list of their own */
 };
 
@@ -51,7 +54,15 @@ static int read_text(struct v2_reader *v2, const char *what, struct text *ret_te
 static bool read_size(struct json_reader *json, uint64_t *ret_size)
 {
     struct json_number number;
-    if (json_peek(json) != JSON_NUMBER || !json_number(json, &number) || !number.is_integer)
+    if (json_peek(json) != JSON_NUMBER)
+        return false;
+    /* Nearly always one digit. */
+    if (json->end - json->at >= 2 && *json->at != '-' &&
+        (json->at[1] == ']' || json->at[1] == ',')) {
+        *ret_size = (uint64_t)(*json->at++ - '0');
+        return true;
+    }
+    if (!json_number(json, &number) || !number.is_integer)
         return false;
     uint64_t value = 0;
     for (size_t i = 0; i < number.text.length; i++) {
@@ -70,7 +81,7 @@ static int read_shape(struct v2_reader *v2, struct tensor_members *tensor)
         return wrong(v2, "\"shape\" must be a list of positive integers");
     if (!json_enter(v2->json))
         return -1;
-    tensor->has_shape = true;
+    tensor->has.shape = true;
     tensor->n_elements = 1;
     tensor->n_dims = 0;
     bool first = true;
@@ -93,7 +104,7 @@ static int read_shape(struct v2_reader *v2, struct tensor_members *tensor)
 static int read_parameters(struct v2_reader *v2, struct tensor_members *tensor)
 {
     const enum json_kind kind = json_peek(v2->json);
-    tensor->has_binary = false;
+    tensor->has.binary = false;
     if (kind == JSON_NULL)
         return json_skip(v2->json) ? 0 : -1;
     if (kind != JSON_OBJECT)
@@ -109,7 +120,7 @@ static int read_parameters(struct v2_reader *v2, struct tensor_members *tensor)
         }
         if (!read_size(v2->json, &tensor->binary_size))
             return wrong(v2, "\"binary_data_size\" must be a number of bytes");
-        tensor->has_binary = true;
+        tensor->has.binary = true;
     }
     return v2->json->reason ? -1 : 0;
 }
@@ -138,13 +149,19 @@ static int read_element(struct v2_reader *v2, struct json_reader *json, uint32_t
     return n == 1 ? 0 : wrong(v2, "an empty list in \"data\"");
 }
 
+static uint32_t find_column(const struct v2_reader *v2, struct tensor_members *tensor)
+{
+    tensor->column = schema_find(v2->frame->schema, tensor->name, v2->n_inputs - 1);
+    return tensor->column;
+}
+
 /* Reads "data" at `json` into the column of that name; a column that the model lacks is passed
  * over. */
 static int read_data(struct v2_reader *v2, struct json_reader *json, struct tensor_members *tensor)
 {
+    const uint32_t c = find_column(v2, tensor);
     tensor->read_as = tensor->name.at;
     tensor->n_nested = 0;
-    const uint32_t c = schema_find(v2->frame->schema, tensor->name, v2->n_inputs - 1);
     if (c == SCHEMA_NOT_FOUND)
         return json_skip(json) ? 0 : -1;
     if (v2->seen[c])
@@ -162,23 +179,38 @@ static int read_data(struct v2_reader *v2, struct json_reader *json, struct tens
     return json->reason ? -1 : 0;
 }
 
+/* Reads "data" where the name came behind it. The reader has left the tensor. */
+static int read_data_again(struct v2_reader *v2, struct tensor_members *tensor)
+{
+    struct json_reader data = *v2->json;
+    data.at = tensor->data_at;
+    data.depth++;
+    if (read_data(v2, &data, tensor) == 0)
+        return 0;
+    if (data.reason) { /* it was JSON before: the arena is full */
+        v2->json->reason = data.reason;
+        v2->json->error_at = data.error_at;
+    }
+    return -1;
+}
+
 static int read_member(struct v2_reader *v2, struct text key, struct tensor_members *tensor)
 {
     if (text_is(key, "name"))
-        return read_text(v2, "\"name\" must be a string", &tensor->name, &tensor->has_name);
+        return read_text(v2, "\"name\" must be a string", &tensor->name, &tensor->has.name);
     if (text_is(key, "datatype"))
         return read_text(v2, "\"datatype\" must be a string", &tensor->datatype_name,
-                         &tensor->has_datatype);
+                         &tensor->has.datatype);
     if (text_is(key, "shape"))
         return read_shape(v2, tensor);
     if (text_is(key, "parameters"))
         return read_parameters(v2, tensor);
     if (!text_is(key, "data"))
         return json_skip(v2->json) ? 0 : -1;
-    tensor->has_data = json_peek(v2->json) != JSON_NULL;
-    tensor->data = *v2->json;
+    tensor->has.data = json_peek(v2->json) != JSON_NULL;
+    tensor->data_at = v2->json->at;
     tensor->read_as = NULL;
-    if (tensor->has_data && tensor->has_name)
+    if (tensor->has.data && tensor->has.name)
         return read_data(v2, v2->json, tensor);
     return json_skip(v2->json) ? 0 : -1;
 }
@@ -217,43 +249,40 @@ static int take_binary(struct v2_reader *v2, const struct tensor_members *tensor
 
 static int finish_tensor(struct v2_reader *v2, struct tensor_members *tensor)
 {
-    if (!tensor->has_name)
+    if (!tensor->has.name)
         return wrong(v2, "\"name\" is missing");
-    if (!tensor->has_datatype || !tensor->has_shape || !(tensor->has_data || tensor->has_binary))
+    if (!tensor->has.datatype || !tensor->has.shape || !(tensor->has.data || tensor->has.binary))
         return request_error_set(v2->error, 400, "Input \"%.*s\": \"%s\" is missing.",
                                  TEXT_SHOWN(tensor->name),
-                                 !tensor->has_datatype ? "datatype"
-                                 : !tensor->has_shape  ? "shape"
+                                 !tensor->has.datatype ? "datatype"
+                                 : !tensor->has.shape  ? "shape"
                                                        : "data");
     const enum datatype datatype = datatype_find(tensor->datatype_name);
     if (datatype == DATATYPE_UNKNOWN)
         return request_error_set(v2->error, 400, "Input \"%.*s\": unknown datatype \"%.*s\".",
                                  TEXT_SHOWN(tensor->name), TEXT_SHOWN(tensor->datatype_name));
-    if (tensor->has_data && datatype == DATATYPE_FP16)
+    if (tensor->has.data && datatype == DATATYPE_FP16)
         return request_error_set(v2->error, 400,
                                  "Sending FP16 data via JSON is not supported. Please use the "
                                  "binary data format for input %.*s",
                                  TEXT_SHOWN(tensor->name));
     struct text binary = {NULL, 0};
-    if (tensor->has_data) {
-        if (tensor->read_as != tensor->name.at && read_data(v2, &tensor->data, tensor) != 0) {
-            if (tensor->data.reason) { /* it was JSON before: the arena is full */
-                v2->json->reason = tensor->data.reason;
-                v2->json->error_at = tensor->data.error_at;
-            }
+    if (tensor->has.data) {
+        if (tensor->read_as != tensor->name.at && read_data_again(v2, tensor) != 0)
             return -1;
-        }
-    } else if (take_binary(v2, tensor, &binary) != 0) {
-        return -1;
+    } else {
+        if (take_binary(v2, tensor, &binary) != 0)
+            return -1;
+        find_column(v2, tensor);
     }
-    const uint32_t c = schema_find(v2->frame->schema, tensor->name, v2->n_inputs - 1);
+    const uint32_t c = tensor->column;
     if (c == SCHEMA_NOT_FOUND)
         return 0;
     if (v2->seen[c])
         return request_error_set(v2->error, 400, "Input \"%.*s\" is given twice.",
                                  TEXT_SHOWN(tensor->name));
     v2->seen[c] = true;
-    if (tensor->has_data)
+    if (tensor->has.data)
         return check_count(v2, tensor, v2->frame->columns[c].n);
     frame_truncate(v2->frame, c, 0);
     return datatype_read_binary(datatype, binary, tensor->n_elements, v2->frame, c, v2->error);
@@ -266,7 +295,9 @@ static int read_tensor(struct v2_reader *v2)
         return wrong(v2, "a tensor must be an object");
     if (!json_enter(v2->json))
         return -1;
-    struct tensor_members tensor = {0};
+    struct tensor_members tensor;
+    tensor.has = (struct has_members){0};
+    tensor.read_as = NULL;
     bool first = true;
     struct text key;
     while (json_next_key(v2->json, &first, &key))
@@ -418,7 +449,7 @@ struct request_members {
      * no later member of that name replaces it. */
     enum { INPUTS, ID, PARAMETERS, OUTPUTS, N_MEMBERS } member;
     int status[N_MEMBERS];
-    struct request_error errors[N_MEMBERS];
+    struct request_error *errors; /* [N_MEMBERS], written where the status is not 0 */
 };
 
 static void read_request_member(struct v2_reader *v2, struct text key, const char *model_name,
@@ -467,28 +498,29 @@ int v2_parse(struct frame *frame, struct text body, size_t json_length, const ch
                            .frame = frame,
                            .binary = {body.at + json_length, body.length - json_length}};
     v2.seen = arena_calloc(frame->arena, n_columns(frame), 1);
-    struct request_members *request = arena_calloc(frame->arena, 1, sizeof *request);
-    if (v2.seen == NULL || request == NULL)
+    struct request_members request = {
+        .errors = arena_alloc(frame->arena, N_MEMBERS * sizeof(struct request_error))};
+    if (v2.seen == NULL || request.errors == NULL)
         return request_error_out_of_memory(error);
     if (request_json_enter_object(&json, error) != 0)
         return -1;
     bool first = true;
     struct text key;
     while (json_next_key(&json, &first, &key))
-        read_request_member(&v2, key, model_name, request);
+        read_request_member(&v2, key, model_name, &request);
     if (!json_end(&json))
         return request_json_syntax_error(&json, error);
     for (int member = 0; member < N_MEMBERS; member++) {
-        if (request->status[member] != 0) {
-            *error = request->errors[member];
+        if (request.status[member] != 0) {
+            *error = request.errors[member];
             return -1;
         }
     }
-    if (!request->has_inputs)
+    if (!request.has_inputs)
         return request_error_set(error, 400, "\"inputs\" is missing.");
-    ret_options->id = request->id;
+    ret_options->id = request.id;
     ret_options->binary_output =
-        request->binary_output == FLAG_TRUE ||
-        (request->binary_output == FLAG_UNSET && request->binary_outputs == FLAG_TRUE);
+        request.binary_output == FLAG_TRUE ||
+        (request.binary_output == FLAG_UNSET && request.binary_outputs == FLAG_TRUE);
     return request_json_require_rows(frame, error);
 }

@@ -46,6 +46,58 @@ TEST(peek_names_each_kind_and_passes_over_white_space_only)
     }
 }
 
+/* White space is passed over a word at a time where there is much, and not beyond the end. */
+TEST(white_space_of_any_length_is_passed_over)
+{
+    static const char *const kinds[] = {" ", "\n", "\t ", "\r\n", "\n        "};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        for (size_t n = 0; n <= 40; n++) {
+            struct builder builder = {0};
+            builder_repeat(&builder, kinds[k], n);
+            const size_t length = builder.length;
+            struct reading reading;
+            struct json_reader *json = start(&reading, builder.at, length);
+            CHECK(length == 0 || json_end(json));
+            stop(&reading);
+            builder_repeat(&builder, "7", 1);
+            json = start(&reading, builder.at, builder.length);
+            CHECK(json_peek(json) == JSON_NUMBER && json->at == reading.text.at + length);
+            stop(&reading);
+            builder.at[length] = '\v';
+            json = start(&reading, builder.at, builder.length);
+            CHECK(json_peek(json) == JSON_INVALID && json->error_at == reading.text.at + length);
+            stop(&reading);
+            builder_free(&builder);
+        }
+    }
+}
+
+/* A string is looked at a word at a time: the byte that ends a run is found at any place in it. */
+TEST(each_byte_of_a_string_is_seen_at_any_place)
+{
+    for (size_t at = 0; at < 24; at++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            char text[27] = "\"abcdefghijklmnopqrstuvwx\"";
+            const size_t length = sizeof text - 1;
+            text[1 + at] = (char)byte;
+            struct reading reading;
+            struct json_reader *json = start(&reading, text, length);
+            struct text string;
+            const bool read = json_peek(json) == JSON_STRING && json_string(json, &string);
+            const bool is_plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+            if (is_plain)
+                CHECK(read && string.length == 24 && memcmp(string.at, text + 1, 24) == 0);
+            else if (byte == '"')
+                CHECK(read && string.length == at);
+            else if (byte == '\\') /* followed by a letter that may be an escape's */
+                CHECK(read == (at < 23 && strchr("bfnrt", text[at + 2]) != NULL));
+            else
+                CHECK(!read && json->error_at == reading.text.at + 1 + at);
+            stop(&reading);
+        }
+    }
+}
+
 TEST(members_come_in_order_with_equal_keys_as_they_stand)
 {
     static const char text[] = "{\"a\":1, \"b\" : [2,3] ,\"a\":{\"x\":[]},\"\":null}";
@@ -395,6 +447,8 @@ TEST(an_error_is_described_in_any_space)
 int main(void)
 {
     RUN(peek_names_each_kind_and_passes_over_white_space_only);
+    RUN(white_space_of_any_length_is_passed_over);
+    RUN(each_byte_of_a_string_is_seen_at_any_place);
     RUN(members_come_in_order_with_equal_keys_as_they_stand);
     RUN(an_empty_container_ends_at_the_first_call);
     RUN(strings_are_unescaped);
