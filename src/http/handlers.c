@@ -255,18 +255,14 @@ static int inference_header_length(const struct exchange *exchange, size_t *ret_
         return 0;
     if (head->n_inference_header_lengths > 1)
         return request_error_set(error, 400, "Inference-Header-Content-Length is given twice.");
-    size_t length = 0;
-    const char *at = head->inference_header_length;
-    for (; *at >= '0' && *at <= '9' && length <= exchange->body.length; at++)
-        length = 10 * length + (size_t)(*at - '0');
-    if (at == head->inference_header_length || (*at && length <= exchange->body.length))
+    if (!head->inference_header_length_is_number)
         return request_error_set(error, 400, "Inference-Header-Content-Length is not a number.");
-    if (length > exchange->body.length)
+    if (head->inference_header_length > exchange->body.length)
         return request_error_set(error, 400,
                                  "Inference-Header-Content-Length is larger than the body of %zu "
                                  "bytes.",
                                  exchange->body.length);
-    *ret_length = length;
+    *ret_length = (size_t)head->inference_header_length;
     return 0;
 }
 

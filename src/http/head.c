@@ -151,8 +151,7 @@ static enum MHD_Result read_field(void *cls, enum MHD_ValueKind kind, const char
     case 'c':
         if (name_is(name, name_size, "Content-Length")) {
             scan->n_lengths++;
-            head->has_length = read_length(text, &head->content_length);
-            if (!head->has_length)
+            if (!read_length(text, &head->content_length))
                 set_wrong(scan, 400, "Content-Length is not a number.");
         } else if (name_is(name, name_size, "Content-Encoding")) {
             read_coding(scan, text);
@@ -176,7 +175,8 @@ static enum MHD_Result read_field(void *cls, enum MHD_ValueKind kind, const char
     case 'i':
         if (name_is(name, name_size, "Inference-Header-Content-Length")) {
             head->n_inference_header_lengths++;
-            head->inference_header_length = value ? value : "";
+            head->inference_header_length_is_number =
+                read_length(text, &head->inference_header_length);
         }
         break;
     default:

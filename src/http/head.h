@@ -18,15 +18,16 @@ enum content_type { CONTENT_ANY, CONTENT_MULTIPART, CONTENT_CLOUD_EVENT };
 enum content_coding { CODING_IDENTITY, CODING_GZIP, CODING_UNSUPPORTED };
 
 struct head {
-    bool has_length; /* Content-Length */
     bool is_chunked;
-    uint64_t content_length;
+    uint64_t content_length; /* 0 where none is given */
     enum content_coding coding;
     bool accepts_gzip;
     bool expects_continue;
     enum content_type type;
+    /* Inference-Header-Content-Length: how often, and the last one where it is a number. */
     unsigned n_inference_header_lengths;
-    const char *inference_header_length; /* Inference-Header-Content-Length as it came */
+    bool inference_header_length_is_number;
+    uint64_t inference_header_length;
 };
 
 /*

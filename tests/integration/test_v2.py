@@ -294,6 +294,18 @@ def test_binary_and_json_tensors_may_be_mixed(server):
     check_scores(scores_of(ask(server, "POST", V2, body, headers)), TWO_SCORES)
 
 
+def test_the_length_of_the_json_may_stand_among_blanks(server):
+    body, ((name, length), *others) = v2_binary(TWO)
+    for written in (f"{length} ", f"  {length}\t ", f"000{length}"):
+        check_scores(scores_of(ask(server, "POST", V2, body, [(name, written), *others])), TWO_SCORES)
+    for written in ("", " ", f"{length}x", f"{length} 1", f"+{length}", f"-{length}", "0x10"):
+        answer = ask(server, "POST", V2, body, [(name, written), *others])
+        check(answer.status == 400 and b"is not a number" in answer.body, f"{written!r}: {answer.body[:200]!r}")
+    for written in (len(body) + 1, 10**18, 10**40):
+        answer = ask(server, "POST", V2, body, [(name, written), *others])
+        check(answer.status == 400 and b"is larger than the body" in answer.body, f"{written}: {answer.body[:200]!r}")
+
+
 def test_data_wins_over_binary_data_size(server):
     document = v2_document(TWO)
     document["inputs"][0]["parameters"] = {"binary_data_size": 5}
