@@ -3,7 +3,8 @@
  * exchange.h: one request and its reply, from the first header to the last byte sent.
  *
  * An exchange has one owner, the worker thread of its connection, and one release point,
- * libmicrohttpd's completion callback. Its memory (arena, body) is kept for the next one.
+ * libmicrohttpd's completion callback. Its memory (arena, body) is kept for the next one, that
+ * of a bounded number of exchanges.
  */
 #ifndef DCNV2_HTTP_EXCHANGE_H
 #define DCNV2_HTTP_EXCHANGE_H
@@ -33,7 +34,8 @@ struct worker {
     struct server *server;
     unsigned index;
     struct metrics_shard *metrics;
-    struct exchange *free; /* for use again */
+    struct exchange *free; /* for use again .. */
+    unsigned n_free;       /* .. and how many */
     dcnv2_workspace *workspace;
     size_t workspace_floats; /* for how large a network it is */
     struct inflater *inflater;
@@ -64,9 +66,9 @@ struct exchange {
     struct reply reply;
     struct request_error error; /* found before the body came; http_status 0: none */
     const char *method;
-    uint64_t started_ns;
-    size_t head_bytes; /* of the request line and header as they came */
-    char path[128];    /* its start, for the access log */
+    uint64_t started_ns; /* for the access log, as path */
+    size_t head_bytes;   /* of the request line and header as they came */
+    char path[128];      /* its start, for the access log */
 };
 
 /* Fills exchange->reply. */

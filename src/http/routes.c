@@ -8,27 +8,28 @@ enum { MAX_SEGMENTS = 7 };
 /* "{m}" stands for a model's name, "{*}" for anything; a segment may end in a literal ":verb". */
 static const struct {
     const char *path;
+    size_t n_segments;
     bool post; /* POST, else GET and HEAD */
     enum route route;
 } table[] = {
-    {"/", false, ROUTE_ROOT},
-    {"/metrics", false, ROUTE_METRICS},
-    {"/v1/models", false, ROUTE_V1_MODELS},
-    {"/v1/models/{m}", false, ROUTE_V1_MODEL},
-    {"/v1/models/{m}:predict", true, ROUTE_V1_PREDICT},
-    {"/v1/models/{m}:explain", true, ROUTE_V1_EXPLAIN},
-    {"/v2", false, ROUTE_V2_SERVER},
-    {"/v2/health/live", false, ROUTE_V2_LIVE},
-    {"/v2/health/ready", false, ROUTE_V2_READY},
-    {"/v2/models", false, ROUTE_V2_MODELS},
-    {"/v2/models/{m}", false, ROUTE_V2_MODEL},
-    {"/v2/models/{m}/ready", false, ROUTE_V2_MODEL_READY},
-    {"/v2/models/{m}/infer", true, ROUTE_V2_INFER},
-    {"/v2/models/{m}/versions/{*}", false, ROUTE_V2_VERSION},
-    {"/v2/models/{m}/versions/{*}/ready", false, ROUTE_V2_VERSION},
-    {"/v2/models/{m}/versions/{*}/infer", true, ROUTE_V2_VERSION},
-    {"/v2/repository/models/{m}/load", true, ROUTE_V2_LOAD},
-    {"/v2/repository/models/{m}/unload", true, ROUTE_V2_UNLOAD},
+    {"/", 1, false, ROUTE_ROOT},
+    {"/metrics", 1, false, ROUTE_METRICS},
+    {"/v1/models", 2, false, ROUTE_V1_MODELS},
+    {"/v1/models/{m}", 3, false, ROUTE_V1_MODEL},
+    {"/v1/models/{m}:predict", 3, true, ROUTE_V1_PREDICT},
+    {"/v1/models/{m}:explain", 3, true, ROUTE_V1_EXPLAIN},
+    {"/v2", 1, false, ROUTE_V2_SERVER},
+    {"/v2/health/live", 3, false, ROUTE_V2_LIVE},
+    {"/v2/health/ready", 3, false, ROUTE_V2_READY},
+    {"/v2/models", 2, false, ROUTE_V2_MODELS},
+    {"/v2/models/{m}", 3, false, ROUTE_V2_MODEL},
+    {"/v2/models/{m}/ready", 4, false, ROUTE_V2_MODEL_READY},
+    {"/v2/models/{m}/infer", 4, true, ROUTE_V2_INFER},
+    {"/v2/models/{m}/versions/{*}", 5, false, ROUTE_V2_VERSION},
+    {"/v2/models/{m}/versions/{*}/ready", 6, false, ROUTE_V2_VERSION},
+    {"/v2/models/{m}/versions/{*}/infer", 6, true, ROUTE_V2_VERSION},
+    {"/v2/repository/models/{m}/load", 5, true, ROUTE_V2_LOAD},
+    {"/v2/repository/models/{m}/unload", 5, true, ROUTE_V2_UNLOAD},
 };
 
 const char *const route_names[N_ROUTES] = {
@@ -92,7 +93,8 @@ static bool decode(struct arena *arena, struct text raw, struct text *ret_text)
 /* The path's segments, decoded; their number, or 0 where it cannot be one of ours. */
 static size_t split(struct arena *arena, const char *path, struct text segments[MAX_SEGMENTS])
 {
-    if (strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0) {
+    if (*path != '/' &&
+        (strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0)) {
         const char *authority = strstr(path, "//") + 2; /* absolute form, RFC 9112 3.2.2 */
         path = strchr(authority, '/');
         if (path == NULL)
@@ -134,7 +136,9 @@ static bool path_matches(const char *pattern, const struct text *segments, size_
     for (size_t i = 0; i < n; i++) {
         if (*pattern != '/')
             return false;
-        const size_t length = strcspn(++pattern, "/");
+        size_t length = 0; /* short: a call would take longer */
+        for (pattern++; pattern[length] != '/' && pattern[length] != '\0';)
+            length++;
         if (!segment_matches((struct text){pattern, length}, segments[i], ret_model))
             return false;
         pattern += length;
@@ -151,7 +155,7 @@ struct route_match route_find(struct arena *arena, const char *method, const cha
     bool get_exists = false, post_exists = false;
     for (size_t i = 0; n > 0 && i < sizeof table / sizeof table[0]; i++) {
         struct route_match match = {.route = table[i].route};
-        if (!path_matches(table[i].path, segments, n, &match.model))
+        if (table[i].n_segments != n || !path_matches(table[i].path, segments, n, &match.model))
             continue;
         if (table[i].post ? post : get)
             return match;

@@ -18,7 +18,8 @@ enum {
      * clears all of it after each request. */
     CONNECTION_POOL_BYTES = 72 * 1024,
     EXCHANGE_ARENA_MAX_BYTES = 256 << 20,
-    KEPT_BYTES = 256 * 1024, /* of an exchange's arena and body, from one request to the next */
+    KEPT_BYTES = 256 * 1024, /* of an exchange's arena and body, from one request to the next .. */
+    KEPT_EXCHANGES = 64,     /* .. for so many, over all workers; the usual load needs one each */
     FDS_RESERVED = 64,       /* for files, pipes and libraries .. */
     FDS_PER_WORKER = 2,      /* .. and for each event loop */
     URL_MAX_BYTES = 16 * 1024,
@@ -45,6 +46,7 @@ static struct exchange *exchange_take(struct worker *worker)
     struct exchange *exchange = worker->free;
     if (exchange) {
         worker->free = exchange->next_free;
+        worker->n_free--;
     } else {
         exchange = calloc(1, sizeof *exchange);
         if (exchange == NULL)
@@ -55,17 +57,31 @@ static struct exchange *exchange_take(struct worker *worker)
     return exchange;
 }
 
+static void exchange_free(struct exchange *exchange)
+{
+    struct body_budget *budget = &exchange->worker->server->budget;
+    body_reset(&exchange->body, budget, 0);
+    body_reset(&exchange->inflated, budget, 0);
+    arena_free(&exchange->arena);
+    free(exchange);
+}
+
 static void exchange_release(struct exchange *exchange)
 {
     struct worker *worker = exchange->worker;
     struct body_budget *budget = &worker->server->budget;
+    if (worker->n_free > KEPT_EXCHANGES / worker->server->n_workers) {
+        exchange_free(exchange);
+        return;
+    }
     body_reset(&exchange->body, budget, KEPT_BYTES);
     body_reset(&exchange->inflated, budget, KEPT_BYTES);
     arena_reset(&exchange->arena, KEPT_BYTES);
     exchange->reply = (struct reply){0};
-    exchange->error = (struct request_error){0};
+    exchange->error.http_status = 0;
     exchange->next_free = worker->free;
     worker->free = exchange;
+    worker->n_free++;
 }
 
 static void worker_free(struct worker *worker)
@@ -73,10 +89,7 @@ static void worker_free(struct worker *worker)
     while (worker->free) {
         struct exchange *exchange = worker->free;
         worker->free = exchange->next_free;
-        body_reset(&exchange->body, &worker->server->budget, 0);
-        body_reset(&exchange->inflated, &worker->server->budget, 0);
-        arena_free(&exchange->arena);
-        free(exchange);
+        exchange_free(exchange);
     }
     dcnv2_workspace_free(worker->workspace);
     inflater_free(worker->inflater);
@@ -221,9 +234,10 @@ static enum MHD_Result start_request(struct server *server, struct MHD_Connectio
     exchange->connection = info ? info->socket_context : NULL;
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     exchange->head_bytes = info ? info->header_size : 0;
-    exchange->started_ns = clock_ns();
-    if (server->config->access_log)
+    if (server->config->access_log) {
+        exchange->started_ns = clock_ns();
         snprintf(exchange->path, sizeof exchange->path, "%s", url);
+    }
     metrics_request_started(worker->metrics);
     connection_enter(exchange->connection, CONNECTION_BODY);
     exchange->match = route_find(&exchange->arena, method, url);
@@ -267,7 +281,7 @@ static int check_body(struct exchange *exchange, struct request_error *error)
 
 static enum MHD_Result finish_request(struct exchange *exchange, struct MHD_Connection *connection)
 {
-    struct request_error error = {0};
+    struct request_error error;
     connection_enter(exchange->connection, CONNECTION_WRITING); /* the time to compute counts */
     metrics_body(exchange->worker->metrics, exchange->body.n_received);
     if (check_body(exchange, &error) == 0)
