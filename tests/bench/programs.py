@@ -122,10 +122,10 @@ def server(files, *flags, cores=SERVER_CORE):
     return Program([harness.BINARY, "--http_port", port, *flags], port, files, cores)
 
 
-def fixed_reply(path):
+def fixed_reply(path, *pool_bytes):
     """The least that a server on the same library does: it sends what that file holds."""
     port = harness.free_port()
-    return Program([BUILD / "bench/fixed_reply", port, path], port, stdin=subprocess.PIPE)
+    return Program([BUILD / "bench/fixed_reply", port, path, *pool_bytes], port, stdin=subprocess.PIPE)
 
 
 def kserve(python, files):

@@ -26,7 +26,7 @@ class Goal:
 class Row:
     """`ours` and `against`: a figure a run, those of the same place measured one after the other."""
     what: str
-    goal: Goal
+    goal: Goal | None  # None: it is shown, and nothing is promised
     unit: str = ""
     ours: list = dataclasses.field(default_factory=list)
     against: list = dataclasses.field(default_factory=list)
@@ -41,15 +41,15 @@ class Row:
 
     def verdict(self):
         value = self.ratio()
-        if self.goal.unit and self.ours:
+        if self.goal and self.goal.unit and self.ours:
             value = (max if self.by_worst else statistics.median)(self.ours)
-        return None if value is None else self.goal.is_met(value)
+        return None if value is None or self.goal is None else self.goal.is_met(value)
 
     def cells(self):
         ratio = self.ratio()
-        against = "" if self.goal.unit else f"{self.peer}: {spread(self.against, self.unit) or self.missing}"
+        against = "" if self.goal and self.goal.unit else f"{self.peer}: {spread(self.against, self.unit) or self.missing}"
         return (self.what, spread(self.ours, self.unit) or self.missing, against,
-                "" if ratio is None else number(ratio), str(self.goal), VERDICTS[self.verdict()])
+                "" if ratio is None else number(ratio), str(self.goal or ""), VERDICTS[self.verdict()])
 
 
 def number(value):

@@ -15,7 +15,8 @@ from harness import BINARY, ROOT, check, limit  # noqa: E402
 LOAD_CLIENT = BINARY.parent.parent / "bench/load_client"
 N_COLUMNS = 6
 ROWS = (  # how each begins; those that need peers or hey say so
-    "v1, one row", "v2, one row", "one row", "resident memory", "v1, 200 rows, whole request",
+    "v1, one row", "v1, one row", "v2, one row", "v2, one row", "one row", "resident memory",
+    "v1, 200 rows, whole request",
     "forward pass, 1 row", "forward pass, 1 row, ONNX Runtime's tables merged",
     "forward pass, 200 rows", "forward pass, 4,096 rows",
     "start to first answer, .pth and .pkl", "start to first answer, converted file",
@@ -36,6 +37,9 @@ def test_the_short_benchmark_prints_its_whole_table():
     check([begin for begin, row in zip(ROWS, rows) if row[0].startswith(begin)] == list(ROWS)
           and len(rows) == len(ROWS), f"rows: {[row[0] for row in rows]}")
     for what, ours, against, _, goal, verdict in rows:
+        if "room for 64 KiB of header" in against:
+            check((goal, verdict) == ("", "-"), f"{what}: {goal} {verdict}")
+            continue
         check(re.match(r"[≥≤] [\d/.]+( ms)?$", goal), f"{what}: goal {goal}")
         check(verdict in ("met", "MISSED") or "not measured" in ours + against, f"{what}: {verdict}")
         check(re.match(r"[\d,.]+ \S+$", ours) or ours.startswith("not measured"), f"{what}: {ours}")
