@@ -25,6 +25,7 @@ struct connection {
     uint64_t seen_bytes;      /* bytes received by then */
     uint64_t bytes_came_ms;   /* when the count last changed */
     uint64_t header_since_ms; /* when a header began to come; 0: none has */
+    bool pending;             /* bytes have come that no request has taken yet */
     bool peer_closed; /* at this look and the one before: it has sent its end and all was read */
     bool cut;
 };
@@ -32,10 +33,11 @@ struct connection {
 struct connections {
     pthread_mutex_t mutex;
     struct connection *first;
-    uint64_t header_timeout_ms, body_timeout_ms;
+    uint64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
 };
 
-struct connections *connections_create(unsigned header_timeout_s, unsigned body_timeout_s)
+struct connections *connections_create(unsigned header_timeout_s, unsigned body_timeout_s,
+                                       unsigned idle_timeout_s)
 {
     struct connections *connections = calloc(1, sizeof *connections);
     if (connections == NULL)
@@ -43,6 +45,7 @@ struct connections *connections_create(unsigned header_timeout_s, unsigned body_
     pthread_mutex_init(&connections->mutex, NULL);
     connections->header_timeout_ms = header_timeout_s * UINT64_C(1000);
     connections->body_timeout_ms = body_timeout_s * UINT64_C(1000);
+    connections->idle_timeout_ms = idle_timeout_s * UINT64_C(1000);
     return connections;
 }
 
@@ -149,6 +152,7 @@ static void look(struct connection *connection, uint64_t now_ms)
             connection->header_since_ms = now_ms;
         connection->peer_closed = closed;
     }
+    connection->pending = pending;
     connection->seen_phase = phase;
     connection->seen_bytes = bytes;
 }
@@ -173,6 +177,15 @@ static const char *overdue(const struct connections *connections,
     return NULL;
 }
 
+/* Nothing has come for so long that nothing is expected. */
+static bool idle_too_long(const struct connections *connections,
+                          const struct connection *connection, uint64_t now_ms)
+{
+    const uint64_t since_ms = connection->seen_phase >> 2;
+    return (connection->seen_phase & 3) == CONNECTION_IDLE && !connection->pending &&
+           now_ms > since_ms && now_ms - since_ms >= connections->idle_timeout_ms;
+}
+
 void connections_reap(struct connections *connections)
 {
     const uint64_t now_ms = clock_ms();
@@ -185,8 +198,13 @@ void connections_reap(struct connections *connections)
          * together with a part of a request. */
         const bool gone = c->peer_closed && (c->seen_phase & 3) != CONNECTION_WRITING;
         const char *why = overdue(connections, c, now_ms);
-        if (why == NULL && !gone)
+        if (why == NULL && !gone) {
+            /* What has come since is read and answered; after it, or at once, the read ends and
+             * libmicrohttpd closes. Its own timeout would drop a request that it has not read. */
+            if (idle_too_long(connections, c, now_ms))
+                shutdown(c->fd, SHUT_RD);
             continue;
+        }
         /* The fd is not closed before connections_remove(), which waits for this mutex. */
         shutdown(c->fd, SHUT_RDWR);
         c->cut = true;

@@ -23,7 +23,8 @@ struct connection;
 struct connections;
 
 /* NULL: out of memory. */
-struct connections *connections_create(unsigned header_timeout_s, unsigned body_timeout_s);
+struct connections *connections_create(unsigned header_timeout_s, unsigned body_timeout_s,
+                                       unsigned idle_timeout_s);
 void connections_free(struct connections *connections);
 
 /* `fd` stays the caller's; it must be open until connections_remove(). NULL: out of memory. */
@@ -42,7 +43,10 @@ void connection_consumed_all(struct connection *connection);
 /* Whether more has come than the requests before and `n_bytes` of this one: pipelined requests. */
 bool connection_has_more(const struct connection *connection, uint64_t n_bytes);
 
-/* Shuts down what is over its deadline. Call it about once a second, from one thread. */
+/*
+ * Shuts down what is over its deadline; an idle connection for reading only, so that a request
+ * which comes at that moment is still answered. Call it about once a second, from one thread.
+ */
 void connections_reap(struct connections *connections);
 
 /*

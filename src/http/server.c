@@ -414,7 +414,8 @@ static struct MHD_Daemon *start_daemon(struct server *server)
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, server},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)keep_escapes, NULL},
-        {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)config->idle_timeout_s, NULL},
+        /* connections_reap() ends idle connections; this only what that has missed. */
+        {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)config->idle_timeout_s + 5, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)(per_worker ? per_worker : 1) * server->n_workers,
          NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_POOL_BYTES, NULL},
@@ -452,7 +453,8 @@ struct server *server_start(const struct config *config, unsigned n_workers,
     server->budget.total_max_bytes = BUDGET_BODIES * config->max_body_bytes;
     if (server->budget.total_max_bytes < BUDGET_LEAST_BYTES)
         server->budget.total_max_bytes = BUDGET_LEAST_BYTES;
-    server->connections = connections_create(config->header_timeout_s, config->body_timeout_s);
+    server->connections = connections_create(config->header_timeout_s, config->body_timeout_s,
+                                             config->idle_timeout_s);
     server->no_memory = make_no_memory_response();
     server->workers = calloc(n_workers, sizeof *server->workers);
     if (!server->connections || !server->no_memory || !server->workers) {

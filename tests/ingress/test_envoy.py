@@ -213,7 +213,6 @@ def race(server, gateway, rounds, first_s, last_s):
 
 
 def test_envoy_closing_idle_connections_while_requests_come_costs_none():
-    # As it should be: the proxy's idle time is the shorter one.
     with Server() as server, Gateway(server, server_idle=1) as gateway:
         asked, bad = race(server, gateway, 12, 0.98, 1.02)
         print(f"Envoy's idle time over as requests come: {asked} requests, {len(bad)} failed, "
@@ -221,16 +220,14 @@ def test_envoy_closing_idle_connections_while_requests_come_costs_none():
         check(not bad, f"{bad[:5]} {gateway.bad_lines()[:5]}")
 
 
-def test_the_server_closing_idle_connections_first_loses_only_what_crosses_its_end():
-    # As it should not be. No server can answer a request that crosses its end of an idle connection, and Istio does not
-    # send it again. So the server's idle time must be the longer one: queue-proxy's is 90 s, the server's 120; where
-    # Envoy speaks to the server itself, with its hour, --idle_timeout must be above 3600.
+def test_the_server_closing_idle_connections_while_requests_come_costs_none():
+    # Istio does not send such a request again. What crosses the server's end on the wire no server can answer: it is
+    # microseconds here; across a network --idle_timeout should be longer than the proxy's (queue-proxy: 90 s).
     with Server("--idle_timeout", "1") as server, Gateway(server) as gateway:
-        asked, bad = race(server, gateway, 12, 0.9, 2.1)
-        lines = gateway.bad_lines()
-        print(f"the server's idle time over first, as requests come: {asked} requests, {len(bad)} failed", flush=True)
-        check(set(bad) <= {503} and all(" UC " in line for line in lines) and len(bad) < asked / 4, f"{bad[:5]} {lines[:5]}")
-        check_good(gateway, ISSUER.token())
+        asked, bad = race(server, gateway, 14, 0.9, 2.1)
+        print(f"the server's idle time over as requests come: {asked} requests, {len(bad)} failed, "
+              f"{gateway.counters()['upstream_cx_total']} connections", flush=True)
+        check(not bad, f"{bad[:5]} {gateway.bad_lines()[:5]}")
 
 
 def test_the_routes_timeout_is_a_504():
