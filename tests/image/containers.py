@@ -24,13 +24,17 @@ SERVER, TOOLS, TRAINER = NAMES.values()
 USER = 65532
 HELD = ["--read-only", "--cap-drop", "all", "--user", f"{USER}:{USER}", "--security-opt", "no-new-privileges"]
 BUILD_S = 850
+# Where podman runs: some versions of its monitor leave a file `oom` there when the kernel ends a container for its
+# memory, and not where podman looks for it.
+PLACE = tempfile.TemporaryDirectory()
 
 
 def podman(*arguments, timeout=60, check_code=True):
     """Its stdout; a failure when it does not succeed."""
     try:
         done = subprocess.run(["podman", *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=harness.limit(timeout), text=True, errors="replace")
+                              stderr=subprocess.PIPE, timeout=harness.limit(timeout), text=True, errors="replace",
+                              cwd=PLACE.name)
     except subprocess.TimeoutExpired:
         raise Failure(f"podman {arguments[0]}: nothing after {timeout} s") from None
     check(done.returncode == 0 or not check_code, f"podman {' '.join(map(str, arguments[:2]))}: {done.stderr[-600:]}")
@@ -90,6 +94,13 @@ class Container:
 
     def state(self):
         return json.loads(podman("inspect", self.id))[0]["State"]
+
+    def was_out_of_memory(self):
+        left = os.path.join(PLACE.name, "oom")
+        if os.path.exists(left):
+            os.unlink(left)
+            return True
+        return self.state()["OOMKilled"]
 
     def log(self):
         done = subprocess.run(["podman", "logs", self.id], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
