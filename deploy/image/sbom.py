@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A software bill of materials in SPDX 2.3 (https://spdx.github.io/spdx-spec/v2.3), from what dpkg knows.
 
-A package's licence is what its Debian copyright file declares where that is machine-readable
-(https://www.debian.org/doc/packaging-manuals/copyright-format/1.0): all licences of its parts, joined by
-AND. Debian's short names become SPDX's; one that SPDX does not have becomes a LicenseRef that points to the
-copyright file. Anything else is NOASSERTION.
+A package's licence is what its Debian copyright file declares where that is machine-readable (Debian's
+"copyright-format 1.0"): all licences of its parts, joined by AND. Debian's short names become SPDX's; one
+that SPDX does not have becomes a LicenseRef that points to the copyright file. Anything else is NOASSERTION.
 """
 import datetime
 import hashlib
