@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
+#include "source_settings.h"
+
 #define NUMBER(member, least, most) SETTING_NUMBER_AT(struct config, member, least, most)
 #define AT(kind, member)            SETTING_AT(kind, struct config, member)
 #define CHOICE(member, choices)     SETTING_CHOICE_AT(struct config, member, choices)
@@ -8,14 +10,8 @@
 static const struct setting all[] = {
     {"http_port", NULL, NUMBER(http_port, 1, 65535), "port to listen on (8080)"},
     {"model_name", NULL, AT(SETTING_TEXT, model_name), "the model's name in the paths (dcnv2)"},
-    {"model-path", "MODEL_PATH", AT(SETTING_TEXT, model_path),
-     "PyTorch state dict, or what dcnv2-convert made of both (/mnt/models/model_weights.pth)"},
-    {"encoder-path", "ENCODER_PATH", AT(SETTING_TEXT, encoder_path),
-     "scikit-learn's fitted encoders (/mnt/models/preprocess_metadata.pkl)"},
-    {"dense-cols", "DENSE_COLS", AT(SETTING_LIST, dense_columns),
-     "dense columns, by commas or as separate arguments (those of the encoder file)"},
-    {"sparse-cols", "SPARSE_COLS", AT(SETTING_LIST, sparse_columns),
-     "category columns, in the order of the embeddings (those of the encoder file)"},
+    SOURCE_SETTINGS(struct config, source,
+                    "PyTorch state dict, or what dcnv2-convert made of both"),
     {"workers", NULL, NUMBER(n_workers, 1, 1024), "worker threads (the container's CPUs)"},
     {"max_body_bytes", NULL, NUMBER(max_body_bytes, 1024, 1ul << 30),
      "largest request body, also once inflated (16777216)"},
@@ -63,8 +59,7 @@ static const struct setting all[] = {
 static const struct config defaults = {
     .http_port = 8080,
     .model_name = "dcnv2",
-    .model_path = "/mnt/models/model_weights.pth",
-    .encoder_path = "/mnt/models/preprocess_metadata.pkl",
+    .source = SOURCE_DEFAULTS,
     .max_body_bytes = 16 << 20,
     .max_rows = 100000,
     .max_connections = 512,
@@ -76,20 +71,13 @@ static const struct config defaults = {
     .log_format = LOG_FORMAT_TEXT,
 };
 
-static struct settings settings_of(struct config *config)
-{
-    return (struct settings){.all = all, .n = sizeof all / sizeof all[0], .target = config};
-}
+static const struct settings settings = SETTINGS_OF(all);
 
 enum settings_result config_read(struct config *config, struct arena *arena, int argc, char **argv,
                                  char *message, size_t message_size)
 {
-    struct settings settings = settings_of(config);
-    settings.arena = arena;
-    settings.message = message;
-    settings.message_size = message_size;
     *config = defaults;
-    return settings_read(&settings, argc, argv);
+    return settings_read(&settings, config, arena, argc, argv, message, message_size);
 }
 
 void config_print_help(FILE *out)
@@ -97,10 +85,10 @@ void config_print_help(FILE *out)
     fputs("usage: dcnv2-server [--flag value | --flag=value] ..\n\n"
           "Serves a DCNv2 click-through-rate model over KServe's v1 and v2 protocols.\n\n",
           out);
-    const struct settings settings = settings_of(NULL);
     settings_print_help(&settings, out);
     fputs("  --help, --version\n\n"
           "The second column is the environment variable of the same meaning; a flag beats it.\n"
+          "Columns may also be given as separate arguments: --dense-cols price age.\n"
           "DCNV2_CPU=scalar|avx2|avx512 forces an instruction set. KServe's other flags are "
           "accepted\n"
           "and do nothing.\n",

@@ -8,18 +8,14 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "dcnv2.h"
 #include "log.h"
 #include "settings.h"
 
 struct config {
     uint16_t http_port;
     const char *model_name;
-    const char *model_path;
-    const char *encoder_path;
-    const char **dense_columns; /* [n_dense_columns]; none: from the encoder file */
-    size_t n_dense_columns;
-    const char **sparse_columns; /* [n_sparse_columns] */
-    size_t n_sparse_columns;
+    struct dcnv2_source source;
     unsigned n_workers; /* 0: as many as the container has CPUs */
     size_t max_body_bytes;
     uint32_t max_rows;

@@ -21,7 +21,6 @@ enum { EXIT_WRONG_USAGE = 2, LARGE_BLOCK_BYTES = 128 * 1024 };
 struct program {
     struct config config;
     struct arena arena;
-    struct dcnv2_source source;
     struct registry *registry;
     struct metrics *metrics;
     struct server *server;
@@ -53,20 +52,14 @@ static void pin_columns(struct program *program, const struct schema *schema)
         names[i] = arena_copy_text(&program->arena, schema->names[i].at, schema->names[i].length);
     if (names == NULL)
         return;
-    program->source.sparse_columns = (struct dcnv2_columns){names, schema->n_sparse};
-    program->source.dense_columns =
+    program->config.source.sparse_columns = (struct dcnv2_columns){names, schema->n_sparse};
+    program->config.source.dense_columns =
         (struct dcnv2_columns){names + schema->n_sparse, schema->n_dense};
 }
 
 static int load_model(struct program *program)
 {
-    const struct config *config = &program->config;
-    program->source =
-        (struct dcnv2_source){.model_path = config->model_path,
-                              .encoder_path = config->encoder_path,
-                              .dense_columns = {config->dense_columns, config->n_dense_columns},
-                              .sparse_columns = {config->sparse_columns, config->n_sparse_columns}};
-    program->registry = registry_create(&program->source, program->n_workers);
+    program->registry = registry_create(&program->config.source, program->n_workers);
     if (program->registry == NULL) {
         fputs("dcnv2-server: out of memory\n", stderr);
         return -1;
@@ -82,7 +75,7 @@ static int load_model(struct program *program)
 /* The text of the columns' names in the metrics outlives any model. */
 static struct text *column_texts(struct program *program)
 {
-    const struct dcnv2_columns *columns = &program->source.sparse_columns;
+    const struct dcnv2_columns *columns = &program->config.source.sparse_columns;
     struct text *texts = arena_calloc(&program->arena, columns->n + 1, sizeof *texts);
     for (size_t i = 0; texts && i < columns->n; i++)
         texts[i] = text_of(columns->names[i]);
@@ -97,7 +90,7 @@ static int start_server(struct program *program)
     struct text *columns = column_texts(program);
     program->metrics =
         metrics_create(program->n_workers, program->config.model_name, route_names, N_ROUTES,
-                       columns, (uint32_t)program->source.sparse_columns.n);
+                       columns, (uint32_t)program->config.source.sparse_columns.n);
     if (columns == NULL || program->metrics == NULL) {
         fputs("dcnv2-server: out of memory\n", stderr);
         return -1;

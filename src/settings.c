@@ -9,21 +9,29 @@
 #include <string.h>
 #include <strings.h>
 
+struct reading {
+    const struct settings *settings;
+    void *target;
+    struct arena *arena;
+    char *message;
+    size_t message_size;
+};
+
 /* `shown`: the flag with its dashes, or the variable. Returns -1. */
-static int wrong(const struct settings *settings, const char *shown, const char *value,
+static int wrong(const struct reading *reading, const char *shown, const char *value,
                  const char *reason)
 {
-    snprintf(settings->message, settings->message_size, "%s%s%.60s: %s", shown, *value ? "=" : "",
+    snprintf(reading->message, reading->message_size, "%s%s%.60s: %s", shown, *value ? "=" : "",
              value, reason);
-    for (char *at = settings->message; *at; at++)
+    for (char *at = reading->message; *at; at++)
         if (iscntrl((unsigned char)*at))
             *at = '?';
     return -1;
 }
 
-static char *place_of(const struct settings *settings, const struct setting *setting)
+static char *place_of(const struct reading *reading, const struct setting *setting)
 {
-    return (char *)settings->target + setting->offset;
+    return (char *)reading->target + setting->offset;
 }
 
 /* ---- values ---- */
@@ -57,18 +65,18 @@ static bool is_list(const struct setting *setting)
     return setting->kind == SETTING_LIST || setting->kind == SETTING_PATHS;
 }
 
-static int add_name(const struct settings *settings, const struct setting *setting,
-                    const char *shown, const char *at, size_t length)
+static int add_name(const struct reading *reading, const struct setting *setting, const char *shown,
+                    const char *at, size_t length)
 {
-    const char ***list = (const char ***)place_of(settings, setting);
+    const char *const **list = (const char *const **)place_of(reading, setting);
     size_t *n = (size_t *)(list + 1);
-    const char **grown = arena_calloc(settings->arena, *n + 1, sizeof *grown);
-    char *name = arena_copy_text(settings->arena, at, length);
+    const char **grown = arena_calloc(reading->arena, *n + 1, sizeof *grown);
+    char *name = arena_copy_text(reading->arena, at, length);
     if (grown == NULL || name == NULL)
-        return wrong(settings, shown, "", "out of memory");
+        return wrong(reading, shown, "", "out of memory");
     for (size_t i = 0; i < *n; i++) {
         if (strcmp((*list)[i], name) == 0)
-            return wrong(settings, shown, name,
+            return wrong(reading, shown, name,
                          setting->kind == SETTING_LIST ? "the column is named twice"
                                                        : "the file is named twice");
         grown[i] = (*list)[i];
@@ -79,7 +87,7 @@ static int add_name(const struct settings *settings, const struct setting *setti
 }
 
 /* Appends the names in a text of names separated by commas. A name may hold spaces inside. */
-static int add_names(const struct settings *settings, const struct setting *setting,
+static int add_names(const struct reading *reading, const struct setting *setting,
                      const char *shown, const char *value)
 {
     const char *at = value;
@@ -90,8 +98,8 @@ static int add_names(const struct settings *settings, const struct setting *sett
         while (kept > 0 && at[kept - 1] == ' ')
             kept--;
         if (kept == 0)
-            return wrong(settings, shown, value, "an empty column name");
-        if (add_name(settings, setting, shown, at, kept) != 0)
+            return wrong(reading, shown, value, "an empty column name");
+        if (add_name(reading, setting, shown, at, kept) != 0)
             return -1;
         at += length;
         if (*at++ == '\0')
@@ -99,7 +107,7 @@ static int add_names(const struct settings *settings, const struct setting *sett
     }
 }
 
-static int set_number(const struct settings *settings, const struct setting *setting,
+static int set_number(const struct reading *reading, const struct setting *setting,
                       const char *shown, const char *value)
 {
     unsigned long number;
@@ -107,9 +115,9 @@ static int set_number(const struct settings *settings, const struct setting *set
         char reason[96];
         snprintf(reason, sizeof reason, "expected a whole number from %lu to %lu", setting->least,
                  setting->most);
-        return wrong(settings, shown, value, reason);
+        return wrong(reading, shown, value, reason);
     }
-    char *place = place_of(settings, setting);
+    char *place = place_of(reading, setting);
     const uint16_t half = (uint16_t)number;
     const uint32_t word = (uint32_t)number;
     if (setting->size == sizeof half)
@@ -121,18 +129,18 @@ static int set_number(const struct settings *settings, const struct setting *set
     return 0;
 }
 
-static int set_real(const struct settings *settings, const struct setting *setting,
-                    const char *shown, const char *value)
+static int set_real(const struct reading *reading, const struct setting *setting, const char *shown,
+                    const char *value)
 {
     char *end;
     const double number = strtod(value, &end);
     if (isspace((unsigned char)*value) || *end != '\0' || !isfinite(number) || number <= 0)
-        return wrong(settings, shown, value, "expected a number above 0");
-    memcpy(place_of(settings, setting), &number, sizeof number);
+        return wrong(reading, shown, value, "expected a number above 0");
+    memcpy(place_of(reading, setting), &number, sizeof number);
     return 0;
 }
 
-static int set_choice(const struct settings *settings, const struct setting *setting,
+static int set_choice(const struct reading *reading, const struct setting *setting,
                       const char *shown, const char *value)
 {
     char reason[128];
@@ -140,7 +148,7 @@ static int set_choice(const struct settings *settings, const struct setting *set
     for (unsigned i = 0;; i++) {
         const size_t length = strcspn(at, "|");
         if (strlen(value) == length && strncasecmp(value, at, length) == 0) {
-            memcpy(place_of(settings, setting), &i, sizeof i);
+            memcpy(place_of(reading, setting), &i, sizeof i);
             return 0;
         }
         if (at[length] == '\0')
@@ -156,15 +164,15 @@ static int set_choice(const struct settings *settings, const struct setting *set
                                                              : " or ");
         at += length + (at[length] != '\0');
     }
-    return wrong(settings, shown, value, reason);
+    return wrong(reading, shown, value, reason);
 }
 
-static int set_value(const struct settings *settings, const struct setting *setting,
+static int set_value(const struct reading *reading, const struct setting *setting,
                      const char *shown, const char *value)
 {
-    char *place = place_of(settings, setting);
+    char *place = place_of(reading, setting);
     if (*value == '\0')
-        return wrong(settings, shown, value, "the value is empty");
+        return wrong(reading, shown, value, "the value is empty");
     switch (setting->kind) {
     case SETTING_TEXT:
     case SETTING_IGNORED: {
@@ -173,114 +181,117 @@ static int set_value(const struct settings *settings, const struct setting *sett
         return 0;
     }
     case SETTING_LIST:
-        return add_names(settings, setting, shown, value);
+        return add_names(reading, setting, shown, value);
     case SETTING_PATHS:
-        return add_name(settings, setting, shown, value, strlen(value));
+        return add_name(reading, setting, shown, value, strlen(value));
     case SETTING_NUMBER:
-        return set_number(settings, setting, shown, value);
+        return set_number(reading, setting, shown, value);
     case SETTING_REAL:
-        return set_real(settings, setting, shown, value);
+        return set_real(reading, setting, shown, value);
     case SETTING_SWITCH:
     case SETTING_FLAG:
         return parse_switch(value, (bool *)place)
                    ? 0
-                   : wrong(settings, shown, value, "expected true or false");
+                   : wrong(reading, shown, value, "expected true or false");
     case SETTING_CHOICE:
-        return set_choice(settings, setting, shown, value);
+        return set_choice(reading, setting, shown, value);
     }
     return -1;
 }
 
 /* ---- where values come from ---- */
 
-static int read_environment(const struct settings *settings)
+static int read_environment(const struct reading *reading)
 {
-    for (size_t i = 0; i < settings->n; i++) {
-        const struct setting *setting = &settings->all[i];
+    for (size_t i = 0; i < reading->settings->n; i++) {
+        const struct setting *setting = &reading->settings->all[i];
         const char *value = setting->variable ? getenv(setting->variable) : NULL;
         /* What is ignored is there for others to read: nothing to report. */
         if (value && setting->kind != SETTING_IGNORED &&
-            set_value(settings, setting, setting->variable, value) != 0)
+            set_value(reading, setting, setting->variable, value) != 0)
             return -1;
     }
     return 0;
 }
 
 /* The setting of "--flag" or "--flag=value"; *ret_value: what stands behind '=', or NULL. */
-static const struct setting *find_flag(const struct settings *settings, const char *argument,
+static const struct setting *find_flag(const struct reading *reading, const char *argument,
                                        const char **ret_value)
 {
     const bool is_flag = *argument == '-' && argument[1] != '\0';
     const char *name = argument + (strncmp(argument, "--", 2) == 0 ? 2 : 1);
     const size_t length = strcspn(name, "=");
     *ret_value = is_flag && name[length] ? name + length + 1 : NULL;
-    for (size_t i = 0; i < settings->n; i++) {
-        const char *flag = settings->all[i].flag;
+    for (size_t i = 0; i < reading->settings->n; i++) {
+        const char *flag = reading->settings->all[i].flag;
         if (!is_flag ? flag == NULL
                      : flag && strlen(flag) == length && memcmp(flag, name, length) == 0 &&
                            (length == 1) == (name == argument + 1))
-            return &settings->all[i];
+            return &reading->settings->all[i];
     }
     return NULL;
 }
 
 /* Whether arguments may belong to no flag: a list then ends with its first one. */
-static bool has_plain_arguments(const struct settings *settings)
+static bool has_plain_arguments(const struct reading *reading)
 {
-    for (size_t i = 0; i < settings->n; i++)
-        if (settings->all[i].flag == NULL)
+    for (size_t i = 0; i < reading->settings->n; i++)
+        if (reading->settings->all[i].flag == NULL)
             return true;
     return false;
 }
 
 /* A flag replaces what the environment or the defaults say. */
-static void empty_list(const struct settings *settings, const struct setting *setting)
+static void empty_list(const struct reading *reading, const struct setting *setting)
 {
-    const char ***list = (const char ***)place_of(settings, setting);
+    const char *const **list = (const char *const **)place_of(reading, setting);
     *list = NULL;
     *(size_t *)(list + 1) = 0;
 }
 
 /* One flag with its values, from argv[i]; returns how many arguments it took, -1: wrong. */
-static int read_flag(const struct settings *settings, int argc, char **argv, int i, uint8_t *seen)
+static int read_flag(const struct reading *reading, int argc, char **argv, int i, uint8_t *seen)
 {
     const char *value;
-    const struct setting *setting = find_flag(settings, argv[i], &value);
+    const struct setting *setting = find_flag(reading, argv[i], &value);
     if (setting == NULL)
-        return wrong(settings, argv[i], "", "unknown flag; see --help");
+        return wrong(reading, argv[i], "", "unknown flag; see --help");
     if (setting->flag == NULL)
-        return set_value(settings, setting, argv[i], argv[i]) == 0 ? 1 : -1;
-    char *shown = arena_copy_text(settings->arena, argv[i], strcspn(argv[i], "="));
+        return set_value(reading, setting, argv[i], argv[i]) == 0 ? 1 : -1;
+    char *shown = arena_copy_text(reading->arena, argv[i], strcspn(argv[i], "="));
     if (shown == NULL)
-        return wrong(settings, argv[i], "", "out of memory");
-    uint8_t *given = &seen[setting - settings->all];
+        return wrong(reading, argv[i], "", "out of memory");
+    uint8_t *given = &seen[setting - reading->settings->all];
     if (*given)
-        return wrong(settings, shown, "", "given twice");
+        return wrong(reading, shown, "", "given twice");
     *given = 1;
     if (is_list(setting))
-        empty_list(settings, setting);
+        empty_list(reading, setting);
     if (value)
-        return set_value(settings, setting, shown, value) == 0 ? 1 : -1;
+        return set_value(reading, setting, shown, value) == 0 ? 1 : -1;
     if (setting->kind == SETTING_FLAG)
-        return set_value(settings, setting, shown, "true") == 0 ? 1 : -1;
+        return set_value(reading, setting, shown, "true") == 0 ? 1 : -1;
     if (i + 1 == argc || strncmp(argv[i + 1], "--", 2) == 0) {
         if (setting->kind != SETTING_IGNORED) /* some of KServe's switches take no value */
-            return wrong(settings, shown, "", "the value is missing");
-        return set_value(settings, setting, shown, shown) == 0 ? 1 : -1;
+            return wrong(reading, shown, "", "the value is missing");
+        return set_value(reading, setting, shown, shown) == 0 ? 1 : -1;
     }
-    const bool takes_several = is_list(setting) && !has_plain_arguments(settings);
+    const bool takes_several = is_list(setting) && !has_plain_arguments(reading);
     int taken = 1;
     do {
-        if (set_value(settings, setting, shown, argv[i + taken]) != 0)
+        if (set_value(reading, setting, shown, argv[i + taken]) != 0)
             return -1;
         taken++;
     } while (takes_several && i + taken < argc && strncmp(argv[i + taken], "--", 2) != 0);
     return taken;
 }
 
-enum settings_result settings_read(const struct settings *settings, int argc, char **argv)
+enum settings_result settings_read(const struct settings *settings, void *target,
+                                   struct arena *arena, int argc, char **argv, char *message,
+                                   size_t message_size)
 {
-    uint8_t *seen = arena_calloc(settings->arena, settings->n, 1);
+    const struct reading reading = {settings, target, arena, message, message_size};
+    uint8_t *seen = arena_calloc(arena, settings->n, 1);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return SETTINGS_SHOW_HELP;
@@ -288,13 +299,13 @@ enum settings_result settings_read(const struct settings *settings, int argc, ch
             return SETTINGS_SHOW_VERSION;
     }
     if (seen == NULL) {
-        wrong(settings, "settings", "", "out of memory");
+        wrong(&reading, "settings", "", "out of memory");
         return SETTINGS_WRONG;
     }
-    if (read_environment(settings) != 0)
+    if (read_environment(&reading) != 0)
         return SETTINGS_WRONG;
     for (int i = 1; i < argc;) {
-        const int taken = read_flag(settings, argc, argv, i, seen);
+        const int taken = read_flag(&reading, argc, argv, i, seen);
         if (taken < 0)
             return SETTINGS_WRONG;
         i += taken;

@@ -16,9 +16,10 @@
 #include "arena.h"
 
 enum setting_kind {
-    SETTING_TEXT,   /* const char * */
-    SETTING_LIST,   /* const char **, and size_t behind it: names by commas or several arguments */
-    SETTING_PATHS,  /* the same, by several arguments only: a file's name may hold a comma */
+    SETTING_TEXT,  /* const char * */
+    SETTING_LIST,  /* struct dcnv2_columns, or its two members: names by commas or several arguments
+                    */
+    SETTING_PATHS, /* the same, by several arguments only: a file's name may hold a comma */
     SETTING_NUMBER, /* uint16_t to uint64_t, by `size` */
     SETTING_REAL,   /* double above 0 */
     SETTING_SWITCH, /* bool, as KServe's strtobool takes it */
@@ -28,8 +29,8 @@ enum setting_kind {
 };
 
 struct setting {
-    const char *flag;     /* without its dashes; NULL: the arguments that belong to no flag, in a
-                           * program     whose lists are given by commas only */
+    const char *flag;     /* without its dashes; NULL: the arguments that belong to no flag; lists
+                           * are then given by commas only */
     const char *variable; /* of the environment, or NULL */
     enum setting_kind kind;
     size_t offset;             /* in the struct; of a list: of its pointer, its count follows */
@@ -49,19 +50,23 @@ struct setting {
 struct settings {
     const struct setting *all; /* [n] */
     size_t n;
-    void *target; /* the struct, with its defaults */
-    struct arena *arena;
-    char *message; /* one line that names the flag or variable, when something is wrong */
-    size_t message_size;
 };
+
+#define SETTINGS_OF(all)                                                                           \
+    {                                                                                              \
+        all, sizeof(all) / sizeof((all)[0])                                                        \
+    }
 
 enum settings_result { SETTINGS_RUN, SETTINGS_SHOW_HELP, SETTINGS_SHOW_VERSION, SETTINGS_WRONG };
 
 /*
- * --help, -h and --version anywhere beat all else. Strings point into argv, the environment or
- * the arena. A flag that is given twice is wrong.
+ * Into *target, a struct with its defaults. --help, -h and --version anywhere beat all else.
+ * Strings point into argv, the environment or the arena. A flag that is given twice is wrong.
+ * *message: one line that names the flag or variable, when something is wrong.
  */
-enum settings_result settings_read(const struct settings *settings, int argc, char **argv);
+enum settings_result settings_read(const struct settings *settings, void *target,
+                                   struct arena *arena, int argc, char **argv, char *message,
+                                   size_t message_size);
 
 /* A line for each setting that has a help text. */
 void settings_print_help(const struct settings *settings, FILE *out);

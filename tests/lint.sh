@@ -24,7 +24,7 @@ found=$(
     may_include torch 'train/(backend|shape)\.h|data/|model/|format/|arena\.h|memory\.h|text\.h|clock\.h'
     may_include report 'train/shape\.h|data/|model/|format/|arena\.h|memory\.h|text\.h|number\.h'
     may_include train 'dcnv2\.h|data/|report/|torch/ranks\.h|native/team\.h|model/|format/|arena\.h|memory\.h|text\.h|number\.h|clock\.h|cpus\.h|settings\.h'
-    may_include tools 'dcnv2\.h|train/|model/|format/|arena\.h|text\.h|settings\.h|cpus\.h'
+    may_include tools 'dcnv2\.h|train/|model/|format/|arena\.h|text\.h|(source_)?settings\.h|cpus\.h'
     may_include protocol 'frame\.h|arena\.h|text\.h|number\.h|half\.h'
     may_include http 'protocol/|frame\.h|arena\.h|text\.h|metrics\.h|log\.h|config\.h|registry\.h|clock\.h|dcnv2\.h|model/'
 )

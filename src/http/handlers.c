@@ -199,7 +199,7 @@ static void handle_metrics(struct exchange *exchange)
 /* "FILE: REASON" without the file, which is for the log only. */
 static const char *without_path(const char *message, const struct config *config)
 {
-    const char *paths[] = {config->model_path, config->encoder_path};
+    const char *paths[] = {config->source.model_path, config->source.encoder_path};
     for (int i = 0; i < 2; i++) {
         const size_t length = strlen(paths[i]);
         if (strncmp(message, paths[i], length) == 0 && strncmp(message + length, ": ", 2) == 0)

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "model/convert.h"
+#include "source_settings.h"
 #include "tools/inspect.h"
 #include "tools/program.h"
 
@@ -12,37 +13,22 @@ static const char name[] = "dcnv2-convert";
 
 struct command {
     const char *output, *inspected;
-    const char *model_path, *encoder_path;
-    const char **dense_columns;
-    size_t n_dense_columns;
-    const char **sparse_columns;
-    size_t n_sparse_columns;
+    struct dcnv2_source source;
 };
 
 #define AT(kind, member) SETTING_AT(kind, struct command, member)
 
 static const struct setting all[] = {
-    {"model-path", "MODEL_PATH", AT(SETTING_TEXT, model_path),
-     "PyTorch state dict (/mnt/models/model_weights.pth)"},
-    {"encoder-path", "ENCODER_PATH", AT(SETTING_TEXT, encoder_path),
-     "scikit-learn's fitted encoders (/mnt/models/preprocess_metadata.pkl)"},
-    {"dense-cols", "DENSE_COLS", AT(SETTING_LIST, dense_columns),
-     "dense columns, by commas or as separate arguments (those of the encoder file)"},
-    {"sparse-cols", "SPARSE_COLS", AT(SETTING_LIST, sparse_columns),
-     "category columns, in the order of the embeddings (those of the encoder file)"},
+    SOURCE_SETTINGS(struct command, source, "PyTorch state dict"),
     {"o", NULL, AT(SETTING_TEXT, output), "what to write; replaced in one step when it is whole"},
     {"inspect", NULL, AT(SETTING_TEXT, inspected),
      "prints what such a file, or one of the two, holds; stands alone"},
 };
 
-static struct settings settings_of(struct command *command)
-{
-    return (struct settings){.all = all, .n = sizeof all / sizeof all[0], .target = command};
-}
+static const struct settings settings = SETTINGS_OF(all);
 
 static void print_help(void)
 {
-    const struct settings settings = settings_of(NULL);
     fputs("usage: dcnv2-convert [--flag value | --flag=value] .. -o FILE\n"
           "       dcnv2-convert --inspect FILE\n\n"
           "Writes a model's two files as one that dcnv2-server loads in milliseconds: a\n"
@@ -83,29 +69,20 @@ static int convert(const struct command *command)
     struct dcnv2_error error;
     if (command->output == NULL)
         return wrong("-o", "is missing: which file to write; see --help");
-    if (is_same_file(command->output, command->model_path) ||
-        is_same_file(command->output, command->encoder_path))
+    if (is_same_file(command->output, command->source.model_path) ||
+        is_same_file(command->output, command->source.encoder_path))
         return wrong("-o", "is one of the files that are read");
-    const struct dcnv2_source source = {
-        .model_path = command->model_path,
-        .encoder_path = command->encoder_path,
-        .dense_columns = {command->dense_columns, command->n_dense_columns},
-        .sparse_columns = {command->sparse_columns, command->n_sparse_columns}};
-    return report(model_convert(&source, NULL, command->output, &error), &error);
+    return report(model_convert(&command->source, NULL, command->output, &error), &error);
 }
 
 static int run(int argc, char **argv, struct arena *arena)
 {
     char message[256];
     struct dcnv2_error error;
-    struct command command = {.model_path = "/mnt/models/model_weights.pth",
-                              .encoder_path = "/mnt/models/preprocess_metadata.pkl"};
-    struct settings settings = settings_of(&command);
-    settings.arena = arena;
-    settings.message = message;
-    settings.message_size = sizeof message;
-    const int code =
-        program_respond(name, settings_read(&settings, argc, argv), print_help, message);
+    struct command command = {.source = SOURCE_DEFAULTS};
+    const enum settings_result result =
+        settings_read(&settings, &command, arena, argc, argv, message, sizeof message);
+    const int code = program_respond(name, result, print_help, message);
     if (code != PROGRAM_RUNS)
         return code;
     if (command.inspected == NULL)

@@ -4,21 +4,18 @@
 #include <stdlib.h>
 
 #include "cpus.h"
-#include "dcnv2.h"
+#include "source_settings.h"
 #include "tools/program.h"
 #include "train/scoring.h"
 
 static const char name[] = "dcnv2-score";
 
 struct command {
-    const char *model_path, *encoder_path, *label;
-    const char **dense_columns;
-    size_t n_dense_columns;
-    const char **sparse_columns;
-    size_t n_sparse_columns;
+    struct dcnv2_source source;
+    const char *label;
     uint64_t max_bad_rows;
     unsigned n_threads;
-    const char **files;
+    const char *const *files;
     size_t n_files;
 };
 
@@ -27,14 +24,7 @@ struct command {
 
 static const struct setting all[] = {
     {NULL, NULL, AT(SETTING_PATHS, files), "CSV with a header, also .gz: files, or folders"},
-    {"model-path", "MODEL_PATH", AT(SETTING_TEXT, model_path),
-     "converted file, or a PyTorch state dict (/mnt/models/model_weights.pth)"},
-    {"encoder-path", "ENCODER_PATH", AT(SETTING_TEXT, encoder_path),
-     "scikit-learn's fitted encoders (/mnt/models/preprocess_metadata.pkl)"},
-    {"dense-cols", "DENSE_COLS", AT(SETTING_LIST, dense_columns),
-     "dense columns, by commas (those of the encoder file)"},
-    {"sparse-cols", "SPARSE_COLS", AT(SETTING_LIST, sparse_columns),
-     "category columns, by commas (those of the encoder file)"},
+    SOURCE_SETTINGS(struct command, source, "converted file, or a PyTorch state dict"),
     {"label", NULL, AT(SETTING_TEXT, label),
      "the column of clicks, to measure by (the one the model was trained on, if it is there)"},
     {"max-bad-rows", NULL, NUMBER(max_bad_rows, 0, UINT64_MAX),
@@ -42,14 +32,10 @@ static const struct setting all[] = {
     {"threads", NULL, NUMBER(n_threads, 1, 1024), "threads (the container's CPUs)"},
 };
 
-static struct settings settings_of(struct command *command)
-{
-    return (struct settings){.all = all, .n = sizeof all / sizeof all[0], .target = command};
-}
+static const struct settings settings = SETTINGS_OF(all);
 
 static void print_help(void)
 {
-    const struct settings settings = settings_of(NULL);
     fputs("usage: dcnv2-score --model-path model.safetensors FILE ..\n\n"
           "Writes a click probability a line to stdout, in the order of the rows; how many there\n"
           "were, and AUC and log loss where there are labels, to stderr.\n\n",
@@ -78,12 +64,7 @@ static int score(const struct command *command)
     struct train_error error;
     struct initial_model initial = {0};
     struct scoring_result result;
-    const struct dcnv2_source source = {
-        .model_path = command->model_path,
-        .encoder_path = command->encoder_path,
-        .dense_columns = {command->dense_columns, command->n_dense_columns},
-        .sparse_columns = {command->sparse_columns, command->n_sparse_columns}};
-    int status = initial_model_open(&initial, &source, &error);
+    int status = initial_model_open(&initial, &command->source, &error);
     if (status == 0) {
         const struct scoring_options options = {
             .paths = command->files,
@@ -104,14 +85,10 @@ static int score(const struct command *command)
 static int run(int argc, char **argv, struct arena *arena)
 {
     char message[256];
-    struct command command = {.model_path = "/mnt/models/model_weights.pth",
-                              .encoder_path = "/mnt/models/preprocess_metadata.pkl"};
-    struct settings settings = settings_of(&command);
-    settings.arena = arena;
-    settings.message = message;
-    settings.message_size = sizeof message;
-    const int code =
-        program_respond(name, settings_read(&settings, argc, argv), print_help, message);
+    struct command command = {.source = SOURCE_DEFAULTS};
+    const enum settings_result result =
+        settings_read(&settings, &command, arena, argc, argv, message, sizeof message);
+    const int code = program_respond(name, result, print_help, message);
     if (code != PROGRAM_RUNS)
         return code;
     if (command.n_files == 0)

@@ -94,7 +94,7 @@ static const char *find_fault(struct train_options *options)
         return "--train-data: is missing: which files to learn from; see --help";
     if (options->output == NULL)
         return "--output: is missing: the folder to write to; see --help";
-    if (options->init_from == NULL && options->n_sparse_columns + options->n_dense_columns == 0)
+    if (options->init_from == NULL && options->sparse_columns.n + options->dense_columns.n == 0)
         return "--sparse-cols, --dense-cols: are missing: which columns to learn from; see --help";
     if (read_deep(options) != 0)
         return "--dnn: expected widths from 1 to 16384 by commas, 32 at most, or none";
@@ -105,20 +105,14 @@ static const char *find_fault(struct train_options *options)
     return NULL;
 }
 
-static struct settings settings_of(struct train_options *options)
-{
-    return (struct settings){.all = all, .n = sizeof all / sizeof all[0], .target = options};
-}
+static const struct settings settings = SETTINGS_OF(all);
 
 enum settings_result train_options_read(struct train_options *options, struct arena *arena,
                                         int argc, char **argv, char *message, size_t message_size)
 {
-    struct settings settings = settings_of(options);
-    settings.arena = arena;
-    settings.message = message;
-    settings.message_size = message_size;
     *options = defaults;
-    enum settings_result result = settings_read(&settings, argc, argv);
+    enum settings_result result =
+        settings_read(&settings, options, arena, argc, argv, message, message_size);
     const char *fault = result == SETTINGS_RUN ? find_fault(options) : NULL;
     if (fault) {
         snprintf(message, message_size, "%s", fault);
@@ -129,7 +123,6 @@ enum settings_result train_options_read(struct train_options *options, struct ar
 
 void train_options_print_help(void)
 {
-    const struct settings settings = settings_of(NULL);
     fputs(
         "usage: dcnv2-train --train-data FILE .. --valid-data FILE .. --output DIR \\\n"
         "           --label clk --dense-cols price --sparse-cols userid,..\n\n"

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dcnv2.h"
 #include "settings.h"
 #include "train/shape.h"
 
@@ -14,15 +15,12 @@ enum train_backend { TRAIN_NATIVE, TRAIN_TORCH };
 enum train_best_by { TRAIN_BEST_BY_AUC, TRAIN_BEST_BY_LOG_LOSS };
 
 struct train_options {
-    const char **train_data; /* files or folders */
+    const char *const *train_data; /* files or folders */
     size_t n_train_data;
-    const char **valid_data;
+    const char *const *valid_data;
     size_t n_valid_data;
     const char *label, *group; /* columns; group may be NULL */
-    const char **dense_columns;
-    size_t n_dense_columns;
-    const char **sparse_columns;
-    size_t n_sparse_columns;
+    struct dcnv2_columns dense_columns, sparse_columns;
     uint64_t min_count, max_bad_rows;
 
     unsigned embedding;

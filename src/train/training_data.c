@@ -139,10 +139,10 @@ static struct fit_options columns_of(const struct train_options *options,
         fit.columns.dense = data->initial.encoder.dense;
         fit.columns.n_dense = data->initial.encoder.n_dense;
     } else {
-        fit.columns.sparse = options->sparse_columns;
-        fit.columns.n_sparse = (uint32_t)options->n_sparse_columns;
-        fit.columns.dense = options->dense_columns;
-        fit.columns.n_dense = (uint32_t)options->n_dense_columns;
+        fit.columns.sparse = options->sparse_columns.names;
+        fit.columns.n_sparse = (uint32_t)options->sparse_columns.n;
+        fit.columns.dense = options->dense_columns.names;
+        fit.columns.n_dense = (uint32_t)options->dense_columns.n;
     }
     return fit;
 }
