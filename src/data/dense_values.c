@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "sum.h"
 
 static size_t block_bytes(const struct dense_values *values)
 {
@@ -43,24 +44,6 @@ int dense_values_append(struct dense_values *values, const double *row)
     return 0;
 }
 
-/* A sum with the part that rounding takes from it (A. Neumaier, 1974). */
-struct sum {
-    double value, lost;
-};
-
-static void sum_add(struct sum *sum, double value)
-{
-    const double next = sum->value + value;
-    sum->lost +=
-        fabs(sum->value) >= fabs(value) ? (sum->value - next) + value : (value - next) + sum->value;
-    sum->value = next;
-}
-
-static double sum_end(const struct sum *sum)
-{
-    return sum->value + sum->lost;
-}
-
 void dense_values_fit(const struct dense_values *values, uint32_t column, double *ret_mean,
                       double *ret_var, double *ret_scale)
 {
@@ -68,7 +51,7 @@ void dense_values_fit(const struct dense_values *values, uint32_t column, double
     struct sum sum = {0}, deviations = {0}, squares = {0};
     for (uint64_t i = 0; i < values->n_rows; i++)
         sum_add(&sum, dense_values_at(values, i, column));
-    const double mean = sum_end(&sum) / n;
+    const double mean = sum_of(&sum) / n;
     for (uint64_t i = 0; i < values->n_rows; i++) {
         const double deviation = dense_values_at(values, i, column) - mean;
         sum_add(&deviations, deviation);
@@ -76,8 +59,8 @@ void dense_values_fit(const struct dense_values *values, uint32_t column, double
     }
     /* The corrected two-pass algorithm (T. Chan, G. Golub, R. LeVeque, 1983), and the bound of its
      * error, below which a variance is that of a constant. */
-    const double drift = sum_end(&deviations);
-    const double var = (sum_end(&squares) - drift * drift / n) / n;
+    const double drift = sum_of(&deviations);
+    const double var = (sum_of(&squares) - drift * drift / n) / n;
     const double mean_error = n * mean * DBL_EPSILON;
     const double error = n * DBL_EPSILON * var + mean_error * mean_error;
     *ret_mean = mean;

@@ -14,27 +14,13 @@
 #include <string.h>
 
 #include "memory.h"
+#include "sum.h"
 
 enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, SCORE_BITS = 32 };
 
-/* ---- sums ---- */
-
-/* Neumaier's: what each addition loses is added at the end. */
-struct sum {
-    double total, lost;
-};
-
-static void sum_add(struct sum *sum, double term)
+static double mean_of(const struct sum *sum, uint64_t n)
 {
-    const double total = sum->total + term;
-    sum->lost +=
-        fabs(sum->total) >= fabs(term) ? (sum->total - total) + term : (term - total) + sum->total;
-    sum->total = total;
-}
-
-static double sum_mean(const struct sum *sum, uint64_t n)
-{
-    return n ? (sum->total + sum->lost) / (double)n : NAN;
+    return n ? sum_of(sum) / (double)n : NAN;
 }
 
 /* ---- keys ---- */
@@ -189,7 +175,7 @@ static void measure_groups(const struct rows *rows, struct evaluation *evaluatio
         number = tie.key >> SCORE_BITS;
     }
     group_mean_add(&mean, &group);
-    evaluation->grouped_auc = sum_mean(&mean.aucs, mean.n_rows);
+    evaluation->grouped_auc = mean_of(&mean.aucs, mean.n_rows);
     evaluation->n_groups = mean.n_groups;
 }
 
@@ -260,12 +246,12 @@ static void measure_all(const struct rows *rows, struct evaluation *evaluation)
     }
     const uint64_t n = evaluation->n_rows;
     evaluation->auc = ranking_auc(&ranking);
-    evaluation->log_loss = sum_mean(&losses, n);
-    evaluation->mean_score = sum_mean(&scores, n);
+    evaluation->log_loss = mean_of(&losses, n);
+    evaluation->mean_score = mean_of(&scores, n);
     if (rows->n_clicks)
         evaluation->calibration = evaluation->mean_score / ((double)rows->n_clicks / (double)n);
     for (unsigned b = 0; b < EVALUATE_BINS; b++)
-        evaluation->bins[b].mean_score = sum_mean(&binning.scores[b], evaluation->bins[b].n_rows);
+        evaluation->bins[b].mean_score = mean_of(&binning.scores[b], evaluation->bins[b].n_rows);
 }
 
 static void fill_keys(const float *scores, const uint8_t *labels, const uint32_t *groups, size_t n,
