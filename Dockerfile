@@ -8,28 +8,18 @@ ARG BASE=docker.io/library/debian:bookworm-slim
 
 FROM ${BASE} AS packages
 RUN dpkg-query -W -f '${Package}\n' >/base-packages \
-    && sed -i 's/^Types: deb$/Types: deb deb-src/' /etc/apt/sources.list.d/*.sources \
     && apt-get update -q \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
-        gcc libc6-dev make pkg-config dpkg-dev python3 libcjson-dev zlib1g-dev
-# Debian's libmicrohttpd without HTTPS, which the mesh does: GnuTLS and all that it needs are 6 of 10 MB.
-RUN mkdir /microhttpd && cd /microhttpd && apt-get source -q libmicrohttpd \
-    && cd libmicrohttpd-*/ \
-    && CFLAGS="-O2 -fPIE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -ffile-prefix-map=$PWD=." \
-        ./configure -q --prefix=/opt/microhttpd --disable-shared --disable-https --disable-doc --disable-examples --disable-curl \
-    && make -s -j"$(nproc)" -C src/microhttpd && make -s -C src/microhttpd install && make -s -C src/include install \
-    && make -s install-pkgconfigDATA \
-    && dpkg-parsechangelog -S Version >/opt/microhttpd/version \
-    && cp debian/copyright /opt/microhttpd/copyright
+        gcc libc6-dev make pkg-config python3 libcjson-dev zlib1g-dev
 
 FROM packages AS build
-ENV PKG_CONFIG_PATH=/opt/microhttpd/lib/pkgconfig CFLAGS="-O2 -ffile-prefix-map=/src=."
+ENV CFLAGS="-O2 -ffile-prefix-map=/src=."
 WORKDIR /src
 COPY . .
 RUN make -j"$(nproc)" all
 ARG SOURCE_DATE_EPOCH=0
 ARG REVISION=unknown
-RUN deploy/image/root.py --name dcnv2-server --static libmicrohttpd=/opt/microhttpd build/bin/dcnv2-server \
+RUN deploy/image/root.py --name dcnv2-server build/bin/dcnv2-server \
     && deploy/image/root.py --name dcnv2-tools build/bin/dcnv2-convert build/bin/dcnv2-score
 
 FROM scratch AS server

@@ -5,7 +5,7 @@
 CC ?= cc
 PKG_CONFIG ?= pkg-config
 HTTP_PORT ?= 8080
-PACKAGES := libmicrohttpd libcjson zlib
+PACKAGES := libcjson zlib
 
 comma := ,
 B := build$(if $(SANITIZER),/$(subst $(comma),-,$(SANITIZER)))
@@ -187,6 +187,7 @@ $(B)/lib/libdcnv2.a: $(LIBRARY_OBJECTS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(O)/libdcnv2.o
 
 $(B)/bench/train_speed: $(TRAIN_PROGRAM_OBJECTS)
+$(B)/bench/fixed_reply: LIBS += $(shell $(PKG_CONFIG) --libs libmicrohttpd)
 $(B)/bench/%: tests/bench/%.c $(O)/flags
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)

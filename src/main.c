@@ -104,12 +104,12 @@ static int start_server(struct program *program)
     return 0;
 }
 
-/* Ticks until a signal asks to stop. */
+/* Until a signal asks to stop. */
 static void serve(struct program *program)
 {
-    const struct timespec second = {1, 0};
-    while (sigtimedwait(&program->signals, NULL, &second) < 0)
-        server_tick(program->server);
+    int number;
+    while (sigwait(&program->signals, &number) != 0)
+        ;
 }
 
 static void end_at_once(int signal_number)

@@ -35,7 +35,7 @@ used_only_in() {
     outside=$(grep -lE "#include <$1>" -r src include | grep -vE "$2" || true)
     [ -z "$outside" ] || complain "$1 is included in $outside"
 }
-used_only_in 'microhttpd\.h' '^src/http/'
+used_only_in 'sys/epoll\.h' '^src/http/worker\.c$'
 used_only_in 'cjson/cJSON\.h' '^src/(http/handlers|format/safetensors|report/report)\.c$'
 used_only_in 'zlib\.h' '^src/(format/zip|format/zip_writer|http/body|data/csv)\.c$'
 used_only_in 'immintrin\.h' '^src/kernels/(avx2\.c|avx512\.c|four_rows\.h)$'

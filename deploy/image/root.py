@@ -3,7 +3,7 @@
 """Lays out the root folder of an image: programs, the shared libraries they need, the licences of all, and
 a list of what it is made of. Runs in the Dockerfile's builder.
 
-usage: root.py --name dcnv2-server [--static PACKAGE=FOLDER] [--base-packages LIST] FILE ..
+usage: root.py --name dcnv2-server [--base-packages LIST] FILE ..
 
 FILEs are programs (to /usr/bin) and plugins (*.so, to /usr/lib), stripped. A library is what ldd names; it
 goes to the folder of /usr/lib where the loader looks without a cache. With --base-packages the root lies
@@ -81,7 +81,6 @@ def settle(root, epoch):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--name', required=True)
-    parser.add_argument('--static', action='append', default=[])
     parser.add_argument('--base-packages')
     parser.add_argument('files', nargs='+')
     arguments = parser.parse_args()
@@ -117,10 +116,6 @@ def main():
         document.add_debian_package(name, 'DEPENDS_ON')
         for target in packages[name]:
             document.add_file(root, target, 'of the Debian package %s' % name)
-    for name, folder in (entry.split('=', 1) for entry in arguments.static):
-        with open(os.path.join(folder, 'version')) as file:
-            document.add_static_source(name, file.read().strip(), os.path.join(folder, 'copyright'))
-        copy_licence(root, name, os.path.join(folder, 'copyright'))
     document.write(os.path.join(root, 'usr/share/doc', arguments.name, 'sbom.spdx.json'))
     settle(root, epoch)
 

@@ -122,12 +122,6 @@ class Document:
                          'Debian source package %s %s' % (dpkg(name, 'source:Package'), dpkg(name, 'source:Version')),
                          dpkg(name, 'Homepage'), how)
 
-    def add_static_source(self, name, version, copyright_path):
-        """Built from Debian's source package and linked into our programs."""
-        self.add_package(name, version, read_licence(copyright_path, self.references),
-                         package_url(name, version, 'source'),
-                         'built from the Debian source package %s %s' % (name, version), '', 'STATIC_LINK')
-
     def write(self, path):
         sums = sorted(f['checksums'][0]['checksumValue'] for f in self.files)
         code = hashlib.sha1(''.join(sums).encode()).hexdigest()

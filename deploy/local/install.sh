@@ -7,9 +7,9 @@ set -eu
 packages=
 for purpose in "$@"; do
     case $purpose in
-    build) packages="$packages gcc libc6-dev make binutils pkg-config libmicrohttpd-dev libcjson-dev zlib1g-dev curl ca-certificates" ;;
-    test) packages="$packages python3 python3-venv hey procps git clang-format" ;;
-    bench) packages="$packages python3 python3-venv hey" ;;
+    build) packages="$packages gcc libc6-dev make binutils pkg-config libcjson-dev zlib1g-dev curl ca-certificates" ;;
+    test) packages="$packages python3 python3-venv hey procps git clang-format libmicrohttpd-dev" ;; # the last: the benchmark must build
+    bench) packages="$packages python3 python3-venv hey libmicrohttpd-dev" ;; # of the fixed reply that is measured against
     torch) packages="$packages g++ libtorch-dev libgloo-dev libopenblas0-serial" ;; # or BLAS is the slow reference
     image) packages="$packages podman runc debootstrap ca-certificates" ;; # runc: crun, podman's first choice, refuses cgroup v1 beside v2
     *) echo "install.sh: unknown purpose '$purpose'; expected build, test, bench, torch or image" >&2; exit 2 ;;

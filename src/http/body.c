@@ -111,20 +111,20 @@ void inflater_free(struct inflater *inflater)
     free(inflater);
 }
 
-int body_inflate(struct body *body, struct body *scratch, struct body_budget *budget,
+int body_inflate(struct text packed, struct body *inflated, struct body_budget *budget,
                  struct inflater *inflater, struct request_error *error)
 {
     z_stream *stream = &inflater->stream;
     char chunk[16 * 1024];
     inflateReset(stream);
-    stream->next_in = (Bytef *)body->at;
-    stream->avail_in = (uInt)body->length;
+    stream->next_in = (Bytef *)packed.at;
+    stream->avail_in = (uInt)packed.length;
     int status = Z_OK;
-    while (scratch->state == BODY_WHOLE) {
+    while (inflated->state == BODY_WHOLE) {
         stream->next_out = (Bytef *)chunk;
         stream->avail_out = sizeof chunk;
         status = inflate(stream, Z_NO_FLUSH);
-        body_append(scratch, budget, chunk, sizeof chunk - stream->avail_out);
+        body_append(inflated, budget, chunk, sizeof chunk - stream->avail_out);
         if (status == Z_STREAM_END) {
             if (stream->avail_in == 0)
                 break;
@@ -133,14 +133,10 @@ int body_inflate(struct body *body, struct body *scratch, struct body_budget *bu
             break;
         }
     }
-    if (scratch->state != BODY_WHOLE)
-        return body_error(scratch->state, budget, error);
+    if (inflated->state != BODY_WHOLE)
+        return body_error(inflated->state, budget, error);
     if (status != Z_STREAM_END)
         return request_error_set(error, 400, "The request body is not a valid gzip body.");
-    const struct body packed = *body;
-    *body = *scratch;
-    body->n_received = packed.n_received; /* of the connection, not of what they held */
-    *scratch = packed;
     return 0;
 }
 

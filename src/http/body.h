@@ -38,13 +38,13 @@ void body_append(struct body *body, struct body_budget *budget, const char *data
 void body_reset(struct body *body, struct body_budget *budget, size_t keep_bytes);
 
 /*
- * Replaces a gzip body (RFC 1952, one member or more) by what it holds. `scratch` swaps its
- * memory with the body's. -1: 400 it is not one, 413 it is too large, 503 no room.
+ * Collects in `inflated`, which is empty, what a gzip body (RFC 1952, one member or more) holds.
+ * -1: 400 it is not one, 413 it is too large, 503 no room.
  */
 struct inflater;
 struct inflater *inflater_create(void);
 void inflater_free(struct inflater *inflater);
-int body_inflate(struct body *body, struct body *scratch, struct body_budget *budget,
+int body_inflate(struct text packed, struct body *inflated, struct body_budget *budget,
                  struct inflater *inflater, struct request_error *error);
 
 /* Sets the error for a body that is not whole; -1. */

@@ -5,8 +5,8 @@
  * 1. Readiness is 503 and every reply closes its connection; new connections are still taken
  *    for --drain_wait, and on while requests are under way.
  * 2. The listening socket takes no more handshakes; what has already connected is accepted.
- * 3. Connections that got bytes lately are waited for: a client may have sent a request on
- *    an idle connection before it learned that we stop.
+ * 3. Connections end when they are quiet: a client may have sent a request on an idle connection
+ *    before it learned that we stop.
  */
 #include <linux/filter.h>
 #include <sys/socket.h>
@@ -16,12 +16,11 @@
 #include <netinet/in.h>
 
 #include "clock.h"
-#include "http/exchange.h"
+#include "http/worker.h"
 #include "log.h"
 
 enum {
     STEP_US = 2000,
-    QUIET_MS = 200,         /* an idle connection without bytes for so long is left */
     BACKLOG_WAIT_MS = 1000, /* for the accept queue to be emptied */
     ACCEPT_MORE_SHARE = 3   /* of the grace period, while requests never pause */
 };
@@ -45,29 +44,15 @@ static unsigned backlog(int listen_fd)
     return info.tcpi_unacked;
 }
 
-/* A step of the wait, with the deadlines of slow clients kept. */
-static void step(struct server *server, uint64_t *last_tick_ms)
-{
-    usleep(STEP_US);
-    if (clock_ms() - *last_tick_ms >= 1000) {
-        server_tick(server);
-        *last_tick_ms = clock_ms();
-    }
-}
-
 static void stop_listening(struct server *server)
 {
-    const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_LISTEN_FD);
-    if (info) {
-        refuse_handshakes(info->listen_fd);
-        const uint64_t start_ms = clock_ms();
-        while (backlog(info->listen_fd) > 0 && clock_ms() - start_ms < BACKLOG_WAIT_MS)
-            usleep(STEP_US);
-    }
-    const MHD_socket fd = MHD_quiesce_daemon(server->daemon);
-    if (fd != MHD_INVALID_SOCKET)
-        close(fd);
+    refuse_handshakes(server->listen_fd);
+    const uint64_t start_ms = clock_ms();
+    while (backlog(server->listen_fd) > 0 && clock_ms() - start_ms < BACKLOG_WAIT_MS)
+        usleep(STEP_US);
+    atomic_store(&server->quiesced, true);
+    for (unsigned i = 0; i < server->n_workers; i++)
+        worker_wake(&server->workers[i]);
 }
 
 size_t server_drain(struct server *server)
@@ -75,17 +60,16 @@ size_t server_drain(struct server *server)
     const uint64_t start_ms = clock_ms();
     const uint64_t grace_ms = server->config->grace_period_s * UINT64_C(1000);
     const uint64_t wait_ms = server->config->drain_wait_s * UINT64_C(1000);
-    uint64_t last_tick_ms = start_ms;
     atomic_store(&server->draining, true);
     for (;;) {
         const uint64_t age_ms = clock_ms() - start_ms;
         if (age_ms >= grace_ms || age_ms >= wait_ms + grace_ms / ACCEPT_MORE_SHARE ||
             (age_ms >= wait_ms && metrics_in_flight(server->metrics) == 0))
             break;
-        step(server, &last_tick_ms);
+        usleep(STEP_US);
     }
     stop_listening(server);
-    while (connections_busy(server->connections, QUIET_MS) > 0 && clock_ms() - start_ms < grace_ms)
-        step(server, &last_tick_ms);
+    while (atomic_load(&server->n_connections) > 0 && clock_ms() - start_ms < grace_ms)
+        usleep(STEP_US);
     return metrics_in_flight(server->metrics);
 }

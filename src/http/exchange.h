@@ -2,31 +2,40 @@
 /*
  * exchange.h: one request and its reply, from the first header to the last byte sent.
  *
- * An exchange has one owner, the worker thread of its connection, and one release point,
- * libmicrohttpd's completion callback. Its memory (arena, body) is kept for the next one, that
- * of a bounded number of exchanges.
+ * An exchange has one owner, the connection that it came on, and one release point,
+ * exchange_release(). Its memory (arena, body) is kept for the next one, that of a bounded number
+ * of exchanges, so that a warm server allocates nothing. What it needs of its thread is in the
+ * worker.
  */
 #ifndef DCNV2_HTTP_EXCHANGE_H
 #define DCNV2_HTTP_EXCHANGE_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "dcnv2.h"
 #include "http/body.h"
-#include "http/connections.h"
 #include "http/head.h"
 #include "http/routes.h"
 #include "http/server.h"
+
+struct connection;
 
 struct server {
     const struct config *config;
     struct registry *registry;
     struct metrics *metrics;
-    struct connections *connections;
     struct body_budget budget;
-    struct MHD_Daemon *daemon;
-    struct MHD_Response *no_memory; /* a 503 that needs no memory to be sent */
-    struct worker *workers;         /* [n_workers] */
+    int listen_fd;
+    struct worker *workers; /* [n_workers] */
     unsigned n_workers;
-    _Atomic unsigned n_workers_started;
-    _Atomic bool draining;
+    unsigned max_connections;
+    _Atomic unsigned n_connections;
+    _Atomic bool backlog_waits; /* a client could not be accepted for the limit */
+    _Atomic bool draining;      /* replies close their connections */
+    _Atomic bool quiesced;      /* nothing is accepted, and connections end when they are quiet */
+    _Atomic bool stopping;
 };
 
 /* What one thread has of its own. */
@@ -34,6 +43,20 @@ struct worker {
     struct server *server;
     unsigned index;
     struct metrics_shard *metrics;
+    /* The event loop, worker.c: */
+    pthread_t thread;
+    bool is_running;
+    int epoll_fd, wake_fd;
+    bool listens;
+    char *input;                      /* [WORKER_INPUT_BYTES], what was read last */
+    struct connection *connections;   /* all that are open .. */
+    _Atomic unsigned n_connections;   /* .. and how many, with those not yet seen here */
+    struct connection *first_waiting; /* those that have more to do, but let others go first */
+    struct connection *closed;        /* to be freed at the end of a turn */
+    uint64_t now_ms;                  /* when this turn began */
+    char date[32];                    /* a Date header's value .. */
+    time_t date_s;                    /* .. and the second it is of */
+    /* Exchanges, exchange.c: */
     struct exchange *free; /* for use again .. */
     unsigned n_free;       /* .. and how many */
     dcnv2_workspace *workspace;
@@ -57,21 +80,37 @@ struct reply {
 struct exchange {
     struct exchange *next_free;
     struct worker *worker;
-    struct connection *connection;
     struct head head;
     struct route_match match;
-    struct body body;
+    struct body body; /* what was collected of it, where it did not come at once */
     struct body inflated;
+    struct text content; /* the whole body, as a handler reads it */
     struct arena arena;
     struct reply reply;
     struct request_error error; /* found before the body came; http_status 0: none */
-    const char *method;
-    uint64_t started_ns; /* for the access log, as path */
-    size_t head_bytes;   /* of the request line and header as they came */
-    char path[128];      /* its start, for the access log */
+    struct text out[2];         /* the reply as it is sent: its head, and what of its body */
+    uint64_t started_ns;        /* for the access log */
 };
 
-/* Fills exchange->reply. */
+/* NULL: out of memory. */
+struct exchange *exchange_take(struct worker *worker);
+void exchange_release(struct exchange *exchange);
+
+/* Gives back what the exchanges of a worker have kept. */
+void exchange_free_kept(struct worker *worker);
+
+/*
+ * The head is read. `is_whole`: its body has come as well, so that nothing of the head needs to be
+ * copied. true: a reply is set without the body, and the connection must close behind it.
+ */
+bool exchange_begin(struct exchange *exchange, bool is_whole);
+
+/*
+ * The whole body is there: in exchange->content, or `collected` in exchange->body. Sets the reply.
+ */
+void exchange_answer(struct exchange *exchange, bool collected);
+
+/* Fills exchange->reply by the route. */
 void handle(struct exchange *exchange);
 
 /* Sets the reply to {"error": MESSAGE}. */

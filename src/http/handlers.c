@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* handlers.c: what each route answers. */
 #include <cjson/cJSON.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -250,18 +252,18 @@ static int inference_header_length(const struct exchange *exchange, size_t *ret_
                                    struct request_error *error)
 {
     const struct head *head = &exchange->head;
-    *ret_length = exchange->body.length;
+    *ret_length = exchange->content.length;
     if (head->n_inference_header_lengths == 0)
         return 0;
     if (head->n_inference_header_lengths > 1)
         return request_error_set(error, 400, "Inference-Header-Content-Length is given twice.");
     if (!head->inference_header_length_is_number)
         return request_error_set(error, 400, "Inference-Header-Content-Length is not a number.");
-    if (head->inference_header_length > exchange->body.length)
+    if (head->inference_header_length > exchange->content.length)
         return request_error_set(error, 400,
                                  "Inference-Header-Content-Length is larger than the body of %zu "
                                  "bytes.",
-                                 exchange->body.length);
+                                 exchange->content.length);
     *ret_length = (size_t)head->inference_header_length;
     return 0;
 }
@@ -270,7 +272,7 @@ static int parse_body(struct exchange *exchange, struct prediction *prediction,
                       struct request_error *error)
 {
     const struct config *config = exchange->worker->server->config;
-    const struct text body = {exchange->body.at, exchange->body.length};
+    const struct text body = exchange->content;
     if (frame_init(&prediction->frame, &prediction->model->encoder.schema, &exchange->arena,
                    config->max_rows) != 0)
         return request_error_out_of_memory(error);

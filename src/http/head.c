@@ -3,11 +3,99 @@
 
 #include <strings.h>
 
+enum {
+    EMPTY_LINES_MAX_BYTES = 8, /* before a request line, which RFC 9112 section 2.2 lets pass */
+    TOKEN = 1,                 /* a byte of a token, RFC 9110 section 5.6.2 */
+    VALUE = 2,                 /* .. of a field's value, section 5.5, or of a request target */
+};
+
+#define T (TOKEN | VALUE)
+#define V VALUE
+static const unsigned char kind_of_byte[256] = {
+    /* 0x00 */ 0, 0, 0, 0, 0, 0, 0, 0, 0, V, 0, 0, 0, 0, 0, 0,
+    /* 0x10 */ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    /* 0x20 */ V, T, V, T, T, T, T, T, V, V, T, T, V, T, T, V,
+    /* 0x30 */ T, T, T, T, T, T, T, T, T, T, V, V, V, V, V, V,
+    /* 0x40 */ V, T, T, T, T, T, T, T, T, T, T, T, T, T, T, T,
+    /* 0x50 */ T, T, T, T, T, T, T, T, T, T, T, V, V, V, T, T,
+    /* 0x60 */ T, T, T, T, T, T, T, T, T, T, T, T, T, T, T, T,
+    /* 0x70 */ T, T, T, T, T, T, T, T, T, T, T, V, T, V, T, 0,
+    /* 0x80 */ V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V,
+    /* 0x90 */ V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V,
+    /* 0xA0 */ V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V,
+    /* 0xB0 */ V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V,
+    /* 0xC0 */ V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V,
+    /* 0xD0 */ V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V,
+    /* 0xE0 */ V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V,
+    /* 0xF0 */ V, V, V, V, V, V, V, V, V, V, V, V, V, V, V, V};
+#undef T
+#undef V
+
+/* Behind the bytes of that kind. */
+static inline const char *skip(const char *at, const char *end, unsigned char kind)
+{
+    while (at < end && kind_of_byte[(unsigned char)*at] & kind)
+        at++;
+    return at;
+}
+
+/* ---- the end of the head ---- */
+
+/* Behind the empty lines before a request line. */
+static size_t skip_empty_lines(const char *at, size_t length)
+{
+    size_t n = 0;
+    while (n + 2 <= length && n < EMPTY_LINES_MAX_BYTES && at[n] == '\r' && at[n + 1] == '\n')
+        n += 2;
+    return n;
+}
+
+static enum head_size malformed(struct request_error *error, int http_status, const char *what)
+{
+    request_error_set(error, http_status, "%s", what);
+    return HEAD_MALFORMED;
+}
+
+enum head_size head_find_end(const char *at, size_t length, size_t *scanned, size_t *ret_bytes,
+                             struct request_error *error)
+{
+    const size_t start = skip_empty_lines(at, length);
+    size_t i = *scanned > start ? *scanned : start;
+    if (i == start && length > start && at[start] != '\r' &&
+        !(kind_of_byte[(unsigned char)at[start]] & TOKEN))
+        return malformed(error, 400, "This is not an HTTP/1.1 request.");
+    while (i < length) {
+        const char *feed = memchr(at + i, '\n', length - i);
+        if (feed == NULL) {
+            i = length;
+            break;
+        }
+        const size_t line = (size_t)(feed - at);
+        if (line == start || at[line - 1] != '\r')
+            return malformed(error, 400, "A line of the header does not end in CRLF.");
+        i = line + 1;
+        if (line >= start + 3 && at[line - 2] == '\n') {
+            *ret_bytes = i;
+            return i - start <= HEAD_MAX_BYTES ? HEAD_COMPLETE
+                                               : malformed(error, 431, "The header is too large.");
+        }
+    }
+    *scanned = i;
+    if (length - start <= HEAD_MAX_BYTES)
+        return HEAD_INCOMPLETE;
+    return memchr(at + start, '\n', length - start)
+               ? malformed(error, 431, "The header is too large.")
+               : malformed(error, 414, "The request line is too long.");
+}
+
+/* ---- fields ---- */
+
 /* Counts while the fields pass by. */
 struct scan {
     struct head *head;
-    unsigned n_hosts, n_lengths, n_codings, n_transfer_codings;
-    const char *wrong; /* the first thing found wrong, or NULL */
+    unsigned n_hosts, n_lengths, n_transfer_codings, n_codings;
+    bool close, keep_alive; /* tokens of Connection */
+    const char *wrong;      /* the first thing found wrong, or NULL */
     int status;
 };
 
@@ -19,38 +107,27 @@ static void set_wrong(struct scan *scan, int status, const char *what)
     }
 }
 
-/* tchar of RFC 9110 section 5.6.2 */
-static bool is_token(const char *name, size_t length)
+/* Without regard to case. `wanted` is a literal, whose length the compiler knows. */
+static inline bool equals(struct text text, const char *wanted)
 {
-    for (size_t i = 0; i < length; i++) {
-        const char c = name[i];
-        const bool common =
-            ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9') || c == '-';
-        if (!common && (c == '\0' || strchr("!#$%&'*+.^_`|~", c) == NULL))
-            return false;
-    }
-    return length > 0;
+    const size_t length = strlen(wanted);
+    return text.length == length && strncasecmp(text.at, wanted, length) == 0;
 }
 
-static bool name_is(const char *name, size_t length, const char *wanted)
+static inline bool is_blank(char c)
 {
-    return strlen(wanted) == length && strncasecmp(name, wanted, length) == 0;
+    return c == ' ' || c == '\t';
 }
 
-static struct text trimmed(const char *value, size_t length)
+static inline struct text trimmed(const char *value, size_t length)
 {
-    while (length > 0 && (value[length - 1] == ' ' || value[length - 1] == '\t'))
+    while (length > 0 && is_blank(value[length - 1]))
         length--;
-    while (length > 0 && (*value == ' ' || *value == '\t')) {
+    while (length > 0 && is_blank(*value)) {
         value++;
         length--;
     }
     return (struct text){value, length};
-}
-
-static bool equals(struct text text, const char *wanted)
-{
-    return name_is(text.at, text.length, wanted);
 }
 
 static bool starts_with(struct text text, const char *wanted)
@@ -125,84 +202,155 @@ static bool accepts_gzip(struct text value)
     return any;
 }
 
-static enum MHD_Result read_field(void *cls, enum MHD_ValueKind kind, const char *name,
-                                  size_t name_size, const char *value, size_t value_size)
+static void read_connection(struct scan *scan, struct text value)
 {
-    (void)kind;
-    struct scan *scan = cls;
-    struct head *head = scan->head;
-    const struct text text = trimmed(value ? value : "", value ? value_size : 0);
-    if (!is_token(name, name_size)) {
-        set_wrong(scan, 400, "A header field has a malformed name.");
-        return MHD_YES;
+    struct text list = value;
+    while (list.length > 0) {
+        const struct text option = next_element(&list);
+        scan->close |= equals(option, "close");
+        scan->keep_alive |= equals(option, "keep-alive");
     }
-    switch (name[0] | 0x20) {
+}
+
+static void read_content_field(struct scan *scan, struct text name, struct text value)
+{
+    struct head *head = scan->head;
+    if (equals(name, "Content-Length")) {
+        scan->n_lengths++;
+        if (!read_length(value, &head->content_length))
+            set_wrong(scan, 400, "Content-Length is not a number.");
+    } else if (equals(name, "Content-Encoding")) {
+        read_coding(scan, value);
+    } else if (equals(name, "Content-Type")) {
+        head->type = starts_with(value, "multipart/")                     ? CONTENT_MULTIPART
+                     : starts_with(value, "application/cloudevents+json") ? CONTENT_CLOUD_EVENT
+                                                                          : CONTENT_ANY;
+    } else if (equals(name, "Connection")) {
+        read_connection(scan, value);
+    }
+}
+
+static void read_field(struct scan *scan, struct text name, struct text value)
+{
+    struct head *head = scan->head;
+    switch (name.at[0] | 0x20) {
     case 'h':
-        scan->n_hosts += name_is(name, name_size, "Host");
+        scan->n_hosts += equals(name, "Host");
         break;
     case 't':
-        if (name_is(name, name_size, "Transfer-Encoding")) {
+        if (equals(name, "Transfer-Encoding")) {
             scan->n_transfer_codings++;
-            head->is_chunked = equals(text, "chunked");
+            head->is_chunked = equals(value, "chunked");
             if (!head->is_chunked)
                 set_wrong(scan, 501, "Transfer-Encoding other than chunked is not supported.");
         }
         break;
     case 'c':
-        if (name_is(name, name_size, "Content-Length")) {
-            scan->n_lengths++;
-            if (!read_length(text, &head->content_length))
-                set_wrong(scan, 400, "Content-Length is not a number.");
-        } else if (name_is(name, name_size, "Content-Encoding")) {
-            read_coding(scan, text);
-        } else if (name_is(name, name_size, "Content-Type")) {
-            head->type = starts_with(text, "multipart/")                     ? CONTENT_MULTIPART
-                         : starts_with(text, "application/cloudevents+json") ? CONTENT_CLOUD_EVENT
-                                                                             : CONTENT_ANY;
-        }
+        read_content_field(scan, name, value);
         break;
     case 'a':
-        if (name_is(name, name_size, "Accept-Encoding"))
-            head->accepts_gzip = accepts_gzip(text);
+        if (equals(name, "Accept-Encoding"))
+            head->accepts_gzip = accepts_gzip(value);
         break;
     case 'e':
-        if (name_is(name, name_size, "Expect")) {
-            head->expects_continue = equals(text, "100-continue");
+        if (equals(name, "Expect")) {
+            head->expects_continue = equals(value, "100-continue");
             if (!head->expects_continue)
                 set_wrong(scan, 417, "Expect other than 100-continue is not supported.");
         }
         break;
     case 'i':
-        if (name_is(name, name_size, "Inference-Header-Content-Length")) {
+        if (equals(name, "Inference-Header-Content-Length")) {
             head->n_inference_header_lengths++;
             head->inference_header_length_is_number =
-                read_length(text, &head->inference_header_length);
+                read_length(value, &head->inference_header_length);
         }
         break;
     default:
         break;
     }
-    return MHD_YES;
 }
 
-int head_read(struct head *head, struct MHD_Connection *connection, const char *version,
-              struct request_error *error)
+/* The field line at `at`; behind it. NULL: it is none, and that is noted. */
+static const char *read_field_line(struct scan *scan, const char *at, const char *end)
+{
+    const char *colon = skip(at, end, TOKEN);
+    if (colon == at || *colon != ':') {
+        set_wrong(scan, 400,
+                  is_blank(*at) ? "A header field is folded over two lines."
+                                : "A header field has a malformed name.");
+        return NULL;
+    }
+    const char *line_end = skip(colon + 1, end, VALUE);
+    if (*line_end != '\r' || line_end[1] != '\n') {
+        set_wrong(scan, 400, "A header field holds a control character.");
+        return NULL;
+    }
+    read_field(scan, (struct text){at, (size_t)(colon - at)},
+               trimmed(colon + 1, (size_t)(line_end - colon - 1)));
+    return line_end + 2;
+}
+
+/* ---- the request line ---- */
+
+/* METHOD SP TARGET SP HTTP/1.x CRLF at `at`; behind it. NULL: it is none, and that is noted. */
+static const char *read_request_line(struct scan *scan, const char *at, const char *end)
+{
+    struct head *head = scan->head;
+    const char *space = skip(at, end, TOKEN);
+    head->method = (struct text){at, (size_t)(space - at)};
+    if (space == at || *space != ' ') {
+        set_wrong(scan, 400, "The request line has no method.");
+        return NULL;
+    }
+    const char *target = space + 1;
+    const char *line_end = target;
+    while (line_end < end && kind_of_byte[(unsigned char)*line_end] && !is_blank(*line_end))
+        line_end++;
+    head->target = (struct text){target, (size_t)(line_end - target)};
+    const char *version = line_end + 1;
+    if (head->target.length == 0 || *line_end != ' ' || end - version < 10 ||
+        memcmp(version, "HTTP/", 5) != 0 || version[6] != '.' || version[8] != '\r' ||
+        version[9] != '\n') {
+        set_wrong(scan, 400, "The request line is not METHOD TARGET HTTP/1.1.");
+        return NULL;
+    }
+    if (version[5] != '1' || (version[7] != '0' && version[7] != '1')) {
+        set_wrong(scan, 505, "The HTTP version is not 1.0 or 1.1.");
+        return NULL;
+    }
+    head->is_1_0 = version[7] == '0';
+    if (head->target.length > TARGET_MAX_BYTES)
+        set_wrong(scan, 414, "The path is too long.");
+    return version + 10;
+}
+
+/* What the fields say together. */
+static void check_framing(struct scan *scan)
+{
+    const struct head *head = scan->head;
+    if (scan->n_transfer_codings > 0 && scan->n_lengths > 0)
+        set_wrong(scan, 400, "Both Content-Length and Transfer-Encoding are given.");
+    if (scan->n_lengths > 1)
+        set_wrong(scan, 400, "Content-Length is given twice.");
+    if (scan->n_transfer_codings > 1)
+        set_wrong(scan, 501, "Transfer-Encoding is given twice.");
+    if (scan->n_transfer_codings > 0 && head->is_1_0)
+        set_wrong(scan, 400, "Transfer-Encoding in HTTP/1.0.");
+    if (scan->n_hosts > 1 || (scan->n_hosts == 0 && !head->is_1_0))
+        set_wrong(scan, 400, scan->n_hosts ? "Host is given twice." : "Host is missing.");
+}
+
+int head_read(struct head *head, const char *at, size_t length, struct request_error *error)
 {
     *head = (struct head){0};
     struct scan scan = {.head = head};
-    const bool is_1_0 = strcmp(version, "HTTP/1.0") == 0;
-    if (!is_1_0 && strcmp(version, "HTTP/1.1") != 0)
-        return request_error_set(error, 505, "The HTTP version is not 1.0 or 1.1.");
-    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, read_field, &scan);
-    if (scan.n_transfer_codings > 0 && scan.n_lengths > 0)
-        set_wrong(&scan, 400, "Both Content-Length and Transfer-Encoding are given.");
-    if (scan.n_lengths > 1)
-        set_wrong(&scan, 400, "Content-Length is given twice.");
-    if (scan.n_transfer_codings > 1)
-        set_wrong(&scan, 501, "Transfer-Encoding is given twice.");
-    if (scan.n_transfer_codings > 0 && is_1_0)
-        set_wrong(&scan, 400, "Transfer-Encoding in HTTP/1.0.");
-    if (scan.n_hosts > 1 || (scan.n_hosts == 0 && !is_1_0))
-        set_wrong(&scan, 400, scan.n_hosts ? "Host is given twice." : "Host is missing.");
+    const char *end = at + length;
+    at = read_request_line(&scan, at + skip_empty_lines(at, length), end);
+    while (at && end - at > 2) /* the empty line is left */
+        at = read_field_line(&scan, at, end);
+    if (at)
+        check_framing(&scan);
+    head->keep_alive = !scan.close && (!head->is_1_0 || scan.keep_alive);
     return scan.wrong ? request_error_set(error, scan.status, "%s", scan.wrong) : 0;
 }

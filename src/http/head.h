@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * head.h: what a request's header fields say, checked before a byte of its body is taken.
+ * head.h: the head of an HTTP/1.1 request (RFC 9112): request line and header fields.
  *
- * libmicrohttpd 0.9.75 lets framing through that splits one request into two (two lengths,
- * a length beside chunks, a coding other than chunks), so these checks are ours.
+ * Strict where leniency lets two parties see two different requests: line ends are CRLF, a
+ * field's name is a token right before its colon, no line is folded, values hold no control
+ * bytes, the length is given once and in one way. No I/O, no allocation; thread-safe.
  */
 #ifndef DCNV2_HTTP_HEAD_H
 #define DCNV2_HTTP_HEAD_H
 
-#include <microhttpd.h>
-
 #include "frame.h"
+
+enum {
+    HEAD_MAX_BYTES = 72 * 1024, /* more than the 60 KiB that Envoy lets through */
+    TARGET_MAX_BYTES = 16 * 1024
+};
 
 /* Only the types whose bodies cannot be read as JSON or tensors matter. */
 enum content_type { CONTENT_ANY, CONTENT_MULTIPART, CONTENT_CLOUD_EVENT };
@@ -18,6 +22,9 @@ enum content_type { CONTENT_ANY, CONTENT_MULTIPART, CONTENT_CLOUD_EVENT };
 enum content_coding { CODING_IDENTITY, CODING_GZIP, CODING_UNSUPPORTED };
 
 struct head {
+    struct text method, target; /* in the bytes that were read */
+    bool is_1_0;
+    bool keep_alive; /* what the client wants of the connection behind this request */
     bool is_chunked;
     uint64_t content_length; /* 0 where none is given */
     enum content_coding coding;
@@ -30,11 +37,21 @@ struct head {
     uint64_t inference_header_length;
 };
 
+enum head_size { HEAD_INCOMPLETE, HEAD_COMPLETE, HEAD_MALFORMED };
+
 /*
- * -1: the message's framing cannot be trusted or its version is not ours; *error says why, and
- * the connection must be closed.
+ * Looks for the empty line that ends the head. `scanned` is 0 at first and is kept by the caller
+ * from call to call, so that a head that comes byte by byte is looked at once. HEAD_COMPLETE: the
+ * head takes *ret_bytes. HEAD_MALFORMED: it can never become one, and *error says why; among
+ * others 431 and 414 where it is longer than HEAD_MAX_BYTES.
  */
-int head_read(struct head *head, struct MHD_Connection *connection, const char *version,
-              struct request_error *error);
+enum head_size head_find_end(const char *at, size_t length, size_t *scanned, size_t *ret_bytes,
+                             struct request_error *error);
+
+/*
+ * Reads a complete head. -1: its framing cannot be trusted or its version is not ours; *error says
+ * why, and the connection must be closed.
+ */
+int head_read(struct head *head, const char *at, size_t length, struct request_error *error);
 
 #endif

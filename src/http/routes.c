@@ -90,26 +90,39 @@ static bool decode(struct arena *arena, struct text raw, struct text *ret_text)
     return text_utf8_valid_length(ret_text->at, ret_text->length) == ret_text->length;
 }
 
-/* The path's segments, decoded; their number, or 0 where it cannot be one of ours. */
-static size_t split(struct arena *arena, const char *path, struct text segments[MAX_SEGMENTS])
+/* The path of a target: without a query, and without the scheme and host of the absolute form. */
+static struct text path_of(struct text target)
 {
-    if (*path != '/' &&
-        (strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0)) {
-        const char *authority = strstr(path, "//") + 2; /* absolute form, RFC 9112 3.2.2 */
-        path = strchr(authority, '/');
-        if (path == NULL)
-            path = "/";
-    }
-    if (*path != '/')
+    const char *at = target.at, *end = at + target.length;
+    const char *query = memchr(at, '?', target.length);
+    if (query)
+        end = query;
+    const char *fragment = memchr(at, '#', (size_t)(end - at));
+    if (fragment)
+        end = fragment;
+    const size_t length = (size_t)(end - at);
+    const size_t scheme = length >= 7 && strncasecmp(at, "http://", 7) == 0    ? 7
+                          : length >= 8 && strncasecmp(at, "https://", 8) == 0 ? 8
+                                                                               : 0;
+    if (scheme == 0) /* RFC 9112 section 3.2.2 */
+        return (struct text){at, length};
+    const char *slash = memchr(at + scheme, '/', length - scheme);
+    return slash ? (struct text){slash, (size_t)(end - slash)} : text_of("/");
+}
+
+/* The path's segments, decoded; their number, or 0 where it cannot be one of ours. */
+static size_t split(struct arena *arena, struct text path, struct text segments[MAX_SEGMENTS])
+{
+    const char *at = path.at, *end = at + path.length;
+    if (path.length == 0 || *at != '/')
         return 0;
-    const char *end = path + strcspn(path, "?#");
     size_t n = 0;
-    while (path < end) {
-        const char *start = path + 1;
+    while (at < end) {
+        const char *start = at + 1;
         const char *slash = memchr(start, '/', (size_t)(end - start));
-        path = slash ? slash : end;
+        at = slash ? slash : end;
         if (n == MAX_SEGMENTS ||
-            !decode(arena, (struct text){start, (size_t)(path - start)}, &segments[n++]))
+            !decode(arena, (struct text){start, (size_t)(at - start)}, &segments[n++]))
             return 0;
     }
     return n;
@@ -146,12 +159,12 @@ static bool path_matches(const char *pattern, const struct text *segments, size_
     return *pattern == '\0';
 }
 
-struct route_match route_find(struct arena *arena, const char *method, const char *path)
+struct route_match route_find(struct arena *arena, struct text method, struct text target)
 {
     struct text segments[MAX_SEGMENTS];
-    const size_t n = split(arena, path, segments);
-    const bool post = strcmp(method, "POST") == 0;
-    const bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    const size_t n = split(arena, path_of(target), segments);
+    const bool post = text_is(method, "POST");
+    const bool get = text_is(method, "GET") || text_is(method, "HEAD");
     bool get_exists = false, post_exists = false;
     for (size_t i = 0; n > 0 && i < sizeof table / sizeof table[0]; i++) {
         struct route_match match = {.route = table[i].route};

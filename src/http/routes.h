@@ -37,9 +37,10 @@ struct route_match {
 };
 
 /*
- * `method` and `path` as they came: "POST", "/v1/models/dcnv2%3Apredict". A query or an absolute
- * form's scheme and host are passed over. Decoded text is in `arena`. No memory: ROUTE_NONE.
+ * `method` and `target` as they came: "POST", "/v1/models/dcnv2%3Apredict". A query or an absolute
+ * form's scheme and host are passed over. Decoded text is in `arena`, other text in `target`. No
+ * memory: ROUTE_NONE.
  */
-struct route_match route_find(struct arena *arena, const char *method, const char *path);
+struct route_match route_find(struct arena *arena, struct text method, struct text target);
 
 #endif

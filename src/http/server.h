@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * server.h: the HTTP server: listens, answers by the route table, drains and stops.
+ * server.h: the HTTP/1.1 server: listens, answers by the route table, drains and stops.
  *
- * libmicrohttpd runs one event loop a worker thread; a request is read, answered and
- * released by one of them. src/http is the only place that knows libmicrohttpd.
+ * One event loop a worker thread; a request is read, answered and released by one of them.
  */
 #ifndef DCNV2_HTTP_SERVER_H
 #define DCNV2_HTTP_SERVER_H
@@ -21,9 +20,6 @@ struct server;
 struct server *server_start(const struct config *config, unsigned n_workers,
                             struct registry *registry, struct metrics *metrics, char *message,
                             size_t message_size);
-
-/* Housekeeping: call it about once a second from the thread that will drain and stop. */
-void server_tick(struct server *server);
 
 /*
  * From now on readiness is 503 and every reply closes its connection. Returns when all

@@ -57,13 +57,12 @@ def allocations(server, path, body, headers=()):
 def check_none(server, path, body, headers=()):
     ours, libraries = allocations(server, path, body, headers)
     check(ours == 0, f"{ours} allocations of the server's own in {REQUESTS} requests")
-    check(libraries % REQUESTS < REQUESTS / 10 and libraries <= 10 * REQUESTS,
-          f"{libraries} allocations of libraries in {REQUESTS} requests")
+    check(libraries == 0, f"{libraries} allocations of libraries in {REQUESTS} requests")
 
 
 def test_the_counter_counts_what_the_server_allocates():
     def test(server):
-        check(server.counts()[0] > 10 and server.counts()[1] > 10, f"only {server.counts()} allocations at start")
+        check(server.counts()[0] > 10 and server.counts()[1] > 3, f"only {server.counts()} allocations at start")
     with_counted_server(test)
 
 

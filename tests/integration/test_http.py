@@ -34,7 +34,7 @@ def test_content_length_beside_transfer_encoding_is_refused(server):
     check_all_refused(server, [
         post_with([b"Content-Length: 5", b"Transfer-Encoding: chunked"], chunked),
         post_with([b"Transfer-Encoding: chunked", b"Content-Length: 5"], chunked),
-    ], [400], error_body=True)
+    ], [400])
 
 
 def test_more_than_one_content_length_is_refused(server):
@@ -42,7 +42,7 @@ def test_more_than_one_content_length_is_refused(server):
         post_with([b"Content-Length: 5", b"Content-Length: 5"], b"12345" + SMUGGLED),
         post_with([b"Content-Length: 5", b"Content-Length: 99"], b"12345" + SMUGGLED),
         post_with([b"Content-Length: 0", b"Content-Length: 5"], SMUGGLED),
-    ], [400], error_body=True)
+    ], [400])
 
 
 def test_a_content_length_that_is_not_plain_digits_is_refused(server):
@@ -63,38 +63,33 @@ def test_a_transfer_encoding_other_than_chunked_is_not_implemented_and_does_not_
     ] + [
         post_with([b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"],
                   b"0\r\n\r\n" + SMUGGLED),
-    ], [501], error_body=True)
+    ], [501])
     check(time.monotonic() - start < harness.limit(2), "it took more than 2 s")
 
 
 def test_transfer_encoding_with_http_1_0_is_refused(server):
     check_refused(server, post_with([b"Transfer-Encoding: chunked"], b"0\r\n\r\n", b"1.0"),
-                  [400], error_body=True)
+                  [400])
 
 
-def test_a_folded_header_name_is_a_known_limit_and_never_a_crash(server):
-    # libmicrohttpd 0.9.75 joins a name with its continuation line, so that this is a
-    # Content-Length of 3; only a proxy that writes headers anew can remove it.
+def test_a_folded_header_is_refused(server):
     smuggled = request_bytes("GET", "/", headers=[("Connection", "close")])
-    found = exchange(server, post_with([b"Content-Lengt: 3", b" h"], b"abc" + smuggled), 4)
-    check(found.statuses() in ([400, 200], [400]), f"statuses {found.statuses()}")
-    check_good(server)
+    check_all_refused(server, [post_with([b"Content-Lengt: 3", b" h"], b"abc" + smuggled),
+                               post_with([b"X: a", b"\tb", b"Content-Length: 3"], b"abc"),
+                               post_with([b" X: a"])], [400])
 
 
-def test_bare_line_feeds_and_control_bytes_in_headers_never_make_two_requests(server):
-    problems = Problems()
+def test_bare_line_ends_and_control_bytes_in_headers_are_refused(server):
     hidden = b"GET /v2 HTTP/1.1\r\nHost: h\r\nConnection: close"
-    for data in (b"GET / HTTP/1.1\nHost: h\nConnection: close\n\n",
-                 b"GET / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\nConnection: close\r\n\r\n",
-                 b"GET / HTTP/1.1\r\nHost: h\r\nX: a\rb\r\nConnection: close\r\n\r\n",
-                 b"GET / HTTP/1.1\r\nHost: h\r\nX: a\x01b\r\nConnection: close\r\n\r\n",
-                 b"GET / HTTP/1.1\r\nHost: h\r\nX: a\r\r" + hidden + b"\r\n\r\n"):
-        found = exchange(server, data, 4)
-        problems.check(len(found.statuses()) <= 1 and set(found.statuses()) <= {200, 400}
-                       and b"kserve" not in found.raw, f"{data!r}: {found.raw[:300]!r}")
-        problems.check(found.ended != "open", f"{data!r}: left open")
-        problems.collect(repr(data), check_good, server)
-    problems.report()
+    check_all_refused(server, [
+        b"GET / HTTP/1.1\nHost: h\nConnection: close\n\n",
+        b"GET / HTTP/1.1\r\nHost: h\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\nX: a\rb\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\nX: a\x01b\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\n\rX: a\r\nConnection: close\r\n\r\n",
+        b"GET /\0 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\nX: a\r\r" + hidden + b"\r\n\r\n"], [400])
 
 
 def test_http_1_1_needs_exactly_one_host(server):
@@ -102,7 +97,7 @@ def test_http_1_1_needs_exactly_one_host(server):
         request_bytes("GET", "/", host=None),
         request_bytes("GET", "/", headers=[("Host", "b")]),
         request_bytes("POST", V1, GOOD_BODY, host=None),
-    ], [400], error_body=True)
+    ], [400])
 
 
 def test_a_header_name_outside_the_token_characters_is_refused(server):
@@ -309,7 +304,7 @@ def test_expect_100_continue_is_answered_before_the_body(server):
 
 def test_expect_100_continue_with_too_large_a_body_gets_no_100(server):
     check_refused(server, post_with([b"Expect: 100-continue", b"Content-Length: 99999999"]),
-                  [413], error_body=True)
+                  [413])
 
 
 def test_another_expectation_is_refused_or_passed_over(server):

@@ -124,8 +124,7 @@ def test_many_one_byte_chunks_take_linear_time(server):
 def test_ten_megabytes_of_chunk_extensions_do_not_hold_the_server(server):
     head = post_with([b"Transfer-Encoding: chunked", b"Connection: close"])
     one_line = head + b"1;" + b"e" * 10_000_000 + b"\r\n \r\n0\r\n\r\n"
-    # The 500 is libmicrohttpd's own answer when a line outgrows its memory for a connection.
-    check_ended_or_refused(server, one_line, [400, 413, 431, 500], 10)
+    check_ended_or_refused(server, one_line, [400], 10)
     spread = head + (b"1;" + b"e" * 1000 + b"\r\n \r\n") * 10_000 + b"0\r\n\r\n"
     start = time.monotonic()
     check_ended_or_refused(server, spread, [400, 413, 431], 10)
@@ -147,7 +146,7 @@ def test_a_body_at_the_cap_is_served_and_one_byte_more_is_413():
                      post_with([b"Content-Length: 1000000000000"]),
                      chunked_request(V1, [padded(CAP + 1)]),
                      chunked_request(V1, [b" " * 1000] * 90)):
-            check_refused(server, data, [413], error_body=True)
+            check_refused(server, data, [413])
             text = exchange(server, data).first().error()
             check(text == f"Request body is larger than {CAP} bytes.", text)
 
@@ -156,8 +155,7 @@ def test_a_promise_of_a_terabyte_allocates_nothing(server):
     check_good(server)
     before, start = server.rss_bytes(), time.monotonic()
     for _ in range(50):
-        check_refused(server, post_with([b"Content-Length: 1099511627776"]), [413],
-                      error_body=True)
+        check_refused(server, post_with([b"Content-Length: 1099511627776"]), [413])
     check(time.monotonic() - start < harness.limit(3), "not refused at once")
     grown = server.rss_bytes() - before
     check(harness.is_sanitized() or grown < 4 << 20, f"{grown >> 20} MiB more resident")

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/exchange.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+
+enum {
+    EXCHANGE_ARENA_MAX_BYTES = 256 << 20,
+    KEPT_BYTES = 256 * 1024, /* of an exchange's arena and body, from one request to the next .. */
+    KEPT_EXCHANGES = 64      /* .. for so many, over all workers; the usual load needs one each */
+};
+
+/* ---- memory ---- */
+
+struct exchange *exchange_take(struct worker *worker)
+{
+    struct exchange *exchange = worker->free;
+    if (exchange) {
+        worker->free = exchange->next_free;
+        worker->n_free--;
+    } else {
+        exchange = calloc(1, sizeof *exchange);
+        if (exchange == NULL)
+            return NULL;
+        arena_init(&exchange->arena, EXCHANGE_ARENA_MAX_BYTES);
+        exchange->worker = worker;
+    }
+    metrics_request_started(worker->metrics);
+    return exchange;
+}
+
+static void exchange_free(struct exchange *exchange)
+{
+    struct body_budget *budget = &exchange->worker->server->budget;
+    body_reset(&exchange->body, budget, 0);
+    body_reset(&exchange->inflated, budget, 0);
+    arena_free(&exchange->arena);
+    free(exchange);
+}
+
+void exchange_release(struct exchange *exchange)
+{
+    struct worker *worker = exchange->worker;
+    struct body_budget *budget = &worker->server->budget;
+    metrics_request_ended(worker->metrics);
+    if (exchange->reply.free_body)
+        exchange->reply.free_body((void *)exchange->reply.body.at);
+    if (worker->n_free > KEPT_EXCHANGES / worker->server->n_workers) {
+        exchange_free(exchange);
+        return;
+    }
+    body_reset(&exchange->body, budget, KEPT_BYTES);
+    body_reset(&exchange->inflated, budget, KEPT_BYTES);
+    arena_reset(&exchange->arena, KEPT_BYTES);
+    exchange->reply = (struct reply){0};
+    exchange->error.http_status = 0;
+    exchange->next_free = worker->free;
+    worker->free = exchange;
+    worker->n_free++;
+}
+
+void exchange_free_kept(struct worker *worker)
+{
+    while (worker->free) {
+        struct exchange *exchange = worker->free;
+        worker->free = exchange->next_free;
+        exchange_free(exchange);
+    }
+}
+
+/* ---- before the body ---- */
+
+/* Copies a text of the head, whose bytes will be gone when the body has come. */
+static bool keep_text(struct exchange *exchange, struct text *text)
+{
+    char *copy = arena_copy_text(&exchange->arena, text->at, text->length);
+    if (copy)
+        text->at = copy;
+    return copy != NULL;
+}
+
+/* What can be said before the body is there. true: at once, and the connection closes. */
+static bool check_head(struct exchange *exchange)
+{
+    const struct body_budget *budget = &exchange->worker->server->budget;
+    const struct head *head = &exchange->head;
+    struct request_error *error = &exchange->error;
+    if (head->content_length > budget->body_max_bytes) {
+        body_error(BODY_TOO_LARGE, budget, error);
+        return true;
+    }
+    if (head->coding == CODING_UNSUPPORTED)
+        request_error_set(error, 415, "Content-Encoding other than gzip is not supported.");
+    else if (head->type == CONTENT_MULTIPART)
+        request_error_set(error, 415, "A multipart body is not supported; send JSON.");
+    else if (head->type == CONTENT_CLOUD_EVENT)
+        request_error_set(error, 501,
+                          "CloudEvents in structured mode are not supported; send the event's "
+                          "data as the body, with its attributes in ce- headers.");
+    return false;
+}
+
+bool exchange_begin(struct exchange *exchange, bool is_whole)
+{
+    struct head *head = &exchange->head;
+    if (exchange->worker->server->config->access_log)
+        exchange->started_ns = clock_ns();
+    bool at_once = check_head(exchange);
+    if (!at_once && !is_whole &&
+        (!keep_text(exchange, &head->method) || !keep_text(exchange, &head->target)))
+        at_once = request_error_out_of_memory(&exchange->error) != 0;
+    exchange->match = route_find(&exchange->arena, head->method, head->target);
+    if (at_once) {
+        reply_error(exchange, &exchange->error);
+        return true;
+    }
+    const enum route route = exchange->match.route;
+    exchange->body.discard =
+        exchange->error.http_status || (route != ROUTE_V1_PREDICT && route != ROUTE_V2_INFER);
+    return false;
+}
+
+/* ---- with the body ---- */
+
+static int inflate_body(struct exchange *exchange, struct request_error *error)
+{
+    struct worker *worker = exchange->worker;
+    if (worker->inflater == NULL)
+        worker->inflater = inflater_create();
+    if (worker->inflater == NULL)
+        return request_error_out_of_memory(error);
+    if (body_inflate(exchange->content, &exchange->inflated, &worker->server->budget,
+                     worker->inflater, error) != 0)
+        return -1;
+    exchange->content = (struct text){exchange->inflated.at, exchange->inflated.length};
+    return 0;
+}
+
+/* 0, or -1 with why the request cannot be handled. */
+static int check_body(struct exchange *exchange, struct request_error *error)
+{
+    if (exchange->error.http_status) {
+        *error = exchange->error;
+        return -1;
+    }
+    if (exchange->body.state != BODY_WHOLE)
+        return body_error(exchange->body.state, &exchange->worker->server->budget, error);
+    if (exchange->head.coding == CODING_GZIP && !exchange->body.discard)
+        return inflate_body(exchange, error);
+    return 0;
+}
+
+void exchange_answer(struct exchange *exchange, bool collected)
+{
+    struct request_error error;
+    metrics_body(exchange->worker->metrics,
+                 collected ? exchange->body.n_received : exchange->content.length);
+    if (collected)
+        exchange->content = (struct text){exchange->body.at, exchange->body.length};
+    if (check_body(exchange, &error) == 0)
+        handle(exchange);
+    else
+        reply_error(exchange, &error);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/reply.h"
+
+#include <stdio.h>
+
+enum {
+    HEAD_MOST_BYTES = 512,         /* more than all the fields below take */
+    JOINED_MAX_BYTES = 4096,       /* a body up to this is sent in one piece with its head */
+    COMPRESSED_LEAST_BYTES = 16384 /* below this it does not pay */
+};
+
+static const char no_memory_reply[] =
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 52\r\n"
+    "Retry-After: 1\r\nConnection: close\r\n\r\n"
+    "{\"error\":\"The server is out of memory; try again.\"}\n";
+
+static const char *reason_of(int http_status)
+{
+    switch (http_status) {
+    case 200:
+        return "OK";
+    case 400:
+        return "Bad Request";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 413:
+        return "Content Too Large";
+    case 414:
+        return "URI Too Long";
+    case 415:
+        return "Unsupported Media Type";
+    case 417:
+        return "Expectation Failed";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 501:
+        return "Not Implemented";
+    case 503:
+        return "Service Unavailable";
+    case 505:
+        return "HTTP Version Not Supported";
+    default:
+        return "Internal Server Error";
+    }
+}
+
+/* IMF-fixdate, RFC 9110 section 5.6.7: made anew once a second. */
+static struct text date_of(struct worker *worker)
+{
+    static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    if (now.tv_sec != worker->date_s) {
+        struct tm t;
+        gmtime_r(&now.tv_sec, &t);
+        snprintf(worker->date, sizeof worker->date, "%s, %02d %s %04d %02d:%02d:%02d GMT",
+                 days[t.tm_wday], t.tm_mday % 100, months[t.tm_mon], (t.tm_year + 1900) % 10000,
+                 t.tm_hour % 100, t.tm_min % 100, t.tm_sec % 100);
+        worker->date_s = now.tv_sec;
+    }
+    return text_of(worker->date);
+}
+
+static inline char *put(char *out, struct text text)
+{
+    memcpy(out, text.at, text.length);
+    return out + text.length;
+}
+
+static inline char *put_literal(char *out, const char *literal)
+{
+    return put(out, text_of(literal));
+}
+
+static char *put_number(char *out, size_t number)
+{
+    char digits[24];
+    size_t n = sizeof digits;
+    do
+        digits[--n] = (char)('0' + number % 10);
+    while (number /= 10);
+    return put(out, (struct text){digits + n, sizeof digits - n});
+}
+
+/* The body as gzip where the client takes it and it pays; true: it is. */
+static bool compress(struct exchange *exchange)
+{
+    struct worker *worker = exchange->worker;
+    struct reply *reply = &exchange->reply;
+    if (!exchange->head.accepts_gzip || reply->body.length < COMPRESSED_LEAST_BYTES ||
+        reply->free_body)
+        return false;
+    if (worker->deflater == NULL)
+        worker->deflater = deflater_create();
+    if (worker->deflater == NULL)
+        return false;
+    const struct text packed = deflater_run(worker->deflater, &exchange->arena, reply->body);
+    if (packed.at == NULL || packed.length >= reply->body.length)
+        return false;
+    reply->body = packed;
+    return true;
+}
+
+static char *put_head(char *out, struct exchange *exchange, bool compressed, bool close)
+{
+    const struct reply *reply = &exchange->reply;
+    if (reply->http_status == 200) {
+        out = put_literal(out, "HTTP/1.1 200 OK\r\nDate: ");
+    } else {
+        out = put_literal(out, "HTTP/1.1 ");
+        out = put_number(out, (size_t)reply->http_status);
+        *out++ = ' ';
+        out = put_literal(out, reason_of(reply->http_status));
+        out = put_literal(out, "\r\nDate: ");
+    }
+    out = put(out, date_of(exchange->worker));
+    out = put_literal(out, "\r\nContent-Type: ");
+    out = put_literal(out, reply->content_type);
+    out = put_literal(out, "\r\nContent-Length: ");
+    out = put_number(out, reply->body.length);
+    if (compressed)
+        out = put_literal(out, "\r\nContent-Encoding: gzip");
+    if (exchange->head.accepts_gzip)
+        out = put_literal(out, "\r\nVary: Accept-Encoding");
+    if (reply->allow) {
+        out = put_literal(out, "\r\nAllow: ");
+        out = put_literal(out, reply->allow);
+    }
+    if (reply->retry_after)
+        out = put_literal(out, "\r\nRetry-After: 1");
+    if (reply->json_length) {
+        out = put_literal(out, "\r\nInference-Header-Content-Length: ");
+        out = put_number(out, reply->json_length);
+    }
+    if (close)
+        out = put_literal(out, "\r\nConnection: close");
+    else if (exchange->head.is_1_0)
+        out = put_literal(out, "\r\nConnection: keep-alive");
+    return put_literal(out, "\r\n\r\n");
+}
+
+bool reply_lay_out(struct exchange *exchange, bool close)
+{
+    struct reply *reply = &exchange->reply;
+    const bool compressed = reply->content_type && compress(exchange);
+    char *head = reply->content_type
+                     ? arena_alloc(&exchange->arena, HEAD_MOST_BYTES + JOINED_MAX_BYTES)
+                     : NULL;
+    exchange->out[1] = (struct text){NULL, 0};
+    if (head == NULL) {
+        reply->http_status = 503;
+        exchange->out[0] = (struct text){no_memory_reply, sizeof no_memory_reply - 1};
+        return false;
+    }
+    char *end = put_head(head, exchange, compressed, close);
+    if (text_is(exchange->head.method, "HEAD"))
+        ;
+    else if (reply->body.length <= JOINED_MAX_BYTES)
+        end = put(end, reply->body);
+    else
+        exchange->out[1] = reply->body;
+    exchange->out[0] = (struct text){head, (size_t)(end - head)};
+    return true;
+}

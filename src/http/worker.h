@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker.h: a thread with an event loop: it accepts connections, gives each its turn, and keeps
+ * their deadlines. A new connection goes to the worker that has the fewest.
+ */
+#ifndef DCNV2_HTTP_WORKER_H
+#define DCNV2_HTTP_WORKER_H
+
+#include "http/connection.h"
+
+/* What it needs, for worker_stop() to give back in any case. -1: errno says what is not to be had.
+ */
+int worker_create(struct worker *worker);
+
+/* Its thread; all workers are created by then, since each may give connections to any. -1: errno.
+ */
+int worker_start(struct worker *worker);
+
+/* From any thread: it looks at the server's flags. */
+void worker_wake(struct worker *worker);
+
+/* server->stopping is set. Joins the thread, ends the connections, gives all memory back. */
+void worker_stop(struct worker *worker);
+
+/* For connection.c. It has more to do: it is run again when the others had their turn. */
+void worker_wait_turn(struct connection *connection);
+
+/* For connection.c. Its socket is closed. It is freed at the end of the turn. */
+void worker_remove(struct connection *connection);
+
+#endif
