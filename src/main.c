@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c: the order of start and stop, and signals. No logic. */
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,6 +28,17 @@ struct program {
     unsigned n_workers;
     sigset_t signals;
 };
+
+/* A standard stream that is closed would give its number to a socket, and log lines to a client. */
+static void keep_standard_streams(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
 
 /* The signals that end the server wait for the main thread; those of terminals and pipes are
  * ignored. */
@@ -130,6 +142,7 @@ static void arm_second_signal(struct program *program)
 static int run(struct program *program, uint64_t start_ns)
 {
     const struct config *config = &program->config;
+    keep_standard_streams();
     set_up_signals(program);
     /* A fixed threshold: what the loading of a model took in large pieces goes back whole. */
     mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES);

@@ -173,7 +173,7 @@ STAGES = {
     'plain': lambda: stage('', ['conformance/run.py'] + integration_suites()),
     'client': client_stage,
     'address': lambda: stage('address,undefined', ['conformance/run.py'] + integration_suites()),
-    'thread': lambda: stage('thread', ['integration/test_concurrency.py'], units=False),
+    'thread': lambda: stage('thread', ['integration/test_concurrency.py', 'integration/test_lifecycle.py'], units=False),
     'torch': torch_stage,
     'manifests': manifests_stage,
     'image': image_stage,

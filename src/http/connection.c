@@ -72,7 +72,7 @@ static enum step read_more(struct connection *c)
 static bool has_more(const struct connection *c)
 {
     int n = 0;
-    return c->input.length > 0 || (ioctl(c->fd, FIONREAD, &n) == 0 && n > 0);
+    return c->input.length > 0 || c->n_kept > 0 || (ioctl(c->fd, FIONREAD, &n) == 0 && n > 0);
 }
 
 static void log_access(const struct exchange *exchange)
@@ -162,6 +162,16 @@ static enum step linger(struct connection *c)
 
 static const char continue_reply[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
+static enum step answer(struct connection *c, bool collected)
+{
+    if (!exchange_answer(c->exchange, collected)) {
+        enter(c, CONNECTION_WAITING);
+        return STEP_WAIT;
+    }
+    start_reply(c);
+    return STEP_AGAIN;
+}
+
 /* A head is whole: takes it, and its body where that is whole as well. */
 static enum step start_request(struct connection *c, size_t head_bytes)
 {
@@ -184,9 +194,7 @@ static enum step start_request(struct connection *c, size_t head_bytes)
     if (is_whole) { /* it is read where it lies */
         exchange->content = (struct text){c->input.at, head->content_length};
         take_input(c, head->content_length);
-        exchange_answer(exchange, false);
-        start_reply(c);
-        return STEP_AGAIN;
+        return answer(c, false);
     }
     c->chunks = (struct chunks){0};
     if (head->expects_continue && c->input.length == 0 &&
@@ -208,7 +216,7 @@ static enum step read_head(struct connection *c)
         head_find_end(c->input.at, c->input.length, &c->scanned, &head_bytes, &error);
     if (size == HEAD_INCOMPLETE)
         return read_more(c);
-    c->exchange = exchange_take(c->worker);
+    c->exchange = exchange_take(c->worker, c);
     if (c->exchange == NULL)
         return STEP_CLOSE;
     if (size == HEAD_COMPLETE)
@@ -250,9 +258,7 @@ static enum step read_body(struct connection *c)
     }
     if (!is_whole)
         return read_more(c);
-    exchange_answer(exchange, true);
-    start_reply(c);
-    return STEP_AGAIN;
+    return answer(c, true);
 }
 
 static enum step step(struct connection *c)
@@ -263,6 +269,8 @@ static enum step step(struct connection *c)
         return read_head(c);
     case CONNECTION_BODY:
         return read_body(c);
+    case CONNECTION_WAITING:
+        return STEP_WAIT;
     case CONNECTION_WRITING:
         return write_reply(c);
     case CONNECTION_LINGERING:
@@ -302,6 +310,7 @@ void connection_run(struct connection *c)
     if (c->n_kept) {
         memcpy(c->worker->input, c->kept, c->n_kept);
         c->input = (struct text){c->worker->input, c->n_kept};
+        c->n_kept = 0;
     }
     for (int i = 0; i < STEPS_A_TURN && next == STEP_AGAIN; i++)
         next = step(c);
@@ -309,6 +318,12 @@ void connection_run(struct connection *c)
         connection_close(c);
     else if (next == STEP_AGAIN)
         worker_wait_turn(c);
+}
+
+void connection_answered(struct connection *c)
+{
+    start_reply(c);
+    connection_run(c);
 }
 
 void connection_close(struct connection *c)
@@ -360,6 +375,8 @@ void connection_check_deadline(struct connection *c, uint64_t now_ms)
     case CONNECTION_BODY:
         if (age_ms > body_ms)
             cut(c, "its body did not come");
+        break;
+    case CONNECTION_WAITING:
         break;
     case CONNECTION_WRITING:
         if (age_ms > body_ms)

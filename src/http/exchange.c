@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "http/reply.h"
 
 enum {
     EXCHANGE_ARENA_MAX_BYTES = 256 << 20,
@@ -13,7 +14,7 @@ enum {
 
 /* ---- memory ---- */
 
-struct exchange *exchange_take(struct worker *worker)
+struct exchange *exchange_take(struct worker *worker, struct connection *connection)
 {
     struct exchange *exchange = worker->free;
     if (exchange) {
@@ -26,6 +27,7 @@ struct exchange *exchange_take(struct worker *worker)
         arena_init(&exchange->arena, EXCHANGE_ARENA_MAX_BYTES);
         exchange->worker = worker;
     }
+    exchange->connection = connection;
     metrics_request_started(worker->metrics);
     return exchange;
 }
@@ -104,10 +106,11 @@ static bool check_head(struct exchange *exchange)
 bool exchange_begin(struct exchange *exchange, bool is_whole)
 {
     struct head *head = &exchange->head;
-    if (exchange->worker->server->config->access_log)
+    const bool is_logged = exchange->worker->server->config->access_log;
+    if (is_logged)
         exchange->started_ns = clock_ns();
     bool at_once = check_head(exchange);
-    if (!at_once && !is_whole &&
+    if (!at_once && (!is_whole || is_logged) &&
         (!keep_text(exchange, &head->method) || !keep_text(exchange, &head->target)))
         at_once = request_error_out_of_memory(&exchange->error) != 0;
     exchange->match = route_find(&exchange->arena, head->method, head->target);
@@ -151,7 +154,7 @@ static int check_body(struct exchange *exchange, struct request_error *error)
     return 0;
 }
 
-void exchange_answer(struct exchange *exchange, bool collected)
+bool exchange_answer(struct exchange *exchange, bool collected)
 {
     struct request_error error;
     metrics_body(exchange->worker->metrics,
@@ -159,7 +162,7 @@ void exchange_answer(struct exchange *exchange, bool collected)
     if (collected)
         exchange->content = (struct text){exchange->body.at, exchange->body.length};
     if (check_body(exchange, &error) == 0)
-        handle(exchange);
-    else
-        reply_error(exchange, &error);
+        return handle(exchange);
+    reply_error(exchange, &error);
+    return true;
 }

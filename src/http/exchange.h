@@ -21,6 +21,14 @@
 #include "http/server.h"
 
 struct connection;
+struct prediction;
+
+/* Requests that are scored together, predict.h. */
+struct batch {
+    const dcnv2_model *model; /* held; NULL: none waits */
+    struct exchange *first, *last;
+    uint32_t n_rows;
+};
 
 struct server {
     const struct config *config;
@@ -56,9 +64,11 @@ struct worker {
     uint64_t now_ms;                  /* when this turn began */
     char date[32];                    /* a Date header's value .. */
     time_t date_s;                    /* .. and the second it is of */
-    /* Exchanges, exchange.c: */
-    struct exchange *free; /* for use again .. */
-    unsigned n_free;       /* .. and how many */
+    /* Exchanges, exchange.c and predict.c: */
+    struct batch batch;
+    struct exchange *answered; /* were in a batch and have their reply */
+    struct exchange *free;     /* for use again .. */
+    unsigned n_free;           /* .. and how many */
     dcnv2_workspace *workspace;
     size_t workspace_floats; /* for how large a network it is */
     struct inflater *inflater;
@@ -78,42 +88,42 @@ struct reply {
 };
 
 struct exchange {
-    struct exchange *next_free;
+    struct exchange *next_free, *next_pending;
     struct worker *worker;
+    struct connection *connection;
     struct head head;
     struct route_match match;
     struct body body; /* what was collected of it, where it did not come at once */
     struct body inflated;
     struct text content; /* the whole body, as a handler reads it */
     struct arena arena;
+    struct prediction *prediction;
     struct reply reply;
     struct request_error error; /* found before the body came; http_status 0: none */
     struct text out[2];         /* the reply as it is sent: its head, and what of its body */
     uint64_t started_ns;        /* for the access log */
 };
 
-/* NULL: out of memory. */
-struct exchange *exchange_take(struct worker *worker);
+/* For a request on that connection. NULL: out of memory. */
+struct exchange *exchange_take(struct worker *worker, struct connection *connection);
 void exchange_release(struct exchange *exchange);
 
 /* Gives back what the exchanges of a worker have kept. */
 void exchange_free_kept(struct worker *worker);
 
 /*
- * The head is read. `is_whole`: its body has come as well, so that nothing of the head needs to be
- * copied. true: a reply is set without the body, and the connection must close behind it.
+ * The head is read. `is_whole`: its body has come as well, so that nothing of the head is needed
+ * later. true: a reply is set without the body, and the connection must close behind it.
  */
 bool exchange_begin(struct exchange *exchange, bool is_whole);
 
 /*
- * The whole body is there: in exchange->content, or `collected` in exchange->body. Sets the reply.
+ * The whole body is there: in exchange->content, or `collected` in exchange->body. true: the reply
+ * is set. false: it will be when others have come to be scored with it, predict.h.
  */
-void exchange_answer(struct exchange *exchange, bool collected);
+bool exchange_answer(struct exchange *exchange, bool collected);
 
-/* Fills exchange->reply by the route. */
-void handle(struct exchange *exchange);
-
-/* Sets the reply to {"error": MESSAGE}. */
-void reply_error(struct exchange *exchange, const struct request_error *error);
+/* By the route; as exchange_answer(). */
+bool handle(struct exchange *exchange);
 
 #endif

@@ -303,6 +303,7 @@ static const char *read_request_line(struct scan *scan, const char *at, const ch
         set_wrong(scan, 400, "The request line has no method.");
         return NULL;
     }
+    head->is_head = text_is(head->method, "HEAD");
     const char *target = space + 1;
     const char *line_end = target;
     while (line_end < end && kind_of_byte[(unsigned char)*line_end] && !is_blank(*line_end))

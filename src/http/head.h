@@ -23,6 +23,7 @@ enum content_coding { CODING_IDENTITY, CODING_GZIP, CODING_UNSUPPORTED };
 
 struct head {
     struct text method, target; /* in the bytes that were read */
+    bool is_head;               /* the method is HEAD: no body is sent */
     bool is_1_0;
     bool keep_alive; /* what the client wants of the connection behind this request */
     bool is_chunked;

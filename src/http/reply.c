@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/reply.h"
 
+#include <stdarg.h>
 #include <stdio.h>
+
+#include "protocol/json_writer.h"
 
 enum {
     HEAD_MOST_BYTES = 512,         /* more than all the fields below take */
@@ -13,6 +16,50 @@ static const char no_memory_reply[] =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 52\r\n"
     "Retry-After: 1\r\nConnection: close\r\n\r\n"
     "{\"error\":\"The server is out of memory; try again.\"}\n";
+
+/* ---- what it says ---- */
+
+void reply_text(struct exchange *exchange, int http_status, struct text body)
+{
+    exchange->reply = (struct reply){
+        .http_status = http_status, .body = body, .content_type = "application/json"};
+}
+
+void reply_no_memory(struct exchange *exchange)
+{
+    exchange->reply = (struct reply){.http_status = 503};
+}
+
+void reply_error(struct exchange *exchange, const struct request_error *error)
+{
+    char *body = arena_alloc(&exchange->arena, json_string_max(strlen(error->message)) + 16);
+    if (body == NULL) {
+        reply_no_memory(exchange);
+        return;
+    }
+    reply_text(exchange, error->http_status,
+               (struct text){body, write_json_error(body, error->message)});
+    exchange->reply.retry_after = error->http_status == 503;
+}
+
+void reply_failure(struct exchange *exchange, int http_status, const char *format, ...)
+{
+    struct request_error error = {.http_status = http_status};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error.message, sizeof error.message, format, arguments);
+    va_end(arguments);
+    error.message[text_utf8_valid_length(error.message, strlen(error.message))] = '\0';
+    reply_error(exchange, &error);
+}
+
+void reply_no_model(struct exchange *exchange)
+{
+    reply_failure(exchange, 404, "Model with name %.*s does not exist.",
+                  TEXT_SHOWN(exchange->match.model));
+}
+
+/* ---- how it is sent ---- */
 
 static const char *reason_of(int http_status)
 {
@@ -157,11 +204,9 @@ bool reply_lay_out(struct exchange *exchange, bool close)
         return false;
     }
     char *end = put_head(head, exchange, compressed, close);
-    if (text_is(exchange->head.method, "HEAD"))
-        ;
-    else if (reply->body.length <= JOINED_MAX_BYTES)
+    if (!exchange->head.is_head && reply->body.length <= JOINED_MAX_BYTES)
         end = put(end, reply->body);
-    else
+    else if (!exchange->head.is_head)
         exchange->out[1] = reply->body;
     exchange->out[0] = (struct text){head, (size_t)(end - head)};
     return true;

@@ -1,9 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reply.h: a reply as it is sent: status line, header fields, body. */
+/* reply.h: what a reply says, exchange->reply, and how it is sent: status line, fields, body. */
 #ifndef DCNV2_HTTP_REPLY_H
 #define DCNV2_HTTP_REPLY_H
 
 #include "http/exchange.h"
+
+/* JSON, in the exchange's arena or static. */
+void reply_text(struct exchange *exchange, int http_status, struct text body);
+
+/* Leaves the reply without a body, for which a prepared 503 is sent. */
+void reply_no_memory(struct exchange *exchange);
+
+/* {"error": MESSAGE} */
+void reply_error(struct exchange *exchange, const struct request_error *error);
+void reply_failure(struct exchange *exchange, int http_status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void reply_no_model(struct exchange *exchange);
 
 /*
  * Makes exchange->out of exchange->reply, its body compressed where the client takes that and it

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "http/predict.h"
 #include "log.h"
 
 enum {
@@ -85,6 +86,19 @@ static void run_waiting(struct worker *worker)
         c->is_waiting = false;
         connection_run(c);
         c = next;
+    }
+}
+
+/* What came in this turn is scored together, and sent. */
+static void answer_waiting(struct worker *worker)
+{
+    predict_score(worker);
+    struct exchange *exchange = worker->answered;
+    worker->answered = NULL;
+    while (exchange) {
+        struct exchange *next = exchange->next_pending;
+        connection_answered(exchange->connection);
+        exchange = next;
     }
 }
 
@@ -215,11 +229,12 @@ static void *run(void *of_worker)
         const bool quiesced = atomic_load_explicit(&server->quiesced, memory_order_relaxed);
         const int look_ms = quiesced ? LOOK_STOPPING_MS : LOOK_MS;
         const int n = epoll_wait(worker->epoll_fd, events, EVENTS_A_TURN,
-                                 worker->first_waiting ? 0 : look_ms);
+                                 worker->first_waiting || worker->batch.first ? 0 : look_ms);
         worker->now_ms = clock_ms();
         run_waiting(worker);
         for (int i = 0; i < n; i++)
             take_event(worker, &events[i]);
+        answer_waiting(worker);
         if (worker->now_ms - looked_ms >= (uint64_t)look_ms) {
             looked_ms = worker->now_ms;
             look_at_deadlines(worker);

@@ -118,6 +118,45 @@ def test_one_row_has_the_same_bits_on_every_thread():
         run_for(SECONDS / 2, Load(12, client))
 
 
+def test_requests_of_one_moment_are_scored_together_and_each_gets_its_own_answer():
+    # While the only worker scores a large request the others come, so that it finds all at once.
+    large = v1_body(repeat(MANY, 20_000))
+    out_of_range = v1_body({**select(MANY, [3]), "price": [3e38]})
+    with Server("--workers", "1", "--access_log", "true", *REPOSITORY) as server:
+        expected = bits(scores_of(post_v1(server, MANY)))
+        for _ in range(10 if harness.LONG else 3):
+            connections = [Connection(server, 30) for _ in range(61)]
+            connections[0].send(request_bytes("POST", V1, large))
+            for i, connection in enumerate(connections[1:]):
+                rows = [(7 * i + k) % 200 for k in range(1 + i % 9)]
+                if i % 20 == 7:
+                    connection.send(request_bytes("POST", V1, out_of_range))
+                elif i % 20 == 13:
+                    connection.send(request_bytes("POST", LOAD, b""))
+                elif i % 2:
+                    document = {**v2_document(select(MANY, rows)), "id": f"id {i}"}
+                    connection.send(request_bytes("POST", V2, json.dumps(document).encode()) * 2)
+                else:
+                    connection.send(request_bytes("POST", V1, v1_body(select(MANY, rows))))
+            check_scores(scores_of(connections[0].response()), MANY_SCORES * 100)
+            for i, connection in enumerate(connections[1:]):
+                rows = [(7 * i + k) % 200 for k in range(1 + i % 9)]
+                want = b"".join(expected[4 * row:4 * row + 4] for row in rows)
+                if i % 20 == 7:
+                    answer = connection.response()
+                    check(answer.status == 400, f"out of range: status {answer.status}")
+                    answer.error()
+                elif i % 20 == 13:
+                    check(connection.response().status == 200, "load")
+                else:
+                    for _ in range(1 + i % 2):
+                        answer = connection.response()
+                        check(bits(scores_of(answer)) == want, f"rows {rows}")
+                        check(not i % 2 or answer.json()["id"] == f"id {i}", "another one's id")
+                connection.close()
+        check_good(server)
+
+
 def test_counters_miss_nothing_under_load():
     with Server() as server:
         n_threads, n_requests = 8, 60
