@@ -19,6 +19,7 @@
 #include "http/head.h"
 #include "http/routes.h"
 #include "http/server.h"
+#include "protocol/v2.h"
 
 struct connection;
 struct prediction;
@@ -66,6 +67,7 @@ struct worker {
     time_t date_s;                    /* .. and the second it is of */
     /* Exchanges, exchange.c and predict.c: */
     struct batch batch;
+    struct v2_memory v2_memory;
     struct exchange *answered; /* were in a batch and have their reply */
     struct exchange *free;     /* for use again .. */
     unsigned n_free;           /* .. and how many */

@@ -69,7 +69,8 @@ static int parse(struct exchange *exchange, struct frame *frame, struct v2_optio
     if (inference_header_length(exchange, &json_length, error) != 0)
         return -1;
     return v2_parse(frame, exchange->content, json_length,
-                    exchange->worker->server->config->model_name, v2, error);
+                    exchange->worker->server->config->model_name, &exchange->worker->v2_memory, v2,
+                    error);
 }
 
 static int encode(const struct encoder *encoder, const struct frame *frame,

@@ -12,6 +12,7 @@
 #define DCNV2_PROTOCOL_V2_H
 
 #include "frame.h"
+#include "protocol/datatype.h"
 
 #define V2_OUTPUT_NAME "output-0"
 
@@ -21,11 +22,34 @@ struct v2_options {
 };
 
 /*
+ * How the tensors of earlier requests began. A client writes the same words before its values each
+ * time, so that one comparison of bytes takes the place of reading {"name": .., "shape": ..,
+ * "datatype": .., "data": [ once more. What is not the same byte for byte is read as ever.
+ */
+enum { V2_OPENINGS = 64, V2_OPENING_MAX = 112 };
+
+struct v2_opening {
+    uint16_t length; /* of the text up to and with the '[' of "data"; 0: none */
+    uint16_t name_at, name_length, datatype_at, datatype_length;
+    uint16_t n_dims;
+    enum datatype datatype;
+    uint32_t column;
+    uint64_t n_elements, last_dim;
+    char text[V2_OPENING_MAX];
+};
+
+struct v2_memory {
+    const struct schema *schema;             /* whose columns they name */
+    struct v2_opening openings[V2_OPENINGS]; /* by the tensor's place */
+};
+
+/*
+ * `memory` is zero at first, one thread's, and kept from request to request; or NULL.
  * `json_length`: length of the JSON part, body.length when there is no binary part.
  * `model_name` stands in messages only. 0: *frame holds one row or more, every column full.
  */
 int v2_parse(struct frame *frame, struct text body, size_t json_length, const char *model_name,
-             struct v2_options *ret_options, struct request_error *error);
+             struct v2_memory *memory, struct v2_options *ret_options, struct request_error *error);
 
 struct v2_reply {
     struct text body;   /* in the arena; at == NULL: out of memory */

@@ -32,7 +32,8 @@ static int parse(struct request request)
     body = fixture_copy(builder.at, builder.length);
     builder_free(&builder);
     fixture_reset(&f);
-    const int status = v2_parse(&f.frame, body, strlen(request.json), "dcnv2", &options, &f.error);
+    const int status =
+        v2_parse(&f.frame, body, strlen(request.json), "dcnv2", NULL, &options, &f.error);
     if (status != 0)
         CHECK_MSG(error_is_for_clients(&f.error), "\"%s\"", f.error.message);
     else
@@ -405,7 +406,7 @@ TEST(the_length_of_the_json_decides_where_bytes_start)
     const size_t json_length = strlen(request.json);
     for (size_t length = 0; length <= body.length; length++) {
         fixture_reset(&f);
-        const int status = v2_parse(&f.frame, body, length, "dcnv2", &options, &f.error);
+        const int status = v2_parse(&f.frame, body, length, "dcnv2", NULL, &options, &f.error);
         CHECK_MSG((status == 0) == (length == json_length), "%zu of %zu", length, json_length);
         if (status != 0)
             CHECK(f.error.http_status == 400 && error_is_for_clients(&f.error));

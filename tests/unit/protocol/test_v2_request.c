@@ -177,7 +177,7 @@ TEST(a_request_that_does_not_fit_the_arena_is_an_error)
         struct v2_options unused;
         arena_init(&arena, limit);
         if (frame_init(&frame, &f.schema, &arena, MAX_ROWS) == 0) {
-            if (v2_parse(&frame, text_of(body), sizeof body - 1, "m", &unused, &error) != 0) {
+            if (v2_parse(&frame, text_of(body), sizeof body - 1, "m", NULL, &unused, &error) != 0) {
                 n_refused++;
                 CHECK_MSG(error.http_status == 413 || error.http_status >= 500,
                           "%zu bytes: %d \"%s\"", limit, error.http_status, error.message);

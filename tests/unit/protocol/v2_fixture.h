@@ -17,6 +17,34 @@ enum { USERID, BRAND, PRICE, MAX_ROWS = 1000 };
 static struct fixture f;
 static struct v2_options options;
 
+/* What earlier requests have left in the memory, and this one itself, must not show. */
+static inline void check_memory_changes_nothing(struct text body, size_t length, int status)
+{
+    static struct v2_memory memory;
+    static struct fixture again;
+    if (again.frame.schema == NULL)
+        fixture_init(&again, COLUMNS, 2, 1, MAX_ROWS);
+    for (int round = 0; round < 2; round++) {
+        struct v2_options found = {{NULL, 0}, false};
+        fixture_reset(&again);
+        CHECK(v2_parse(&again.frame, body, length, "dcnv2", &memory, &found, &again.error) ==
+              status);
+        if (status != 0) {
+            CHECK_MSG(strcmp(again.error.message, f.error.message) == 0, "\"%s\", \"%s\"",
+                      again.error.message, f.error.message);
+            continue;
+        }
+        CHECK(found.binary_output == options.binary_output && text_equal(found.id, options.id));
+        for (int c = 0; c < 3; c++) {
+            const struct column *a = &again.frame.columns[c], *b = &f.frame.columns[c];
+            CHECK(a->n == b->n && a->kinds == b->kinds);
+            for (uint32_t row = 0; row < b->n; row++)
+                CHECK(a->cells[row].kind == b->cells[row].kind &&
+                      a->cells[row].length == b->cells[row].length);
+        }
+    }
+}
+
 static inline int parse_bytes(const char *bytes, size_t length)
 {
     static struct text body;
@@ -24,7 +52,8 @@ static inline int parse_bytes(const char *bytes, size_t length)
     body = fixture_copy(bytes, length);
     fixture_reset(&f);
     options = (struct v2_options){{NULL, 0}, false};
-    const int status = v2_parse(&f.frame, body, length, "dcnv2", &options, &f.error);
+    const int status = v2_parse(&f.frame, body, length, "dcnv2", NULL, &options, &f.error);
+    check_memory_changes_nothing(body, length, status);
     if (status == 0) {
         CHECK(f.frame.n_rows > 0);
         for (int c = 0; c < 3; c++)

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocol/v2_tensors.h"
+
+#include <inttypes.h>
+
+#include "protocol/request_json.h"
+
+enum { SHAPE_MAX_DIMS = 8 };
+
+/* The members of one tensor object, of which the last of equal keys counts. */
+struct tensor_members {
+    struct has_members {
+        bool name, datatype, shape, data, binary;
+    } has;
+    struct text name;
+    struct text datatype_name;
+    uint64_t n_elements; /* product of the shape */
+    unsigned n_dims;
+    uint64_t last_dim;
+    uint64_t binary_size;
+    const char *data_at;               /* where the value of "data" stands */
+    const char *start;                 /* where the tensor does */
+    const struct v2_opening *recalled; /* what it began with, or NULL */
+    /* Data is read on the way where the name came first; and again if a later key changes it. */
+    const char *read_as; /* the name's bytes when it was read, NULL: not yet */
+    uint32_t column;     /* that name's, or SCHEMA_NOT_FOUND */
+    uint32_t n_nested;   /* values that stood in a list of their own */
+};
+
+static int wrong(struct v2_reader *v2, const char *what)
+{
+    return request_error_set(v2->error, 400, "Input %u: %s.", v2->n_inputs, what);
+}
+
+static int read_text(struct v2_reader *v2, const char *what, struct text *ret_text, bool *ret_has)
+{
+    if (json_peek(v2->json) != JSON_STRING)
+        return wrong(v2, what);
+    *ret_has = true;
+    return json_string(v2->json, ret_text) ? 0 : -1;
+}
+
+/* A JSON integer from 0 to 2^63 - 1. */
+static bool read_size(struct json_reader *json, uint64_t *ret_size)
+{
+    struct json_number number;
+    if (json_peek(json) != JSON_NUMBER)
+        return false;
+    /* Nearly always one digit. */
+    if (json->end - json->at >= 2 && *json->at != '-' &&
+        (json->at[1] == ']' || json->at[1] == ',')) {
+        *ret_size = (uint64_t)(*json->at++ - '0');
+        return true;
+    }
+    if (!json_number(json, &number) || !number.is_integer)
+        return false;
+    uint64_t value = 0;
+    for (size_t i = 0; i < number.text.length; i++) {
+        const char c = number.text.at[i];
+        if (c < '0' || c > '9' || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(c - '0'), &value) || value > INT64_MAX)
+            return false;
+    }
+    *ret_size = value;
+    return true;
+}
+
+static int read_shape(struct v2_reader *v2, struct tensor_members *tensor)
+{
+    if (json_peek(v2->json) != JSON_ARRAY)
+        return wrong(v2, "\"shape\" must be a list of positive integers");
+    if (!json_enter(v2->json))
+        return -1;
+    tensor->has.shape = true;
+    tensor->n_elements = 1;
+    tensor->n_dims = 0;
+    bool first = true;
+    while (json_next_element(v2->json, &first)) {
+        uint64_t size;
+        if (!read_size(v2->json, &size))
+            return wrong(v2, "\"shape\" must be a list of positive integers");
+        if (++tensor->n_dims > SHAPE_MAX_DIMS)
+            return wrong(v2, "\"shape\" has more than 8 dimensions");
+        tensor->last_dim = size;
+        if (__builtin_mul_overflow(tensor->n_elements, size, &tensor->n_elements))
+            return wrong(v2, "\"shape\" overflows");
+    }
+    if (tensor->n_dims == 0)
+        return wrong(v2, "\"shape\" is empty");
+    return 0;
+}
+
+/* {"binary_data_size": N, ..} or null; other parameters are the client's own. */
+static int read_parameters(struct v2_reader *v2, struct tensor_members *tensor)
+{
+    const enum json_kind kind = json_peek(v2->json);
+    tensor->has.binary = false;
+    if (kind == JSON_NULL)
+        return json_skip(v2->json) ? 0 : -1;
+    if (kind != JSON_OBJECT)
+        return wrong(v2, "\"parameters\" must be an object or null");
+    if (!json_enter(v2->json))
+        return -1;
+    bool first = true;
+    struct text key;
+    while (json_next_key(v2->json, &first, &key)) {
+        if (!text_is(key, "binary_data_size") || json_peek(v2->json) == JSON_NULL) {
+            json_skip(v2->json);
+            continue;
+        }
+        if (!read_size(v2->json, &tensor->binary_size))
+            return wrong(v2, "\"binary_data_size\" must be a number of bytes");
+        tensor->has.binary = true;
+    }
+    return v2->json->reason ? -1 : 0;
+}
+
+/* One value, or in a shape of [N, 1] one value in a list of its own. */
+static int read_element(struct v2_reader *v2, struct json_reader *json, uint32_t c,
+                        struct tensor_members *tensor)
+{
+    const uint32_t row = v2->frame->columns[c].n + 1;
+    if (json_peek(json) != JSON_ARRAY)
+        return request_json_cell(json, v2->frame, c, row, v2->error);
+    tensor->n_nested++;
+    if (!json_enter(json))
+        return -1;
+    bool first = true;
+    uint32_t n = 0;
+    while (json_next_element(json, &first)) {
+        if (n++ == 1)
+            return request_error_set(v2->error, 400, "Input \"%.*s\", row %u: more than one value.",
+                                     TEXT_SHOWN(tensor->name), row);
+        if (request_json_cell(json, v2->frame, c, row, v2->error) != 0)
+            return -1;
+    }
+    if (json->reason)
+        return -1;
+    return n == 1 ? 0 : wrong(v2, "an empty list in \"data\"");
+}
+
+static uint32_t find_column(const struct v2_reader *v2, struct tensor_members *tensor)
+{
+    tensor->column = schema_find(v2->frame->schema, tensor->name, v2->n_inputs - 1);
+    return tensor->column;
+}
+
+/* ---- how tensors begin ---- */
+
+static struct v2_opening *opening_of(const struct v2_reader *v2)
+{
+    if (v2->memory == NULL || v2->n_inputs > V2_OPENINGS)
+        return NULL;
+    return &v2->memory->openings[v2->n_inputs - 1];
+}
+
+/* Offset of a text within the opening, or -1: it had escapes and is not there as it is. */
+static int place_in(const struct tensor_members *tensor, struct text text, const char *end)
+{
+    return text.at >= tensor->start && text.at < end ? (int)(text.at - tensor->start) : -1;
+}
+
+/* The reader stands behind the '[' of "data", all other members were read before. */
+static void remember(const struct v2_reader *v2, const struct json_reader *json,
+                     const struct tensor_members *tensor)
+{
+    struct v2_opening *opening = opening_of(v2);
+    const size_t length = (size_t)(json->at - tensor->start);
+    if (opening == NULL || json != v2->json || length > V2_OPENING_MAX || !tensor->has.datatype ||
+        !tensor->has.shape || tensor->has.binary)
+        return;
+    const int name_at = place_in(tensor, tensor->name, json->at);
+    const int datatype_at = place_in(tensor, tensor->datatype_name, json->at);
+    if (name_at < 0 || datatype_at < 0)
+        return;
+    *opening = (struct v2_opening){.length = (uint16_t)length,
+                                   .name_at = (uint16_t)name_at,
+                                   .name_length = (uint16_t)tensor->name.length,
+                                   .datatype_at = (uint16_t)datatype_at,
+                                   .datatype_length = (uint16_t)tensor->datatype_name.length,
+                                   .datatype = datatype_find(tensor->datatype_name),
+                                   .column = tensor->column,
+                                   .n_dims = tensor->n_dims,
+                                   .n_elements = tensor->n_elements,
+                                   .last_dim = tensor->last_dim};
+    memcpy(opening->text, tensor->start, length);
+}
+
+/* Where the tensor begins as the one at its place did before: its members, and the reader stands
+ * behind the '[' of "data". */
+static bool recall(const struct v2_reader *v2, struct tensor_members *tensor)
+{
+    struct json_reader *json = v2->json;
+    const struct v2_opening *opening = opening_of(v2);
+    const char *start = json->at;
+    if (opening == NULL || opening->length == 0 || (size_t)(json->end - start) < opening->length ||
+        memcmp(start, opening->text, opening->length) != 0)
+        return false;
+    tensor->recalled = opening;
+    tensor->has = (struct has_members){.name = true, .datatype = true, .shape = true, .data = true};
+    tensor->name = (struct text){start + opening->name_at, opening->name_length};
+    tensor->datatype_name = (struct text){start + opening->datatype_at, opening->datatype_length};
+    tensor->n_elements = opening->n_elements;
+    tensor->n_dims = opening->n_dims;
+    tensor->last_dim = opening->last_dim;
+    tensor->column = opening->column;
+    tensor->read_as = tensor->name.at;
+    tensor->n_nested = 0;
+    json->at += opening->length;
+    tensor->data_at = json->at - 1;
+    json->depth += 2; /* the tensor and its data */
+    return true;
+}
+
+/* ---- data ---- */
+
+static int given_twice(struct v2_reader *v2, const struct tensor_members *tensor)
+{
+    return request_error_set(v2->error, 400, "Input \"%.*s\" is given twice.",
+                             TEXT_SHOWN(tensor->name));
+}
+
+/* The elements of the list that was entered. */
+static int read_elements(struct v2_reader *v2, struct json_reader *json,
+                         struct tensor_members *tensor)
+{
+    bool first = true;
+    while (json_next_element(json, &first))
+        if (read_element(v2, json, tensor->column, tensor) != 0)
+            return -1;
+    return json->reason ? -1 : 0;
+}
+
+/* Reads "data" at `json` into the column of that name; a column that the model lacks is passed
+ * over. */
+static int read_data(struct v2_reader *v2, struct json_reader *json, struct tensor_members *tensor)
+{
+    const uint32_t c = find_column(v2, tensor);
+    tensor->read_as = tensor->name.at;
+    tensor->n_nested = 0;
+    if (c == SCHEMA_NOT_FOUND)
+        return json_skip(json) ? 0 : -1;
+    if (v2->seen[c])
+        return given_twice(v2, tensor);
+    frame_truncate(v2->frame, c, 0);
+    if (json_peek(json) != JSON_ARRAY)
+        return wrong(v2, "\"data\" must be a list");
+    if (!json_enter(json))
+        return -1;
+    remember(v2, json, tensor);
+    return read_elements(v2, json, tensor);
+}
+
+static int read_data_as_before(struct v2_reader *v2, struct tensor_members *tensor)
+{
+    if (v2->seen[tensor->column])
+        return given_twice(v2, tensor);
+    frame_truncate(v2->frame, tensor->column, 0);
+    return read_elements(v2, v2->json, tensor);
+}
+
+/* Reads "data" where the name came behind it. The reader has left the tensor. */
+static int read_data_again(struct v2_reader *v2, struct tensor_members *tensor)
+{
+    struct json_reader data = *v2->json;
+    data.at = tensor->data_at;
+    data.depth++;
+    if (read_data(v2, &data, tensor) == 0)
+        return 0;
+    if (data.reason) { /* it was JSON before: the arena is full */
+        v2->json->reason = data.reason;
+        v2->json->error_at = data.error_at;
+    }
+    return -1;
+}
+
+static int read_member(struct v2_reader *v2, struct text key, struct tensor_members *tensor)
+{
+    if (text_is(key, "name"))
+        return read_text(v2, "\"name\" must be a string", &tensor->name, &tensor->has.name);
+    tensor->recalled = NULL; /* a later member may say otherwise */
+    if (text_is(key, "datatype"))
+        return read_text(v2, "\"datatype\" must be a string", &tensor->datatype_name,
+                         &tensor->has.datatype);
+    if (text_is(key, "shape"))
+        return read_shape(v2, tensor);
+    if (text_is(key, "parameters"))
+        return read_parameters(v2, tensor);
+    if (!text_is(key, "data"))
+        return json_skip(v2->json) ? 0 : -1;
+    tensor->has.data = json_peek(v2->json) != JSON_NULL;
+    tensor->data_at = v2->json->at;
+    tensor->read_as = NULL;
+    if (tensor->has.data && tensor->has.name)
+        return read_data(v2, v2->json, tensor);
+    return json_skip(v2->json) ? 0 : -1;
+}
+
+static int check_count(struct v2_reader *v2, const struct tensor_members *tensor, uint32_t n)
+{
+    if (tensor->n_elements == n &&
+        (tensor->n_nested == 0 ||
+         (tensor->n_nested == n && tensor->n_dims == 2 && tensor->last_dim == 1)))
+        return 0;
+    if (tensor->n_elements == n)
+        return request_error_set(
+            v2->error, 400,
+            "Input \"%.*s\": nested \"data\" needs a \"shape\" of [N, 1] and every value nested.",
+            TEXT_SHOWN(tensor->name));
+    return request_error_set(v2->error, 400,
+                             "Input \"%.*s\": \"shape\" has room for %" PRIu64
+                             " values, \"data\" has %u.",
+                             TEXT_SHOWN(tensor->name), tensor->n_elements, n);
+}
+
+/* The bytes behind the JSON that belong to this tensor. */
+static int take_binary(struct v2_reader *v2, const struct tensor_members *tensor,
+                       struct text *ret_data)
+{
+    const size_t left = v2->binary.length - v2->binary_used;
+    if (tensor->binary_size > left)
+        return request_error_set(v2->error, 400,
+                                 "Input \"%.*s\": \"binary_data_size\" is %" PRIu64
+                                 ", %zu bytes are left behind the JSON.",
+                                 TEXT_SHOWN(tensor->name), tensor->binary_size, left);
+    *ret_data = (struct text){v2->binary.at + v2->binary_used, (size_t)tensor->binary_size};
+    v2->binary_used += (size_t)tensor->binary_size;
+    return 0;
+}
+
+static int finish_tensor(struct v2_reader *v2, struct tensor_members *tensor)
+{
+    if (!tensor->has.name)
+        return wrong(v2, "\"name\" is missing");
+    if (!tensor->has.datatype || !tensor->has.shape || !(tensor->has.data || tensor->has.binary))
+        return request_error_set(v2->error, 400, "Input \"%.*s\": \"%s\" is missing.",
+                                 TEXT_SHOWN(tensor->name),
+                                 !tensor->has.datatype ? "datatype"
+                                 : !tensor->has.shape  ? "shape"
+                                                       : "data");
+    const enum datatype datatype =
+        tensor->recalled ? tensor->recalled->datatype : datatype_find(tensor->datatype_name);
+    if (datatype == DATATYPE_UNKNOWN)
+        return request_error_set(v2->error, 400, "Input \"%.*s\": unknown datatype \"%.*s\".",
+                                 TEXT_SHOWN(tensor->name), TEXT_SHOWN(tensor->datatype_name));
+    if (tensor->has.data && datatype == DATATYPE_FP16)
+        return request_error_set(v2->error, 400,
+                                 "Sending FP16 data via JSON is not supported. Please use the "
+                                 "binary data format for input %.*s",
+                                 TEXT_SHOWN(tensor->name));
+    struct text binary = {NULL, 0};
+    if (tensor->has.data) {
+        if (tensor->read_as != tensor->name.at && read_data_again(v2, tensor) != 0)
+            return -1;
+    } else {
+        if (take_binary(v2, tensor, &binary) != 0)
+            return -1;
+        find_column(v2, tensor);
+    }
+    const uint32_t c = tensor->column;
+    if (c == SCHEMA_NOT_FOUND)
+        return 0;
+    if (v2->seen[c])
+        return given_twice(v2, tensor);
+    v2->seen[c] = true;
+    if (tensor->has.data)
+        return check_count(v2, tensor, v2->frame->columns[c].n);
+    frame_truncate(v2->frame, c, 0);
+    return datatype_read_binary(datatype, binary, tensor->n_elements, v2->frame, c, v2->error);
+}
+
+static int read_tensor(struct v2_reader *v2)
+{
+    v2->n_inputs++;
+    if (json_peek(v2->json) != JSON_OBJECT)
+        return wrong(v2, "a tensor must be an object");
+    struct tensor_members tensor;
+    tensor.start = v2->json->at;
+    bool first = true;
+    if (recall(v2, &tensor)) {
+        first = false;
+        if (read_data_as_before(v2, &tensor) != 0)
+            return -1;
+    } else {
+        tensor.has = (struct has_members){0};
+        tensor.recalled = NULL;
+        tensor.read_as = NULL;
+        if (!json_enter(v2->json))
+            return -1;
+    }
+    struct text key;
+    while (json_next_key(v2->json, &first, &key))
+        if (read_member(v2, key, &tensor) != 0)
+            return -1;
+    return v2->json->reason ? -1 : finish_tensor(v2, &tensor);
+}
+
+static uint32_t n_columns(const struct frame *frame)
+{
+    return frame->schema->n_sparse + frame->schema->n_dense;
+}
+
+/* Every column given and of one length. */
+static int finish_inputs(struct v2_reader *v2)
+{
+    struct frame *frame = v2->frame;
+    const struct text *names = frame->schema->names;
+    for (uint32_t c = 0; c < n_columns(frame); c++) {
+        if (!v2->seen[c])
+            return request_error_set(v2->error, 400, "Input \"%.*s\" is missing.",
+                                     TEXT_SHOWN(names[c]));
+        if (frame->columns[c].n != frame->columns[0].n)
+            return request_error_set(v2->error, 400,
+                                     "Input \"%.*s\" has %u values, input \"%.*s\" has %u.",
+                                     TEXT_SHOWN(names[c]), frame->columns[c].n,
+                                     TEXT_SHOWN(names[0]), frame->columns[0].n);
+    }
+    if (v2->binary_used != v2->binary.length)
+        return request_error_set(v2->error, 400, "%zu bytes behind the JSON belong to no input.",
+                                 v2->binary.length - v2->binary_used);
+    return frame_end_segment(frame, frame->columns[0].n, v2->error);
+}
+
+int v2_read_inputs(struct v2_reader *v2)
+{
+    frame_clear(v2->frame);
+    memset(v2->seen, 0, n_columns(v2->frame));
+    v2->n_inputs = 0;
+    v2->binary_used = 0;
+    if (json_peek(v2->json) != JSON_ARRAY)
+        return request_error_set(v2->error, 400, "Expected \"inputs\" to be a list of tensors.");
+    if (!json_enter(v2->json))
+        return -1;
+    bool first = true;
+    while (json_next_element(v2->json, &first))
+        if (read_tensor(v2) != 0)
+            return -1;
+    return v2->json->reason ? -1 : finish_inputs(v2);
+}
