@@ -3,10 +3,7 @@
  * fixed_reply.c: the least that a server on libmicrohttpd can do: it takes a body, parses
  * nothing and sends one fixed reply. What dcnv2-server is measured against.
  *
- * usage: fixed_reply PORT REPLY-FILE [CONNECTION-POOL-BYTES]       ends with its standard input
- *
- * libmicrohttpd clears a connection's pool after each request, so its size, which is the room for
- * a header, is a part of the cost. Without the third argument it is the library's own.
+ * usage: fixed_reply PORT REPLY-FILE       ends with its standard input
  */
 #include <microhttpd.h>
 #include <stdio.h>
@@ -36,8 +33,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 int main(int argc, char **argv)
 {
     static char body[1 << 20];
-    if (argc != 3 && argc != 4) {
-        fprintf(stderr, "usage: fixed_reply PORT REPLY-FILE [CONNECTION-POOL-BYTES]\n");
+    if (argc != 3) {
+        fprintf(stderr, "usage: fixed_reply PORT REPLY-FILE\n");
         return 2;
     }
     FILE *file = fopen(argv[2], "rb");
@@ -51,13 +48,9 @@ int main(int argc, char **argv)
     if (reply == NULL)
         return 1;
     MHD_add_response_header(reply, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
-    struct MHD_OptionItem options[] = {
-        {argc == 4 ? MHD_OPTION_CONNECTION_MEMORY_LIMIT : MHD_OPTION_END,
-         argc == 4 ? (intptr_t)atol(argv[3]) : 0, NULL},
-        {MHD_OPTION_END, 0, NULL}};
     struct MHD_Daemon *daemon =
         MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, (uint16_t)atoi(argv[1]), NULL, NULL,
-                         on_request, NULL, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+                         on_request, NULL, MHD_OPTION_END);
     if (daemon == NULL) {
         fprintf(stderr, "fixed_reply: cannot listen on port %s\n", argv[1]);
         return 1;

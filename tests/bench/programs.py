@@ -122,10 +122,10 @@ def server(files, *flags, cores=SERVER_CORE):
     return Program([harness.BINARY, "--http_port", port, *flags], port, files, cores)
 
 
-def fixed_reply(path, *pool_bytes):
-    """The least that a server on the same library does: it sends what that file holds."""
+def fixed_reply(path):
+    """The least that a server on libmicrohttpd does: it sends what that file holds."""
     port = harness.free_port()
-    return Program([BUILD / "bench/fixed_reply", port, path, *pool_bytes], port, stdin=subprocess.PIPE)
+    return Program([BUILD / "bench/fixed_reply", port, path], port, stdin=subprocess.PIPE)
 
 
 def kserve(python, files):
@@ -158,11 +158,12 @@ def run_json(*command, cores, env=None, seconds=120):
 class Requests:
     """Ready-made requests in a folder, with what the body of a right reply contains."""
 
-    def __init__(self, folder, name, path, bodies):
+    def __init__(self, folder, name, path, bodies, method="POST"):
         self.path, self.bodies, self.files = path, bodies, []
         for i, body in enumerate(bodies):
             file = pathlib.Path(folder, f"{name}.{i}")
-            file.write_bytes(wire.request_bytes("POST", path, body, [("Content-Type", "application/json")]))
+            file.write_bytes(wire.request_bytes(method, path, body, [("Content-Type", "application/json")]))
+            file.with_name(file.name + ".reply").write_bytes(b"")  # any, until more is expected
             self.files.append(file)
 
     def expect_answers_of(self, program):
