@@ -4,8 +4,11 @@
 
 CC ?= cc
 PKG_CONFIG ?= pkg-config
+OBJCOPY ?= objcopy
 HTTP_PORT ?= 8080
 PACKAGES := libcjson zlib
+# What is built for, which a cross compiler says.
+MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 
 comma := ,
 B := build$(if $(SANITIZER),/$(subst $(comma),-,$(SANITIZER)))
@@ -36,7 +39,7 @@ LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/text.o $(O)/number.o
 CONVERT_OBJECTS := $(O)/tools/convert.o $(O)/tools/program.o $(O)/tools/inspect.o $(O)/settings.o \
     $(O)/protocol/json_writer.o $(LIBRARY_OBJECTS)
 TRAIN_OBJECTS := $(patsubst src/%.c,$(O)/%.o,$(sort $(wildcard $(addsuffix /*.c,$(addprefix src/,$(TRAINING_ROOMS))))))
-ifeq ($(shell uname -m),x86_64)
+ifeq ($(MACHINE),x86_64)
 TRAIN_OBJECTS += $(foreach set,avx2 avx512,$(O)/native/gradient_kernels_$(set).o $(O)/native/adam_kernels_$(set).o)
 endif
 TRAIN_PROGRAM_OBJECTS := $(TRAIN_OBJECTS) $(O)/tools/program.o $(O)/settings.o $(O)/cpus.o $(LIBRARY_OBJECTS)
@@ -53,7 +56,7 @@ C_FILES := $(sort $(shell find src include tests -name '*.[ch]' -o -name '*.cpp'
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
-.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit load bench bench-peers bench-quality bench-scale bench-tools bench-train image push lint format clean install FORCE
+.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit test-arm64 load bench bench-peers bench-quality bench-scale bench-tools bench-train image push lint format clean install FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -61,7 +64,7 @@ PROGRAMS := server convert train score
 all: $(PROGRAMS:%=$(B)/bin/dcnv2-%) $(B)/lib/libdcnv2.a ## build the programs and the library (the default)
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 20
 
 torch: ## install libtorch, and build the plugin for several machines and --backend torch
 	$(Q)deploy/local/install.sh build torch
@@ -78,6 +81,9 @@ test: deps-test ## install what is missing and run every test
 
 test-unit: $(UNIT_TESTS) ## build and run the unit tests alone (SANITIZER= as you like)
 	$(Q)python3 tests/run.py --programs $(UNIT_TESTS)
+
+test-arm64: ## build for arm64, check its kernels under qemu, and its scores' bits beside this machine's
+	$(Q)tests/arm64/run.sh
 
 load: deps-test all ## load the local server with hey for 30 s, 30 connections (LOAD_SECONDS=30)
 	$(Q)LOAD_SECONDS=$${LOAD_SECONDS:-30} deploy/local/load.sh $(B)/bin/dcnv2-server
@@ -146,7 +152,7 @@ $(O)/flags: FORCE
 	$(Q)printf '%s\n' '$(CC) $(C_FLAGS) $(LINK_FLAGS)' | cmp -s - $@ || printf '%s\n' '$(CC) $(C_FLAGS) $(LINK_FLAGS)' > $@
 
 $(O)/kernels/%.o: SPEED := $(if $(SANITIZER),,-O3)
-ifeq ($(shell uname -m),x86_64)
+ifeq ($(MACHINE),x86_64)
 $(O)/kernels/avx2.o: INSTRUCTION_SET := -mavx2 -mfma
 $(O)/kernels/avx512.o: INSTRUCTION_SET := -mavx512f -mavx2 -mfma
 endif
@@ -183,7 +189,7 @@ $(B)/lib/libdcnv2.a: $(LIBRARY_OBJECTS)
 	$(call say,AR,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -r -nostdlib $^ -o $(O)/libdcnv2.o
-	$(Q)objcopy --localize-hidden $(O)/libdcnv2.o
+	$(Q)$(OBJCOPY) --localize-hidden $(O)/libdcnv2.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $(O)/libdcnv2.o
 
 $(B)/bench/train_speed: $(TRAIN_PROGRAM_OBJECTS)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs by name what is missing of the packages for a purpose. Debian and Ubuntu.
-# usage: deploy/local/install.sh build|test|bench|torch|image ..
+# usage: deploy/local/install.sh build|test|bench|torch|image|arm64 ..
 set -eu
 
 packages=
@@ -10,9 +10,10 @@ for purpose in "$@"; do
     build) packages="$packages gcc libc6-dev make binutils pkg-config libcjson-dev zlib1g-dev curl ca-certificates" ;;
     test) packages="$packages python3 python3-venv hey procps git clang-format libmicrohttpd-dev" ;; # the last: the benchmark must build
     bench) packages="$packages python3 python3-venv hey libmicrohttpd-dev" ;; # of the fixed reply that is measured against
+    arm64) packages="$packages gcc-aarch64-linux-gnu qemu-user" ;;
     torch) packages="$packages g++ libtorch-dev libgloo-dev libopenblas0-serial" ;; # or BLAS is the slow reference
     image) packages="$packages podman runc debootstrap ca-certificates" ;; # runc: crun, podman's first choice, refuses cgroup v1 beside v2
-    *) echo "install.sh: unknown purpose '$purpose'; expected build, test, bench, torch or image" >&2; exit 2 ;;
+    *) echo "install.sh: unknown purpose '$purpose'; expected build, test, bench, torch, image or arm64" >&2; exit 2 ;;
     esac
 done
 
