@@ -60,30 +60,30 @@ enum head_size head_find_end(const char *at, size_t length, size_t *scanned, siz
                              struct request_error *error)
 {
     const size_t start = skip_empty_lines(at, length);
+    /* What lies beyond is not looked at, so that the answer does not depend on how much of it has
+     * come. */
+    const size_t end = length - start > HEAD_MAX_BYTES ? start + HEAD_MAX_BYTES : length;
     size_t i = *scanned > start ? *scanned : start;
     if (i == start && length > start && at[start] != '\r' &&
         !(kind_of_byte[(unsigned char)at[start]] & TOKEN))
         return malformed(error, 400, "This is not an HTTP/1.1 request.");
-    while (i < length) {
-        const char *feed = memchr(at + i, '\n', length - i);
-        if (feed == NULL) {
-            i = length;
+    while (i < end) {
+        const char *feed = memchr(at + i, '\n', end - i);
+        if (feed == NULL)
             break;
-        }
         const size_t line = (size_t)(feed - at);
         if (line == start || at[line - 1] != '\r')
             return malformed(error, 400, "A line of the header does not end in CRLF.");
         i = line + 1;
         if (line >= start + 3 && at[line - 2] == '\n') {
             *ret_bytes = i;
-            return i - start <= HEAD_MAX_BYTES ? HEAD_COMPLETE
-                                               : malformed(error, 431, "The header is too large.");
+            return HEAD_COMPLETE;
         }
     }
-    *scanned = i;
-    if (length - start <= HEAD_MAX_BYTES)
+    *scanned = end;
+    if (end == length)
         return HEAD_INCOMPLETE;
-    return memchr(at + start, '\n', length - start)
+    return memchr(at + start, '\n', end - start)
                ? malformed(error, 431, "The header is too large.")
                : malformed(error, 414, "The request line is too long.");
 }

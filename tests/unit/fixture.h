@@ -78,6 +78,8 @@ struct builder {
 
 static inline void builder_add(struct builder *builder, const void *bytes, size_t length)
 {
+    if (length == 0)
+        return;
     if (builder->length + length > builder->capacity) {
         builder->capacity = 2 * (builder->length + length);
         builder->at = realloc(builder->at, builder->capacity);

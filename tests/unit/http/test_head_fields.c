@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_head_fields.c: header fields: what each rule lets through, and how it refuses. */
+#include "head_fixture.h"
+
+/* ---- fields */
+
+TEST(each_byte_is_one_of_a_field_name_or_is_refused)
+{
+    for (int byte = 0; byte < 256; byte++) {
+        const struct outcome outcome = look_with_byte(LINE HOST "A", byte, "B: c\r\n" END);
+        if (is_token_byte(byte) || byte == ':')
+            CHECK_MSG(is_read(&outcome), "byte %d", byte);
+        else if (byte == '\n')
+            CHECK(is_refusal(&outcome, 400, "A line of the header does not end in CRLF."));
+        else
+            CHECK_MSG(is_refusal(&outcome, 400, "A header field has a malformed name."), "byte %d",
+                      byte);
+    }
+    refuses_field(": no name", 400, "A header field has a malformed name.");
+    refuses_field("no colon", 400, "A header field has a malformed name.");
+    refuses_field("NoColon", 400, "A header field has a malformed name.");
+    refuses_field("Content-Length : 5", 400, "A header field has a malformed name.");
+    refuses_field("\r", 400, "A header field has a malformed name.");
+}
+
+TEST(each_byte_is_one_of_a_value_or_is_refused)
+{
+    for (int byte = 0; byte < 256; byte++) {
+        const struct outcome outcome = look_with_byte(LINE HOST "A: b", byte, "c\r\n" END);
+        if ((byte >= ' ' && byte != 127) || byte == '\t')
+            CHECK_MSG(is_read(&outcome), "byte %d", byte);
+        else if (byte == '\n')
+            CHECK(is_refusal(&outcome, 400, "A line of the header does not end in CRLF."));
+        else
+            CHECK_MSG(is_refusal(&outcome, 400, "A header field holds a control character."),
+                      "byte %d", byte);
+    }
+    refuses_field("A: b\r\rB: c", 400, "A header field holds a control character.");
+    refuses_field("A: b\r", 400, "A header field holds a control character.");
+}
+
+TEST(a_folded_field_is_refused)
+{
+    static const char message[] = "A header field is folded over two lines.";
+    refuses_field("A: b\r\n c", 400, message);
+    refuses_field("A: b\r\n\tc: d", 400, message);
+    refuses_field("Content-Lengt: 3\r\n h", 400, message);
+    refuses_field("A: b\r\n \r\nC: d", 400, message);
+    refuses(LINE " Host: h\r\n" END, 400, message);
+}
+
+TEST(values_are_read_without_the_blanks_around_them_and_names_in_any_case)
+{
+    CHECK(with_field("content-length:7").content_length == 7);
+    CHECK(with_field("CONTENT-LENGTH: \t 7 \t ").content_length == 7);
+    CHECK(with_field("transfer-ENCODING:\tChunked").is_chunked);
+    CHECK(with_field("Content-Lengt: 7").content_length == 0);
+    CHECK(with_field("Content-Lengthh: 7").content_length == 0);
+    CHECK(with_field("A:").content_length == 0);
+}
+
+TEST(host_is_given_once_but_in_http_1_0)
+{
+    refuses(LINE END, 400, "Host is missing.");
+    refuses(LINE "Hos: h\r\n" END, 400, "Host is missing.");
+    refuses(LINE HOST "hOST: i\r\n" END, 400, "Host is given twice.");
+    refuses("GET / HTTP/1.0\r\n" HOST HOST END, 400, "Host is given twice.");
+    accepted("GET / HTTP/1.0\r\n" END);
+    accepted(LINE "Host:\r\n" END);
+}
+
+TEST(the_length_is_digits_and_given_once)
+{
+    static const char *const bad[] = {"",    "5,5",  "5, 5", "+5",   "-1",  "0x5",
+                                      "5 5", "five", "5.0",  "\xB2", "1e3", ";5"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char field[64];
+        snprintf(field, sizeof field, "Content-Length: %s", bad[i]);
+        refuses_field(field, 400, "Content-Length is not a number.");
+    }
+    refuses_field("Content-Length: 5\r\nContent-Length: 5", 400, "Content-Length is given twice.");
+    refuses_field("Content-Length: 0\r\nA: b\r\ncontent-length: 5", 400,
+                  "Content-Length is given twice.");
+    CHECK(with_field("A: b").content_length == 0);
+    CHECK(with_field("Content-Length: 0").content_length == 0);
+    CHECK(with_field("Content-Length: 0005").content_length == 5);
+    CHECK(with_field("Content-Length: 1844674407370955160").content_length == 1844674407370955160u);
+}
+
+TEST(a_length_that_does_not_fit_is_a_large_one)
+{
+    static const char *const large[] = {
+        "18446744073709551615", "18446744073709551616",           "18446744073709551625",
+        "99999999999999999999", "100000000000000000000000000005", "184467440737095516160",
+    };
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+        char field[64];
+        snprintf(field, sizeof field, "Content-Length: %s", large[i]);
+        CHECK_MSG(with_field(field).content_length > UINT64_MAX / 32, "%s", large[i]);
+    }
+}
+
+TEST(chunked_is_the_only_transfer_coding)
+{
+    static const char *const bad[] = {
+        "gzip, chunked", "xchunked", "chunked, chunked", "identity", "chunked, identity",
+        "chunked;q=1",   "",         "chunke",           ", chunked"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char field[64];
+        snprintf(field, sizeof field, "Transfer-Encoding: %s", bad[i]);
+        refuses_field(field, 501, "Transfer-Encoding other than chunked is not supported.");
+    }
+    CHECK(with_field("Transfer-Encoding: chunked").is_chunked);
+    CHECK(!with_field("A: chunked").is_chunked);
+    refuses_field("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", 501,
+                  "Transfer-Encoding is given twice.");
+    refuses_field("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", 501,
+                  "Transfer-Encoding other than chunked is not supported.");
+    refuses("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n" END, 400,
+            "Transfer-Encoding in HTTP/1.0.");
+}
+
+TEST(a_length_and_chunks_together_are_refused)
+{
+    static const char message[] = "Both Content-Length and Transfer-Encoding are given.";
+    refuses_field("Content-Length: 5\r\nTransfer-Encoding: chunked", 400, message);
+    refuses_field("Transfer-Encoding: chunked\r\nContent-Length: 0", 400, message);
+}
+
+TEST(the_first_thing_wrong_is_said)
+{
+    refuses("GET / HTTP/3.0\r\nbad name: x\r\n" END, 505, "The HTTP version is not 1.0 or 1.1.");
+    refuses(LINE "Content-Length: x\r\nTransfer-Encoding: y\r\n" END, 400,
+            "Content-Length is not a number.");
+    refuses(LINE "Transfer-Encoding: y\r\nContent-Length: x\r\n" END, 501,
+            "Transfer-Encoding other than chunked is not supported.");
+}
+
+TEST(connection_and_version_say_whether_it_is_kept)
+{
+    static const struct {
+        const char *version, *fields;
+        bool keep;
+    } cases[] = {
+        {"1.1", "", true},
+        {"1.1", "Connection: close\r\n", false},
+        {"1.1", "connection: CLOSE\r\n", false},
+        {"1.1", "Connection: upgrade, close\r\n", false},
+        {"1.1", "Connection: upgrade\r\nConnection: close\r\n", false},
+        {"1.1", "Connection: close\r\nConnection: keep-alive\r\n", false},
+        {"1.1", "Connection: closed, not-close\r\n", true},
+        {"1.1", "Connection:\r\n", true},
+        {"1.1", "Connection: ,, \t,close ,\r\n", false},
+        {"1.0", "", false},
+        {"1.0", "Connection: keep-alive\r\n", true},
+        {"1.0", "Connection: x, Keep-Alive\r\n", true},
+        {"1.0", "Connection: keep-alive, close\r\n", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char bytes[256];
+        snprintf(bytes, sizeof bytes, "GET / HTTP/%s\r\n" HOST "%s" END, cases[i].version,
+                 cases[i].fields);
+        CHECK_MSG(accepted(bytes).keep_alive == cases[i].keep, "%s", bytes);
+    }
+}
+
+TEST(the_only_expectation_is_a_continue)
+{
+    static const char message[] = "Expect other than 100-continue is not supported.";
+    CHECK(with_field("Expect: 100-Continue").expects_continue);
+    CHECK(!with_field("A: 100-continue").expects_continue);
+    refuses_field("Expect: 200-ok", 417, message);
+    refuses_field("Expect:", 417, message);
+    refuses_field("Expect: 100-continue, x", 417, message);
+}
+
+TEST(codings_of_the_body_are_gzip_once_or_none)
+{
+    static const struct {
+        const char *fields;
+        enum content_coding coding;
+    } cases[] = {
+        {"A: b", CODING_IDENTITY},
+        {"Content-Encoding: identity", CODING_IDENTITY},
+        {"Content-Encoding:", CODING_IDENTITY},
+        {"Content-Encoding: GZIP", CODING_GZIP},
+        {"Content-Encoding: x-gzip", CODING_GZIP},
+        {"Content-Encoding: identity, gzip", CODING_GZIP},
+        {"Content-Encoding: gzip, gzip", CODING_UNSUPPORTED},
+        {"Content-Encoding: gzip\r\nContent-Encoding: gzip", CODING_UNSUPPORTED},
+        {"Content-Encoding: br", CODING_UNSUPPORTED},
+        {"Content-Encoding: br, gzip", CODING_UNSUPPORTED},
+        {"Content-Encoding: gzi", CODING_UNSUPPORTED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK_MSG(with_field(cases[i].fields).coding == cases[i].coding, "%s", cases[i].fields);
+}
+
+TEST(gzip_is_sent_to_those_who_take_it)
+{
+    static const struct {
+        const char *fields;
+        bool accepts;
+    } cases[] = {
+        {"A: gzip", false},
+        {"Accept-Encoding:", false},
+        {"Accept-Encoding: gzip", true},
+        {"Accept-Encoding: br, deflate, X-GZip", true},
+        {"Accept-Encoding: *", true},
+        {"Accept-Encoding: identity, br", false},
+        {"Accept-Encoding: gzip;q=1", true},
+        {"Accept-Encoding: gzip ; q=0.001", true},
+        {"Accept-Encoding: gzip;q=0", false},
+        {"Accept-Encoding: gzip; Q=0.000", false},
+        {"Accept-Encoding: gzip;q=0.0, *", false},
+        {"Accept-Encoding: *;q=0", false},
+        {"Accept-Encoding: *;q=0, gzip", true},
+        {"Accept-Encoding: gzip;", true},
+        {"Accept-Encoding: ;q=0,gzip", true},
+        {"Accept-Encoding: gzipped", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK_MSG(with_field(cases[i].fields).accepts_gzip == cases[i].accepts, "%s",
+                  cases[i].fields);
+}
+
+TEST(types_that_are_not_a_request_of_ours_are_known)
+{
+    CHECK(with_field("Content-Type: application/json").type == CONTENT_ANY);
+    CHECK(with_field("Content-Type: Multipart/form-data; boundary=x").type == CONTENT_MULTIPART);
+    CHECK(with_field("Content-Type: application/CloudEvents+json; charset=utf-8").type ==
+          CONTENT_CLOUD_EVENT);
+    CHECK(with_field("Content-Type: application/cloudevents").type == CONTENT_ANY);
+    CHECK(with_field("Content-Type: multipart").type == CONTENT_ANY);
+}
+
+TEST(the_inference_headers_length_is_counted_and_read)
+{
+    struct head head = with_field("Inference-Header-Content-Length: 12");
+    CHECK(head.n_inference_header_lengths == 1 && head.inference_header_length_is_number &&
+          head.inference_header_length == 12);
+    head = with_field("inference-header-content-length: 12\r\n"
+                      "Inference-Header-Content-Length: +5");
+    CHECK(head.n_inference_header_lengths == 2 && !head.inference_header_length_is_number);
+    CHECK(with_field("A: b").n_inference_header_lengths == 0);
+}
+
+int main(void)
+{
+    RUN(each_byte_is_one_of_a_field_name_or_is_refused);
+    RUN(each_byte_is_one_of_a_value_or_is_refused);
+    RUN(a_folded_field_is_refused);
+    RUN(values_are_read_without_the_blanks_around_them_and_names_in_any_case);
+    RUN(host_is_given_once_but_in_http_1_0);
+    RUN(the_length_is_digits_and_given_once);
+    RUN(a_length_that_does_not_fit_is_a_large_one);
+    RUN(chunked_is_the_only_transfer_coding);
+    RUN(a_length_and_chunks_together_are_refused);
+    RUN(the_first_thing_wrong_is_said);
+    RUN(connection_and_version_say_whether_it_is_kept);
+    RUN(the_only_expectation_is_a_continue);
+    RUN(codings_of_the_body_are_gzip_once_or_none);
+    RUN(gzip_is_sent_to_those_who_take_it);
+    RUN(types_that_are_not_a_request_of_ours_are_known);
+    RUN(the_inference_headers_length_is_counted_and_read);
+    return test_report();
+}
