@@ -353,5 +353,6 @@ int head_read(struct head *head, const char *at, size_t length, struct request_e
     if (at)
         check_framing(&scan);
     head->keep_alive = !scan.close && (!head->is_1_0 || scan.keep_alive);
+    head->expects_continue &= !head->is_1_0; /* RFC 9110 section 10.1.1: it knows no 100 */
     return scan.wrong ? request_error_set(error, scan.status, "%s", scan.wrong) : 0;
 }

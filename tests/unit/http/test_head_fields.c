@@ -164,7 +164,7 @@ TEST(connection_and_version_say_whether_it_is_kept)
     }
 }
 
-TEST(the_only_expectation_is_a_continue)
+TEST(the_only_expectation_is_a_continue_and_http_1_0_has_none)
 {
     static const char message[] = "Expect other than 100-continue is not supported.";
     CHECK(with_field("Expect: 100-Continue").expects_continue);
@@ -172,6 +172,8 @@ TEST(the_only_expectation_is_a_continue)
     refuses_field("Expect: 200-ok", 417, message);
     refuses_field("Expect:", 417, message);
     refuses_field("Expect: 100-continue, x", 417, message);
+    /* RFC 9110 section 10.1.1: such a client could not read the 100. */
+    CHECK(!accepted("POST / HTTP/1.0\r\nExpect: 100-continue\r\n" END).expects_continue);
 }
 
 TEST(codings_of_the_body_are_gzip_once_or_none)
@@ -258,7 +260,7 @@ int main(void)
     RUN(a_length_and_chunks_together_are_refused);
     RUN(the_first_thing_wrong_is_said);
     RUN(connection_and_version_say_whether_it_is_kept);
-    RUN(the_only_expectation_is_a_continue);
+    RUN(the_only_expectation_is_a_continue_and_http_1_0_has_none);
     RUN(codings_of_the_body_are_gzip_once_or_none);
     RUN(gzip_is_sent_to_those_who_take_it);
     RUN(types_that_are_not_a_request_of_ours_are_known);
