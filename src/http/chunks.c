@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/chunks.h"
 
-enum {
-    SIZE_MAX_DIGITS = 15, /* so that a size never overflows */
-    LINE_MAX_BYTES = 16 * 1024,
-    TRAILERS_MAX_BYTES = 64 * 1024
-};
+#include "http/head.h"
 
 enum state {
     SIZE = 0,     /* its hexadecimal digits */
@@ -15,7 +11,8 @@ enum state {
     DATA_RETURN,  /* CR behind the data */
     DATA_FEED,    /* LF behind it */
     TRAILER,      /* the first byte of a line behind the last chunk */
-    TRAILER_LINE, /* the rest of one */
+    TRAILER_NAME, /* the rest of its name */
+    TRAILER_VALUE,
     TRAILER_FEED, /* its LF */
     LAST_FEED,    /* the LF of the empty line that ends it all */
     ENDED
@@ -34,7 +31,7 @@ static const char *step_size(struct chunks *chunks, char c)
 {
     const int digit = hex_digit(c);
     if (digit >= 0) {
-        if (chunks->n_digits++ == SIZE_MAX_DIGITS)
+        if (chunks->n_digits++ == CHUNK_SIZE_MAX_DIGITS)
             return "A chunk is too large.";
         chunks->left = chunks->left << 4 | (uint64_t)digit;
         return NULL;
@@ -46,22 +43,45 @@ static const char *step_size(struct chunks *chunks, char c)
     return NULL;
 }
 
-/* A byte of a line that is passed over, up to its CR. */
+static const char *count_line_byte(struct chunks *chunks)
+{
+    return ++chunks->n_line_bytes > CHUNK_LINE_MAX_BYTES ? "A line between chunks is too long."
+                                                         : NULL;
+}
+
+static const char not_crlf[] = "A line between chunks does not end in CRLF.";
+
+/* A byte of an extension or of a trailer's value, up to its CR. */
 static const char *step_line(struct chunks *chunks, char c, enum state behind)
 {
     if (c == '\r')
         chunks->state = behind;
-    else if (c == '\n' || c == '\0')
-        return "A line between chunks does not end in CRLF.";
-    else if (++chunks->n_line_bytes > LINE_MAX_BYTES)
-        return "A line between chunks is too long.";
+    else if (c == '\n')
+        return not_crlf;
+    else if (!(head_kind_of_byte[(unsigned char)c] & HEAD_VALUE))
+        return "A line between chunks holds a control character.";
+    else
+        return count_line_byte(chunks);
     return NULL;
 }
 
-static const char *expect(struct chunks *chunks, char c, char wanted, enum state next)
+/* A byte of a trailer's name, the first one or another. */
+static const char *step_name(struct chunks *chunks, char c)
+{
+    if (c == ':' && chunks->state == TRAILER_NAME)
+        chunks->state = TRAILER_VALUE;
+    else if (head_kind_of_byte[(unsigned char)c] & HEAD_TOKEN)
+        chunks->state = TRAILER_NAME;
+    else
+        return "A trailer has a malformed name.";
+    return count_line_byte(chunks);
+}
+
+static const char *expect(struct chunks *chunks, char c, char wanted, enum state next,
+                          const char *otherwise)
 {
     if (c != wanted)
-        return "A chunk does not end in CRLF where its size says.";
+        return otherwise;
     chunks->state = next;
     return NULL;
 }
@@ -69,28 +89,30 @@ static const char *expect(struct chunks *chunks, char c, char wanted, enum state
 /* One byte of the frame around the data. What is wrong with it, or NULL. */
 static const char *step(struct chunks *chunks, char c)
 {
+    static const char not_at_end[] = "A chunk does not end in CRLF where its size says.";
     switch ((enum state)chunks->state) {
     case SIZE:
         return step_size(chunks, c);
     case EXTENSION:
         return step_line(chunks, c, SIZE_FEED);
     case SIZE_FEED:
-        return expect(chunks, c, '\n', chunks->left ? DATA : TRAILER);
+        return expect(chunks, c, '\n', chunks->left ? DATA : TRAILER, not_crlf);
     case DATA_RETURN:
-        return expect(chunks, c, '\r', DATA_FEED);
+        return expect(chunks, c, '\r', DATA_FEED, not_at_end);
     case DATA_FEED:
         chunks->n_digits = 0;
-        return expect(chunks, c, '\n', SIZE);
+        return expect(chunks, c, '\n', SIZE, not_at_end);
     case TRAILER:
         chunks->n_line_bytes = 0;
-        chunks->state = TRAILER_LINE;
-        return step_line(chunks, c, LAST_FEED);
-    case TRAILER_LINE:
+        return c == '\r' ? step_line(chunks, c, LAST_FEED) : step_name(chunks, c);
+    case TRAILER_NAME:
+        return step_name(chunks, c);
+    case TRAILER_VALUE:
         return step_line(chunks, c, TRAILER_FEED);
     case TRAILER_FEED:
-        return expect(chunks, c, '\n', TRAILER);
+        return expect(chunks, c, '\n', TRAILER, not_crlf);
     case LAST_FEED:
-        return expect(chunks, c, '\n', ENDED);
+        return expect(chunks, c, '\n', ENDED, not_crlf);
     case DATA:
     case ENDED:
         break;
@@ -112,9 +134,9 @@ enum chunks_result chunks_next(struct chunks *chunks, const char **at, const cha
                 chunks->state = DATA_RETURN;
             return CHUNKS_DATA;
         }
+        const bool is_trailer = chunks->state >= TRAILER;
         const char *wrong = step(chunks, *(*at)++);
-        if (wrong == NULL && chunks->state >= TRAILER &&
-            ++chunks->n_trailer_bytes > TRAILERS_MAX_BYTES)
+        if (wrong == NULL && is_trailer && ++chunks->n_trailer_bytes > CHUNK_TRAILERS_MAX_BYTES)
             wrong = "The trailers are too large.";
         if (wrong) {
             request_error_set(error, 400, "%s", wrong);

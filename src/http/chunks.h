@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * chunks.h: a body in the chunked transfer coding (RFC 9112 section 7.1), piece by piece as it
- * arrives. Extensions and trailers are passed over, within bounds. No I/O, no allocation.
+ * arrives. Extensions and trailers are passed over, within bounds; trailers must be fields as those
+ * of a head are (head.h), extensions without control bytes. No I/O, no allocation.
  */
 #ifndef DCNV2_HTTP_CHUNKS_H
 #define DCNV2_HTTP_CHUNKS_H
 
 #include "frame.h"
+
+enum {
+    CHUNK_SIZE_MAX_DIGITS = 15,          /* so that a size never overflows */
+    CHUNK_LINE_MAX_BYTES = 16 * 1024,    /* of an extension or a trailer */
+    CHUNK_TRAILERS_MAX_BYTES = 64 * 1024 /* of all lines behind the last chunk */
+};
 
 enum chunks_result {
     CHUNKS_DATA, /* *ret_data is a piece of the body; there may be more */

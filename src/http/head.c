@@ -3,15 +3,12 @@
 
 #include <strings.h>
 
-enum {
-    EMPTY_LINES_MAX_BYTES = 8, /* before a request line, which RFC 9112 section 2.2 lets pass */
-    TOKEN = 1,                 /* a byte of a token, RFC 9110 section 5.6.2 */
-    VALUE = 2,                 /* .. of a field's value, section 5.5, or of a request target */
-};
+enum { EMPTY_LINES_MAX_BYTES = 8 }; /* before a request line, RFC 9112 section 2.2 lets them pass */
 
-#define T (TOKEN | VALUE)
-#define V VALUE
-static const unsigned char kind_of_byte[256] = {
+/* A target holds the same bytes as a value, but for blanks. */
+#define T (HEAD_TOKEN | HEAD_VALUE)
+#define V HEAD_VALUE
+const unsigned char head_kind_of_byte[256] = {
     /* 0x00 */ 0, 0, 0, 0, 0, 0, 0, 0, 0, V, 0, 0, 0, 0, 0, 0,
     /* 0x10 */ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     /* 0x20 */ V, T, V, T, T, T, T, T, V, V, T, T, V, T, T, V,
@@ -34,7 +31,7 @@ static const unsigned char kind_of_byte[256] = {
 /* Behind the bytes of that kind. */
 static inline const char *skip(const char *at, const char *end, unsigned char kind)
 {
-    while (at < end && kind_of_byte[(unsigned char)*at] & kind)
+    while (at < end && head_kind_of_byte[(unsigned char)*at] & kind)
         at++;
     return at;
 }
@@ -65,7 +62,7 @@ enum head_size head_find_end(const char *at, size_t length, size_t *scanned, siz
     const size_t end = length - start > HEAD_MAX_BYTES ? start + HEAD_MAX_BYTES : length;
     size_t i = *scanned > start ? *scanned : start;
     if (i == start && length > start && at[start] != '\r' &&
-        !(kind_of_byte[(unsigned char)at[start]] & TOKEN))
+        !(head_kind_of_byte[(unsigned char)at[start]] & HEAD_TOKEN))
         return malformed(error, 400, "This is not an HTTP/1.1 request.");
     while (i < end) {
         const char *feed = memchr(at + i, '\n', end - i);
@@ -274,14 +271,14 @@ static void read_field(struct scan *scan, struct text name, struct text value)
 /* The field line at `at`; behind it. NULL: it is none, and that is noted. */
 static const char *read_field_line(struct scan *scan, const char *at, const char *end)
 {
-    const char *colon = skip(at, end, TOKEN);
+    const char *colon = skip(at, end, HEAD_TOKEN);
     if (colon == at || *colon != ':') {
         set_wrong(scan, 400,
                   is_blank(*at) ? "A header field is folded over two lines."
                                 : "A header field has a malformed name.");
         return NULL;
     }
-    const char *line_end = skip(colon + 1, end, VALUE);
+    const char *line_end = skip(colon + 1, end, HEAD_VALUE);
     if (*line_end != '\r' || line_end[1] != '\n') {
         set_wrong(scan, 400, "A header field holds a control character.");
         return NULL;
@@ -297,7 +294,7 @@ static const char *read_field_line(struct scan *scan, const char *at, const char
 static const char *read_request_line(struct scan *scan, const char *at, const char *end)
 {
     struct head *head = scan->head;
-    const char *space = skip(at, end, TOKEN);
+    const char *space = skip(at, end, HEAD_TOKEN);
     head->method = (struct text){at, (size_t)(space - at)};
     if (space == at || *space != ' ') {
         set_wrong(scan, 400, "The request line has no method.");
@@ -306,7 +303,7 @@ static const char *read_request_line(struct scan *scan, const char *at, const ch
     head->is_head = text_is(head->method, "HEAD");
     const char *target = space + 1;
     const char *line_end = target;
-    while (line_end < end && kind_of_byte[(unsigned char)*line_end] && !is_blank(*line_end))
+    while (line_end < end && head_kind_of_byte[(unsigned char)*line_end] && !is_blank(*line_end))
         line_end++;
     head->target = (struct text){target, (size_t)(line_end - target)};
     const char *version = line_end + 1;

@@ -16,6 +16,10 @@ enum {
     TARGET_MAX_BYTES = 16 * 1024
 };
 
+/* What a byte may stand in: a token (RFC 9110 section 5.6.2), a field's value (5.5). */
+enum { HEAD_TOKEN = 1, HEAD_VALUE = 2 };
+extern const unsigned char head_kind_of_byte[256];
+
 /* Only the types whose bodies cannot be read as JSON or tensors matter. */
 enum content_type { CONTENT_ANY, CONTENT_MULTIPART, CONTENT_CLOUD_EVENT };
 
