@@ -13,9 +13,10 @@
 #include "log.h"
 
 enum {
-    STEPS_A_TURN = 64, /* then the other connections have theirs */
-    QUIET_MS = 200,    /* while the server stops, a connection without bytes for so long ends */
-    LINGER_BODIES = 2  /* what is dropped behind a last reply, in bodies of the largest size */
+    STEPS_A_TURN = 64,             /* then the other connections have theirs */
+    HEAVY_BODY_BYTES = 128 * 1024, /* may hold rows for milliseconds of work */
+    QUIET_MS = 200,   /* while the server stops, a connection without bytes for so long ends */
+    LINGER_BODIES = 2 /* what is dropped behind a last reply, in bodies of the largest size */
 };
 
 enum step { STEP_AGAIN, STEP_WAIT, STEP_CLOSE };
@@ -184,14 +185,16 @@ static enum step start_request(struct connection *c, size_t head_bytes)
         return refuse(c, &error);
     }
     take_input(c, head_bytes);
-    const bool is_whole = !head->is_chunked && head->content_length <= c->input.length;
+    /* A packed one may be heavy, and then has to wait. */
+    const bool in_place = !head->is_chunked && head->content_length <= c->input.length &&
+                          head->coding == CODING_IDENTITY;
     enter(c, CONNECTION_BODY);
-    if (exchange_begin(exchange, is_whole)) {
+    if (exchange_begin(exchange, in_place)) {
         c->close_after = c->linger_after = true;
         start_reply(c);
         return STEP_AGAIN;
     }
-    if (is_whole) { /* it is read where it lies */
+    if (in_place) { /* it is read where it lies */
         exchange->content = (struct text){c->input.at, head->content_length};
         take_input(c, head->content_length);
         return answer(c, false);
@@ -258,6 +261,11 @@ static enum step read_body(struct connection *c)
     }
     if (!is_whole)
         return read_more(c);
+    if (body->length > HEAVY_BODY_BYTES || exchange->head.coding == CODING_GZIP) {
+        enter(c, CONNECTION_WAITING);
+        worker_wait_heavy(c);
+        return STEP_WAIT;
+    }
     return answer(c, true);
 }
 
@@ -318,6 +326,12 @@ void connection_run(struct connection *c)
         connection_close(c);
     else if (next == STEP_AGAIN)
         worker_wait_turn(c);
+}
+
+void connection_run_heavy(struct connection *c)
+{
+    if (answer(c, true) == STEP_AGAIN)
+        connection_run(c);
 }
 
 void connection_answered(struct connection *c)

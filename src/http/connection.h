@@ -18,7 +18,7 @@ enum connection_phase {
     CONNECTION_IDLE,     /* between requests */
     CONNECTION_HEAD,     /* a part of a request's head has come */
     CONNECTION_BODY,     /* its head has come, its body is coming */
-    CONNECTION_WAITING,  /* its request is scored together with others, in this turn */
+    CONNECTION_WAITING,  /* its request is scored together with others, or when its turn comes */
     CONNECTION_WRITING,  /* it is answered */
     CONNECTION_LINGERING /* the last reply is sent; what still comes is read and dropped, since a
                             close with bytes unread would take the reply away from the client */
@@ -26,7 +26,7 @@ enum connection_phase {
 
 struct connection {
     struct connection *next, *previous; /* of the worker's list */
-    struct connection *next_waiting, *next_closed;
+    struct connection *next_waiting, *next_heavy, *next_closed;
     struct worker *worker;
     int fd; /* -1: closed */
     enum connection_phase phase;
@@ -51,6 +51,9 @@ struct connection {
 
 /* What an event of the connection's socket says; each starts or continues what can be done. */
 void connection_run(struct connection *connection);
+
+/* The turn of its heavy request has come: answers it. */
+void connection_run_heavy(struct connection *connection);
 
 /* The reply to a request that waited is set: starts to send it, and goes on. */
 void connection_answered(struct connection *connection);

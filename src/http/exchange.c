@@ -103,14 +103,14 @@ static bool check_head(struct exchange *exchange)
     return false;
 }
 
-bool exchange_begin(struct exchange *exchange, bool is_whole)
+bool exchange_begin(struct exchange *exchange, bool in_place)
 {
     struct head *head = &exchange->head;
     const bool is_logged = exchange->worker->server->config->access_log;
     if (is_logged)
         exchange->started_ns = clock_ns();
     bool at_once = check_head(exchange);
-    if (!at_once && (!is_whole || is_logged) &&
+    if (!at_once && (!in_place || is_logged) &&
         (!keep_text(exchange, &head->method) || !keep_text(exchange, &head->target)))
         at_once = request_error_out_of_memory(&exchange->error) != 0;
     exchange->match = route_find(&exchange->arena, head->method, head->target);

@@ -61,6 +61,8 @@ struct worker {
     struct connection *connections;   /* all that are open .. */
     _Atomic unsigned n_connections;   /* .. and how many, with those not yet seen here */
     struct connection *first_waiting; /* those that have more to do, but let others go first */
+    struct connection *first_heavy;   /* those with a heavy request, one of which has its .. */
+    struct connection *last_heavy;    /* .. turn between two looks at what is new */
     struct connection *closed;        /* to be freed at the end of a turn */
     uint64_t now_ms;                  /* when this turn began */
     char date[32];                    /* a Date header's value .. */
@@ -114,10 +116,10 @@ void exchange_release(struct exchange *exchange);
 void exchange_free_kept(struct worker *worker);
 
 /*
- * The head is read. `is_whole`: its body has come as well, so that nothing of the head is needed
- * later. true: a reply is set without the body, and the connection must close behind it.
+ * The head is read. `in_place`: its body has come as well, and nothing of the head is needed later.
+ * true: a reply is set without the body, and the connection must close behind it.
  */
-bool exchange_begin(struct exchange *exchange, bool is_whole);
+bool exchange_begin(struct exchange *exchange, bool in_place);
 
 /*
  * The whole body is there: in exchange->content, or `collected` in exchange->body. true: the reply

@@ -42,6 +42,17 @@ void worker_wait_turn(struct connection *c)
     c->worker->first_waiting = c;
 }
 
+void worker_wait_heavy(struct connection *c)
+{
+    struct worker *worker = c->worker;
+    c->next_heavy = NULL;
+    if (worker->first_heavy)
+        worker->last_heavy->next_heavy = c;
+    else
+        worker->first_heavy = c;
+    worker->last_heavy = c;
+}
+
 static void forget_turn(struct connection *c)
 {
     struct connection **link = &c->worker->first_waiting;
@@ -87,6 +98,15 @@ static void run_waiting(struct worker *worker)
         connection_run(c);
         c = next;
     }
+}
+
+static void run_one_heavy(struct worker *worker)
+{
+    struct connection *c = worker->first_heavy;
+    if (c == NULL)
+        return;
+    worker->first_heavy = c->next_heavy;
+    connection_run_heavy(c);
 }
 
 /* What came in this turn is scored together, and sent. */
@@ -219,6 +239,11 @@ static void take_event(struct worker *worker, const struct epoll_event *event)
     }
 }
 
+static bool has_work(const struct worker *worker)
+{
+    return worker->first_waiting || worker->first_heavy || worker->batch.first;
+}
+
 static void *run(void *of_worker)
 {
     struct worker *worker = of_worker;
@@ -228,13 +253,14 @@ static void *run(void *of_worker)
     while (!atomic_load_explicit(&server->stopping, memory_order_relaxed)) {
         const bool quiesced = atomic_load_explicit(&server->quiesced, memory_order_relaxed);
         const int look_ms = quiesced ? LOOK_STOPPING_MS : LOOK_MS;
-        const int n = epoll_wait(worker->epoll_fd, events, EVENTS_A_TURN,
-                                 worker->first_waiting || worker->batch.first ? 0 : look_ms);
+        const int n =
+            epoll_wait(worker->epoll_fd, events, EVENTS_A_TURN, has_work(worker) ? 0 : look_ms);
         worker->now_ms = clock_ms();
         run_waiting(worker);
         for (int i = 0; i < n; i++)
             take_event(worker, &events[i]);
         answer_waiting(worker);
+        run_one_heavy(worker);
         if (worker->now_ms - looked_ms >= (uint64_t)look_ms) {
             looked_ms = worker->now_ms;
             look_at_deadlines(worker);

@@ -25,6 +25,11 @@ void worker_stop(struct worker *worker);
 /* For connection.c. It has more to do: it is run again when the others had their turn. */
 void worker_wait_turn(struct connection *connection);
 
+/* For connection.c. It has a request that may take long: connection_run_heavy() when its turn
+ * comes, of which there is one between two looks at what is new, so that nobody waits for more than
+ * one. */
+void worker_wait_heavy(struct connection *connection);
+
 /* For connection.c. Its socket is closed. It is freed at the end of the turn. */
 void worker_remove(struct connection *connection);
 

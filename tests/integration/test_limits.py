@@ -322,6 +322,30 @@ def test_probes_are_answered_within_a_second_during_big_batches():
         check(slowest < harness.limit(1), f"a probe took {slowest:.2f} s")
 
 
+def test_a_probe_waits_for_one_big_request_and_not_for_all_that_came_before_it():
+    body, n_clients = compact(100_000), 16  # all within the budget of bodies
+    with Server("--workers", "1") as server:
+        started = time.monotonic()
+        check(len(scores_of(ask(server, "POST", V1, body, timeout=60))) == 100_000, "rows")
+        alone = time.monotonic() - started
+        connections = [Connection(server, 120) for _ in range(n_clients)]
+        senders = [threading.Thread(target=c.send, args=(request_bytes("POST", V1, body),)) for c in connections]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join(harness.limit(30))
+        slowest, n_probes = 0.0, 0
+        while not select.select([c.sock for c in connections[-3:]], [], [], 0)[0] and n_probes < 1000:
+            started = time.monotonic()
+            check(ask(server, "GET", "/v2/health/live", timeout=60).status == 200, "liveness")
+            slowest, n_probes = max(slowest, time.monotonic() - started), n_probes + 1
+        for connection in connections:
+            check(connection.response().status == 200, "100,000 rows")
+            connection.close()
+        check(n_probes > 3, f"only {n_probes} probes while {n_clients} requests waited")
+        check(slowest < 3 * alone + 0.3, f"a probe took {slowest:.2f} s, one such request {alone:.2f} s")
+
+
 # ---------------------------------------------------------------- no growth
 
 def test_memory_and_descriptors_stay_flat_over_many_requests():
