@@ -347,7 +347,8 @@ static int read_label(const struct click_log *log, const struct csv_record *reco
 static int read_dense(struct click_log *log, const struct csv_record *record,
                       struct train_error *error)
 {
-    for (uint32_t i = 0; i < log->columns->n_dense; i++) {
+    const struct log_columns *columns = log->columns;
+    for (uint32_t i = 0; i < columns->n_dense; i++) {
         const uint32_t at = log->dense_at[i];
         const struct text cell = record->cells[at];
         double value = 0;
@@ -355,6 +356,8 @@ static int read_dense(struct click_log *log, const struct csv_record *record,
             return cell_error(log, record, at, "is not a number", error);
         if (!(fabs(value) <= (double)FLT_MAX))
             return cell_error(log, record, at, "is beyond the range of a float", error);
+        if (columns->is_in_range && !columns->is_in_range(columns->encoder, i, value))
+            return cell_error(log, record, at, "is beyond the range of the scaler", error);
         log->dense[i] = value;
     }
     return 0;
@@ -425,11 +428,9 @@ const char *click_log_first_bad(const struct click_log *log)
     return log->first_bad.message;
 }
 
-int click_log_error(const struct click_log *log, const char *column, const char *reason,
-                    struct train_error *error)
+struct click_log_place click_log_place(const struct click_log *log)
 {
-    return train_error_set(error, "%s:%llu: column %s: %s", file_of(log),
-                           (unsigned long long)log->line, column, reason);
+    return (struct click_log_place){file_of(log), log->line};
 }
 
 void click_log_close(struct click_log *log)

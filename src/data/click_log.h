@@ -26,6 +26,9 @@ struct log_columns {
     const char *const *dense;
     uint32_t n_sparse, n_dense;
     bool label_is_optional; /* a file without it is read all the same, labels are then -1 */
+    /* What the encoder of these columns can take of dense column i; NULL: every float. */
+    bool (*is_in_range)(const void *encoder, uint32_t i, double value);
+    const void *encoder;
 };
 
 /* One row. Texts are valid until the next call. */
@@ -50,7 +53,8 @@ int click_log_open(struct click_log **ret_log, const char *const *paths, uint32_
 /*
  * 1: *ret_record; 0: the end of the last file; -1: *error, "FILE:LINE: column NAME: REASON".
  * Bad records: another number of cells than the header has, text in a dense column or a number
- * beyond float's range, a label that is neither 0 nor 1, a NUL byte, bytes that are not UTF-8.
+ * beyond the range of a float or of the encoder, a label that is neither 0 nor 1, a NUL byte, bytes
+ * that are not UTF-8.
  * Not to be skipped: a quote that is open at the end of the file, a header that cannot be used.
  */
 int click_log_next(struct click_log *log, struct click_record *ret_record,
@@ -68,9 +72,14 @@ struct click_log_progress click_log_progress(const struct click_log *log);
 /* The message of the first bad record that was skipped, or "". */
 const char *click_log_first_bad(const struct click_log *log);
 
-/* Sets "FILE:LINE: column COLUMN: REASON" for the record that was read last. Returns -1. */
-int click_log_error(const struct click_log *log, const char *column, const char *reason,
-                    struct train_error *error);
+/* Where a record starts. */
+struct click_log_place {
+    const char *file; /* the log's */
+    uint64_t line;
+};
+
+/* That of the record that was read last. */
+struct click_log_place click_log_place(const struct click_log *log);
 
 /* Accepts NULL. */
 void click_log_close(struct click_log *log);

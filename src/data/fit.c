@@ -241,16 +241,23 @@ static int take_known(struct reader *reader, const struct click_record *record, 
                       struct train_error *error)
 {
     const struct encoding *encoding = reader->context;
-    const struct log_columns *columns = &reader->options->columns;
+    (void)error;
     cell_encoder_encode(encoding->cells, record, row, encoding->n_unknown);
-    for (uint32_t c = 0; c < columns->n_dense; c++) {
-        float scaled;
-        memcpy(&scaled, &row[c], sizeof scaled);
-        if (!isfinite(scaled))
-            return click_log_error(reader->log, columns->dense[c],
-                                   "the value is out of the scaler's range", error);
-    }
     return 0;
+}
+
+static bool is_in_range(const void *encoder, uint32_t column, double value)
+{
+    const uint32_t word = fitted_encoder_scale(encoder, column, value);
+    float scaled;
+    memcpy(&scaled, &word, sizeof scaled);
+    return isfinite(scaled);
+}
+
+void fitted_encoder_check(const struct fitted_encoder *encoder, struct log_columns *columns)
+{
+    columns->is_in_range = is_in_range;
+    columns->encoder = encoder;
 }
 
 int encode_files(const char *const *paths, uint32_t n_paths, const struct fit_options *options,
@@ -262,8 +269,10 @@ int encode_files(const char *const *paths, uint32_t n_paths, const struct fit_op
     struct encoding encoding = {cell_encoder_create(encoder), n_unknown};
     if (encoding.cells == NULL)
         return train_error_memory(error);
+    struct fit_options checked = *options;
+    fitted_encoder_check(encoder, &checked.columns);
     struct reader reader = {
-        .options = options, .dataset = &dataset, .take = take_known, .context = &encoding};
+        .options = &checked, .dataset = &dataset, .take = take_known, .context = &encoding};
     const int result = read_rows(&reader, paths, n_paths, error);
     cell_encoder_free(encoding.cells);
     if (result == 0)

@@ -71,6 +71,9 @@ static inline uint32_t fitted_encoder_scale(const struct fitted_encoder *encoder
     return word;
 }
 
+/* Makes a dense value that this encoder scales beyond the range of a float a bad row's. */
+void fitted_encoder_check(const struct fitted_encoder *encoder, struct log_columns *columns);
+
 /*
  * Looks cells up in an encoder's classes: fitted here, or read from a model. A cell that is not a
  * class as it is written is tried as pandas would write it in the column that has such classes:
@@ -90,7 +93,8 @@ void cell_encoder_free(struct cell_encoder *encoder);
 
 /*
  * Reads files of labelled rows with an encoder that exists: validation data, or training data of
- * a run that continues another model. n_unknown: [n_sparse], may be NULL. Returns as above.
+ * a run that continues another model. Values beyond its range make bad rows. n_unknown:
+ * [n_sparse], may be NULL. Returns as above.
  */
 int encode_files(const char *const *paths, uint32_t n_paths, const struct fit_options *options,
                  const struct fitted_encoder *encoder, struct dataset *ret_dataset,

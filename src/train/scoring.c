@@ -2,6 +2,7 @@
 #include "train/scoring.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +15,9 @@ enum { TASK_ROWS = 512, BLOCK_TASKS = 32, BLOCK_ROWS = TASK_ROWS * BLOCK_TASKS }
 /* Rows on their way; two of them take turns. */
 struct block {
     uint32_t n_rows;
-    uint32_t *words; /* [BLOCK_ROWS, n_words]: dense values, then embedding rows */
-    float *scores;   /* [BLOCK_ROWS] */
+    uint32_t *words;                /* [BLOCK_ROWS, n_words]: dense values, then embedding rows */
+    float *scores;                  /* [BLOCK_ROWS]; NAN: none */
+    struct click_log_place *places; /* [BLOCK_ROWS] */
 };
 
 /* What a thread has of its own. */
@@ -77,29 +79,32 @@ static void fill(struct scoring *scoring)
             scoring->status = -1;
             return;
         }
-        if (status > 0)
+        if (status > 0) {
+            block->places[block->n_rows] = click_log_place(scoring->log);
             cell_encoder_encode(scoring->encoder, &record,
                                 block->words + (size_t)block->n_rows++ * scoring->n_words, NULL);
+        }
     }
 }
 
+/* Rows behind one whose score is not a number may be left without one. */
 static void score_rows(struct scoring *scoring, uint32_t first, const struct member *member)
 {
     const struct block *block = scoring->scored;
     const uint32_t left = block->n_rows - first;
     const uint32_t n = left < TASK_ROWS ? left : TASK_ROWS;
     struct dcnv2_error error;
+    float *const scores = block->scores + first;
     for (uint32_t r = 0; r < n; r++) {
+        scores[r] = NAN;
         const uint32_t *row = block->words + (size_t)(first + r) * scoring->n_words;
         for (uint32_t i = 0; i < scoring->n_dense; i++)
             memcpy(&member->dense[i * n + r], &row[i], sizeof *row);
         for (uint32_t i = 0; i < scoring->n_sparse; i++)
             member->indices[i * n + r] = row[scoring->n_dense + i];
     }
-    if (dcnv2_predict(scoring->initial->model, member->workspace, n, member->dense, member->indices,
-                      block->scores + first, &error) != DCNV2_OK)
-        for (uint32_t r = 0; r < n; r++) /* a score that is not a number */
-            block->scores[first + r] = 0;
+    (void)dcnv2_predict(scoring->initial->model, member->workspace, n, member->dense,
+                        member->indices, scores, &error); /* write_scores() finds the row */
 }
 
 static void run_task(void *context, uint32_t task, unsigned member)
@@ -135,6 +140,12 @@ static int write_scores(struct scoring *scoring, FILE *out)
     char line[NUMBER_FLOAT_MAX + 1];
     const struct block *block = scoring->scored;
     for (uint32_t i = 0; i < block->n_rows; i++) {
+        if (isnan(block->scores[i]))
+            return train_error_set(scoring->error,
+                                   "%s:%llu: the score is not a number: the row's dense values are "
+                                   "out of the range of the model",
+                                   block->places[i].file,
+                                   (unsigned long long)block->places[i].line);
         const size_t length = number_print_float(block->scores[i], line);
         line[length] = '\n';
         if (fwrite(line, 1, length + 1, out) != length + 1)
@@ -176,6 +187,7 @@ static int open_all(struct scoring *scoring)
                                             .n_sparse = encoder->n_sparse,
                                             .dense = encoder->dense,
                                             .n_dense = encoder->n_dense};
+    fitted_encoder_check(encoder, &scoring->columns);
     struct dcnv2_error error;
     if (click_log_open(&scoring->log, options->paths, options->n_paths, &scoring->columns,
                        options->max_bad_rows, scoring->error) != 0)
@@ -195,7 +207,8 @@ static int open_all(struct scoring *scoring)
     for (int i = 0; good && i < 2; i++) {
         scoring->blocks[i].words = calloc((size_t)BLOCK_ROWS * scoring->n_words, sizeof(uint32_t));
         scoring->blocks[i].scores = calloc(BLOCK_ROWS, sizeof(float));
-        good = scoring->blocks[i].words && scoring->blocks[i].scores;
+        scoring->blocks[i].places = calloc(BLOCK_ROWS, sizeof *scoring->blocks[i].places);
+        good = scoring->blocks[i].words && scoring->blocks[i].scores && scoring->blocks[i].places;
     }
     return good ? 0 : train_error_memory(scoring->error);
 }
@@ -210,6 +223,7 @@ static void close_all(struct scoring *scoring)
     for (int i = 0; i < 2; i++) {
         free(scoring->blocks[i].words);
         free(scoring->blocks[i].scores);
+        free(scoring->blocks[i].places);
     }
     free(scoring->members);
     free(scoring->labels);

@@ -4,56 +4,22 @@ import gzip
 import json
 import os
 import pathlib
-import random
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
-from harness import ROOT, Server, check, limit
+from harness import Server, check, limit
+from training import (BIN, DENSE, LABEL, SPARSE, TEST_CSV, end, environment, folder, metrics, rows, score, start, train,
+                      write_csv)
 from wire import ask
 
-BIN = harness.BINARY.parent
-TRAIN_CSV, TEST_CSV = ROOT / "model/train.csv", ROOT / "model/test.csv"
-LABEL, DENSE = "clk", "price"
-SPARSE = harness.MODEL_ENV["SPARSE_COLS"]
 FILES = {"model_weights.pth", "preprocess_metadata.pkl", "model.safetensors", "metrics.json",
          "report.html", "checkpoint.safetensors"}
 MODEL = {"model_weights.pth", "preprocess_metadata.pkl", "model.safetensors"}
-
-
-def environment():
-    kept = {n: v for n, v in os.environ.items() if n not in ("DENSE_COLS", "SPARSE_COLS", "WORLD_SIZE")}
-    return kept
-
-
-def start(*flags, data=(TRAIN_CSV,), valid=(TEST_CSV,), output):
-    columns = ["--label", LABEL, "--dense-cols", DENSE, "--sparse-cols", SPARSE]
-    command = [BIN / "dcnv2-train", "--train-data", *data, *(["--valid-data", *valid] if valid else []),
-               "--output", output, *columns, *flags]
-    return subprocess.Popen([str(c) for c in command], env=environment(), stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def end(process, seconds=120):
-    try:
-        out, err = process.communicate(timeout=limit(seconds))
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise harness.Failure(f"dcnv2-train did not end in {seconds} s") from None
-    harness.check_no_sanitizer_report(err)
-    return process.returncode, out, err
-
-
-def train(*flags, expect=0, **places):
-    code, _, err = end(start(*flags, **places))
-    check(code == expect, f"exit code {code}, expected {expect}: {err[-500:]}")
-    return err
 
 
 def contents(folder, names=MODEL):
@@ -63,26 +29,6 @@ def contents(folder, names=MODEL):
 def check_same(a, b, what):
     for name in a:
         check(a[name] == b[name], f"{name} differs: {what}")
-
-
-def folder():
-    return tempfile.TemporaryDirectory()
-
-
-def metrics(path):
-    return json.loads((path / "metrics.json").read_text())
-
-
-def rows(n, seed=1):
-    """The header and n rows of the demo data."""
-    lines = TRAIN_CSV.read_text().splitlines()
-    random.seed(seed)
-    return [lines[0]] + random.sample(lines[1:], n)
-
-
-def write_csv(path, lines):
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 # ---------------------------------------------------------------- files and scores
@@ -103,10 +49,8 @@ def test_the_server_scores_as_dcnv2_score_does():
         train("--epochs", 1, output=out)
         lines = TEST_CSV.read_text().splitlines()
         header, some = lines[0].split(","), [line.split(",") for line in lines[1:101]]
-        done = subprocess.run([BIN / "dcnv2-score", "--model-path", out / "model.safetensors", TEST_CSV],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=True,
-                              env=environment())
-        scores = [float(line) for line in done.stdout.splitlines()]
+        written, err = score(out, TEST_CSV)
+        scores = [float(line) for line in written]
         check(len(scores) == len(lines) - 1, f"{len(scores)} scores of {len(lines) - 1} rows")
         instance = {column: [row[i] for row in some] for i, column in enumerate(header) if column != LABEL}
         instance[DENSE] = [float(value) for value in instance[DENSE]]
@@ -117,8 +61,8 @@ def test_the_server_scores_as_dcnv2_score_does():
                 answer = ask(server, "POST", "/v1/models/dcnv2:predict", json.dumps({"inputs": [instance]}).encode())
                 served = [row[0] for row in answer.json()["predictions"]]
             check(max(abs(a - b) for a, b in zip(served, scores)) == 0, "the server's scores differ")
-        auc = float(re.search(r"AUC ([0-9.]+)", done.stderr).group(1))
-        check(abs(auc - metrics(out)["epochs"][0]["valid"]["auc"]) < 1e-4, f"dcnv2-score's AUC {auc}: {done.stderr}")
+        auc = float(re.search(r"AUC ([0-9.]+)", err).group(1))
+        check(abs(auc - metrics(out)["epochs"][0]["valid"]["auc"]) < 1e-4, f"dcnv2-score's AUC {auc}: {err}")
 
 
 def test_compressed_and_several_files_give_the_same_model():
@@ -239,9 +183,7 @@ def test_the_best_epoch_is_kept_and_training_ends_early():
         best = aucs.index(max(aucs)) + 1
         check(len(aucs) == best + 2, f"stopped after {len(aucs)} epochs, the best is {best}")
         check(found["best"]["epoch"] == best, f"best epoch {found['best']} of {aucs}")
-        done = subprocess.run([BIN / "dcnv2-score", "--model-path", out / "model.safetensors", TEST_CSV],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=True)
-        auc = float(re.search(r"AUC ([0-9.]+)", done.stderr).group(1))
+        auc = float(re.search(r"AUC ([0-9.]+)", score(out, TEST_CSV)[1]).group(1))
         check(abs(auc - max(aucs)) < 1e-4, f"the files have AUC {auc}, the best epoch {max(aucs)}: {err[-300:]}")
 
 
@@ -297,9 +239,8 @@ def test_a_list_of_columns_does_not_take_the_files_behind_it():
         path = pathlib.Path(name)
         data = [write_csv(path / "some.csv", rows(200))]
         train("--epochs", 1, data=data, valid=(), output=path / "a")
-        done = subprocess.run([BIN / "dcnv2-score", "--model-path", path / "a/model.safetensors",
-                               "--sparse-cols", SPARSE, data[0]], stdout=subprocess.PIPE, env=environment(), check=True)
-        check(done.stdout.count(b"\n") == 200, f"{done.stdout.count(10)} scores")
+        scores, _ = score(path / "a", data[0], flags=["--sparse-cols", SPARSE])
+        check(len(scores) == 200, f"{len(scores)} scores")
 
 
 def test_a_full_disk_or_a_bad_folder_is_told():

@@ -249,8 +249,9 @@ TEST(the_first_bad_record_is_kept)
     CHECK(click_log_next(log, &record, &error) == 1);
     CHECK_MSG(strstr(click_log_first_bad(log), "a.csv:2: column clk: \"5\""), "%s",
               click_log_first_bad(log));
-    click_log_error(log, "user", "is wrong", &error);
-    CHECK_MSG(strstr(error.message, "a.csv:4: column user: is wrong"), "%s", error.message);
+    const struct click_log_place place = click_log_place(log);
+    CHECK_MSG(strcmp(place.file, path) == 0 && place.line == 4, "%s:%llu", place.file,
+              (unsigned long long)place.line);
     CHECK(click_log_next(log, &record, &error) == 0);
     CHECK(click_log_next(log, &record, &error) == 0);
     click_log_close(log);

@@ -257,16 +257,23 @@ TEST(another_file_is_encoded_as_pandas_wrote_the_first)
                   "1 0 2 3 ", "1 0 2 3 ", 1, 1);
 }
 
-TEST(a_value_beyond_the_scalers_range_is_told)
+TEST(a_value_beyond_the_scalers_range_makes_a_bad_row)
 {
     struct fitted fitted;
     struct dataset dataset;
-    const struct fit_options options = options_of(1);
+    struct fit_options options = options_of(1);
     CHECK(fit(&fitted, "clk,user,ad,price\n1,7,x,0\n0,10,y,1e-9\n", &options) == 0);
-    const char *path = log_write("valid.csv", "clk,user,ad,price\n1,7,x,0\n1,7,x,1e35\n");
+    const char *path =
+        log_write("valid.csv", "clk,user,ad,price\n1,7,x,0\n1,12,x,1e35\n0,10,y,1e-9\n");
     CHECK(encode_files(&path, 1, &options, &fitted.encoder, &dataset, NULL, &fitted.error) == -1);
-    CHECK_MSG(strstr(fitted.error.message, "valid.csv:3: column price: "), "%s",
+    CHECK_MSG(strstr(fitted.error.message, "valid.csv:3: column price: \"1e35\" is beyond"), "%s",
               fitted.error.message);
+    uint64_t n_unknown[2] = {0};
+    options.max_bad_rows = 1;
+    CHECK(encode_files(&path, 1, &options, &fitted.encoder, &dataset, n_unknown, &fitted.error) ==
+          0);
+    CHECK(dataset.n_rows == 2 && n_unknown[0] == 0);
+    dataset_free(&dataset);
     fitted_free(&fitted);
 }
 
@@ -365,7 +372,7 @@ int main(void)
     RUN(progress_is_told_and_may_stop_the_reading);
     RUN(without_a_row_there_is_nothing_to_fit);
     RUN(another_file_is_encoded_as_pandas_wrote_the_first);
-    RUN(a_value_beyond_the_scalers_range_is_told);
+    RUN(a_value_beyond_the_scalers_range_makes_a_bad_row);
     RUN(rows_keep_their_places_over_many_blocks);
     return test_report();
 }

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""dcnv2-score as a program: bad rows, and rows whose score is not a number."""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import harness
+from harness import check
+from training import TEST_CSV, folder, score, train, write_csv
+
+BEYOND_THE_SCALER = "3e38"
+BEYOND_A_PRODUCT = "1e30"  # of DCN v2's own cross layers, whose result is then infinity less infinity
+
+
+def some_rows(n, prices):
+    """The header and the first n rows of the test data, some with another price."""
+    lines = TEST_CSV.read_text().splitlines()[:n + 1]
+    for row, price in prices.items():
+        lines[row] = lines[row].rsplit(",", 1)[0] + "," + price
+    return lines
+
+
+def test_a_value_beyond_the_scaler_makes_a_bad_row():
+    with folder() as name:
+        path = pathlib.Path(name)
+        bad = write_csv(path / "bad.csv", some_rows(6, {3: BEYOND_THE_SCALER}))
+        whole, _ = score(None, write_csv(path / "good.csv", some_rows(6, {})))
+        scores, err = score(None, bad, expect=1)
+        check(f"{bad}:4: column price: \"{BEYOND_THE_SCALER}\"" in err and not scores, f"{scores}, {err}")
+        scores, err = score(None, bad, flags=["--max-bad-rows", 1])
+        check(scores == whole[:2] + whole[3:], f"{scores} where {whole} have one more")
+        check("5 rows" in err and "1 bad rows" in err, err)
+
+
+def test_training_and_scoring_skip_the_same_rows():
+    with folder() as name:
+        path = pathlib.Path(name)
+        valid = write_csv(path / "valid.csv", some_rows(200, {7: BEYOND_THE_SCALER, 99: BEYOND_THE_SCALER}))
+        err = train("--epochs", 1, "--max-bad-rows", 1, valid=[valid], output=path / "a", expect=1)
+        check(f"{valid}:100: column price" in err, err)
+        train("--epochs", 1, "--max-bad-rows", 2, valid=[valid], output=path / "a")
+        scores, _ = score(path / "a", valid, flags=["--max-bad-rows", 2])
+        check(len(scores) == 198, f"{len(scores)} scores")
+
+
+def test_a_score_that_is_not_a_number_is_an_error_and_no_score():
+    with folder() as name:
+        path = pathlib.Path(name)
+        n, wrong = 1500, 1201
+        train("--epochs", 1, "--cross", "full", valid=(), output=path)
+        whole, _ = score(path, write_csv(path / "good.csv", some_rows(n, {})))
+        bad = write_csv(path / "bad.csv", some_rows(n, {wrong: BEYOND_A_PRODUCT, wrong + 20: BEYOND_A_PRODUCT}))
+        for threads in (1, 3):
+            scores, err = score(path, bad, flags=["--threads", threads, "--max-bad-rows", n], expect=1)
+            check(f"{bad}:{wrong + 1}: the score is not a number" in err, err)
+            check(scores == whole[:wrong - 1], f"{len(scores)} scores, {wrong - 1} rows before the bad one")
+
+
+if __name__ == "__main__":
+    harness.main(globals())
