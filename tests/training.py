@@ -14,6 +14,7 @@ BIN = harness.BINARY.parent
 TRAIN_CSV, TEST_CSV = ROOT / "model/train.csv", ROOT / "model/test.csv"
 LABEL, DENSE = "clk", "price"
 SPARSE = harness.MODEL_ENV["SPARSE_COLS"]
+COLUMNS = ("--label", LABEL, "--dense-cols", DENSE, "--sparse-cols", SPARSE)
 
 
 def environment():
@@ -21,8 +22,7 @@ def environment():
     return kept
 
 
-def start(*flags, data=(TRAIN_CSV,), valid=(TEST_CSV,), output):
-    columns = ["--label", LABEL, "--dense-cols", DENSE, "--sparse-cols", SPARSE]
+def start(*flags, data=(TRAIN_CSV,), valid=(TEST_CSV,), output, columns=COLUMNS):
     command = [BIN / "dcnv2-train", "--train-data", *data, *(["--valid-data", *valid] if valid else []),
                "--output", output, *columns, *flags]
     return subprocess.Popen([str(c) for c in command], env=environment(), stdin=subprocess.DEVNULL,

@@ -43,6 +43,7 @@ int run_settings_make(struct run_settings *ret_settings, const struct train_opti
                       const struct training_data *data, unsigned n_ranks, struct train_error *error)
 {
     struct run_settings *settings = ret_settings;
+    const struct training_data_fingerprints fingerprints = training_data_fingerprints(data);
     arena_init(&settings->arena, SIZE_MAX);
     settings->n = 0;
     settings->all = arena_calloc(&settings->arena, SETTINGS_MAX, sizeof *settings->all);
@@ -56,11 +57,15 @@ int run_settings_make(struct run_settings *ret_settings, const struct train_opti
     add(settings, "min-count", "%" PRIu64, options->min_count);
     add(settings, "backend", "%s", options->backend == TRAIN_TORCH ? "torch" : "native");
     add(settings, "ranks", "%u", n_ranks);
-    add(settings, "training data", "%016" PRIx64, training_data_fingerprint(data));
+    add(settings, "best-by", "%s", options->best_by == TRAIN_BEST_BY_AUC ? "auc" : "logloss");
+    add(settings, "label", "%s", options->label);
+    add(settings, "group-col", "%s", options->group ? options->group : "none");
+    add(settings, "encoder", "%016" PRIx64, fingerprints.encoder);
+    add(settings, "training data", "%016" PRIx64, fingerprints.train);
+    add(settings, "validation data", "%016" PRIx64, fingerprints.valid);
     settings->n_binding = settings->n;
     add(settings, "epochs", "%u", options->epochs);
     add(settings, "early-stop", "%u", options->early_stop);
-    add(settings, "best-by", "%s", options->best_by == TRAIN_BEST_BY_AUC ? "auc" : "logloss");
     if (options->init_from)
         add(settings, "init-from", "%s", options->init_from);
     return 0;

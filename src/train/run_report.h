@@ -10,7 +10,8 @@
 struct run_settings {
     struct report_setting *all; /* [n] */
     size_t n;
-    size_t n_binding; /* the first so many decide on the bits of the result */
+    size_t n_binding; /* the first so many decide on the bits of the result, and which epoch's is
+                         kept */
     struct arena arena;
 };
 

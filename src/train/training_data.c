@@ -281,12 +281,46 @@ void training_data_free(struct training_data *data)
     dataset_free(&data->valid);
 }
 
-uint64_t training_data_fingerprint(const struct training_data *data)
+/* ---- fingerprints */
+
+static uint64_t add_bytes(uint64_t hash, const void *bytes, size_t size)
 {
-    const size_t words = dataset_words(&data->train);
-    uint64_t hash = data->train.n_rows;
-    for (uint64_t i = 0; i < data->train.n_rows; i++)
-        hash = hash_mix(
-            hash, text_hash((const char *)dataset_row(&data->train, i), words * sizeof(uint32_t)));
+    return hash_mix(hash, text_hash(bytes, size));
+}
+
+static uint64_t fingerprint_of_rows(const struct dataset *dataset)
+{
+    const size_t row_bytes = dataset_words(dataset) * sizeof(uint32_t);
+    uint64_t hash = dataset->n_rows;
+    for (uint64_t i = 0; i < dataset->n_rows; i++)
+        hash = add_bytes(hash, dataset_row(dataset, i), row_bytes);
+    for (uint64_t i = 0; dataset->groups && i < dataset->n_rows; i++)
+        hash = hash_mix(hash, dataset->groups[i]);
     return hash;
+}
+
+static uint64_t fingerprint_of_encoder(const struct fitted_encoder *encoder)
+{
+    uint64_t hash = 0;
+    for (uint32_t c = 0; c < encoder->n_sparse; c++) {
+        const struct fitted_column *column = &encoder->sparse[c];
+        hash = add_bytes(hash, column->name, strlen(column->name));
+        hash = hash_mix(hash, column->n_classes);
+        for (uint32_t i = 0; i < column->n_classes; i++)
+            hash = add_bytes(hash, column->classes[i].at, column->classes[i].length);
+    }
+    for (uint32_t c = 0; c < encoder->n_dense; c++) {
+        const double numbers[] = {encoder->mean[c], encoder->scale[c]};
+        hash = add_bytes(hash, encoder->dense[c], strlen(encoder->dense[c]));
+        hash = add_bytes(hash, numbers, sizeof numbers);
+    }
+    return hash;
+}
+
+struct training_data_fingerprints training_data_fingerprints(const struct training_data *data)
+{
+    return (struct training_data_fingerprints){
+        .encoder = fingerprint_of_encoder(training_data_encoder(data)),
+        .train = fingerprint_of_rows(&data->train),
+        .valid = fingerprint_of_rows(&data->valid)};
 }

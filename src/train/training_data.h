@@ -36,7 +36,11 @@ void training_data_free(struct training_data *data);
 /* The encoder in use, on rank 0. */
 const struct fitted_encoder *training_data_encoder(const struct training_data *data);
 
-/* A number that differs where the encoded training rows differ. */
-uint64_t training_data_fingerprint(const struct training_data *data);
+/* Each number differs where what it stands for does. */
+struct training_data_fingerprints {
+    uint64_t encoder;      /* names of columns, texts of classes, mean and scale; 0 but on rank 0 */
+    uint64_t train, valid; /* encoded rows, their labels and groups */
+};
+struct training_data_fingerprints training_data_fingerprints(const struct training_data *data);
 
 #endif

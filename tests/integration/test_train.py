@@ -149,9 +149,9 @@ def test_a_checkpoint_of_other_settings_is_refused():
         for flags, what in ((["--seed", 2], "seed"), (["--batch-size", 64], "batch-size"), (["--dnn", "32"], "dnn")):
             err = train("--resume", *flags, data=data, output=path / "a", expect=1)
             check(what in err and "another run" in err, f"{flags}: {err}")
-        other = [write_csv(path / "other.csv", rows(500, seed=2))]
-        err = train("--resume", data=other, output=path / "a", expect=1)
-        check("training data" in err, f"other data: {err}")
+        for flags, what in ((["--best-by", "logloss"], "best-by"), (["--group-col", "age_level"], "group-col")):
+            err = train("--resume", *flags, data=data, output=path / "a", expect=1)
+            check(f"its {what} was" in err, f"{flags}: {err}")
         checkpoint = path / "a/checkpoint.safetensors"
         damaged = bytearray(checkpoint.read_bytes())
         damaged[len(damaged) // 2] ^= 1
@@ -170,6 +170,35 @@ def test_a_model_can_be_trained_further():
             check((path / label / "preprocess_metadata.pkl").exists(), "no encoder")
             found, before = metrics(path / label), metrics(path / "a")
             check(found["epochs"][0]["valid"]["auc"] == before["epochs"][0]["valid"]["auc"], f"{label}: the start is not the model")
+
+
+def test_a_checkpoint_of_other_data_is_refused():
+    with folder() as name:
+        path = pathlib.Path(name)
+        lines = [line.split(",") for line in rows(500)]
+        user, price, label = (lines[0].index(column) for column in ("userid", DENSE, LABEL))
+
+        def changed(name, column, change, only=None):
+            """The file with a column's cells changed, in all rows or in row `only`."""
+            return [write_csv(path / name, [",".join(change(cell) if i == column and row and only in (None, row) else cell
+                                                     for i, cell in enumerate(line)) for row, line in enumerate(lines)])]
+
+        data = changed("a.csv", user, str)
+        train("--epochs", 1, data=data, valid=data, output=path / "a")
+        # Texts that sort as those before, and twice each price, are encoded to the same words.
+        cases = ((changed("classes.csv", user, lambda cell: cell + "x"), data, "encoder"),
+                 (changed("scaler.csv", price, lambda cell: str(float(cell or 0) * 2)), data, "encoder"),
+                 (changed("label.csv", label, lambda cell: str(1 - int(cell)), 9), data, "training data"),
+                 (data, changed("valid.csv", label, lambda cell: str(1 - int(cell)), 9), "validation data"),
+                 (data, (), "validation data"))
+        for train_data, valid, what in cases:
+            err = train("--resume", data=train_data, valid=valid, output=path / "a", expect=1)
+            check(f"its {what} was" in err, f"{train_data} and {valid}: {err}")
+        renamed = write_csv(path / "renamed.csv", [",".join(["uid" if c == "userid" else c for c in line]) for line in lines])
+        err = end(start("--resume", "--sparse-cols", SPARSE.replace("userid", "uid"), data=[renamed], valid=[renamed],
+                        output=path / "a", columns=["--label", LABEL, "--dense-cols", DENSE]))[2]
+        check("its encoder was" in err, f"another name: {err}")
+        check("nothing to do" in train("--epochs", 1, "--resume", data=data, valid=data, output=path / "a"), "the same data")
 
 
 # ---------------------------------------------------------------- epochs
