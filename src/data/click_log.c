@@ -255,6 +255,7 @@ static int keep_header(struct click_log *log, const struct csv_record *record,
             return train_error_memory(error);
         log->n_header = i + 1;
     }
+    csv_name_cells(log->csv, log->header, log->n_header);
     return find_columns(log, record->line, error);
 }
 
@@ -339,7 +340,7 @@ static int read_label(const struct click_log *log, const struct csv_record *reco
         *ret_label = *cell.at - '0';
     else if (pandas_float(cell, &value) && (value == 0 || value == 1))
         *ret_label = (int)value;
-    else
+    else if (!log->columns->label_is_optional || !click_is_missing(cell))
         return cell_error(log, record, log->label_at, "is neither 0 nor 1", error);
     return 0;
 }
@@ -363,13 +364,28 @@ static int read_dense(struct click_log *log, const struct csv_record *record,
     return 0;
 }
 
+/* A record of another length than the header: the first column, or cell, that has no partner. */
+static int ragged(const struct click_log *log, const struct csv_record *record,
+                  struct train_error *error)
+{
+    const unsigned long long line = record->line;
+    if (record->n_cells < log->n_header)
+        return train_error_set(error, "%s:%llu: column %s: is missing: %u cells, the header has %u",
+                               file_of(log), line, log->header[record->n_cells], record->n_cells,
+                               log->n_header);
+    const struct text surplus =
+        log->n_header < CSV_MAX_CELLS ? record->cells[log->n_header] : (struct text){"", 0};
+    return train_error_set(
+        error, "%s:%llu: cell %u: \"%.*s\" has no column: %u cells, the header has %u",
+        file_of(log), line, log->n_header + 1, TEXT_SHOWN(surplus), record->n_cells, log->n_header);
+}
+
 /* 0, or -1: a bad record. */
 static int read_record(struct click_log *log, const struct csv_record *record,
                        struct click_record *ret_record, struct train_error *error)
 {
     if (record->n_cells != log->n_header)
-        return train_error_set(error, "%s:%llu: %u cells, the header has %u", file_of(log),
-                               (unsigned long long)record->line, record->n_cells, log->n_header);
+        return ragged(log, record, error);
     if ((record->has_high || record->has_control) && check_bytes(log, record, error) != 0)
         return -1;
     if (read_label(log, record, &ret_record->label, error) != 0 ||

@@ -25,7 +25,7 @@ struct log_columns {
     const char *const *sparse;
     const char *const *dense;
     uint32_t n_sparse, n_dense;
-    bool label_is_optional; /* a file without it is read all the same, labels are then -1 */
+    bool label_is_optional; /* a file, or a row, without it is read all the same: label -1 */
     /* What the encoder of these columns can take of dense column i; NULL: every float. */
     bool (*is_in_range)(const void *encoder, uint32_t i, double value);
     const void *encoder;
@@ -36,7 +36,7 @@ struct click_record {
     const struct text *sparse; /* [n_sparse], as written, without quotes; see click_is_missing() */
     const double *dense;       /* [n_dense], finite; missing as 0 */
     struct text group;
-    int label; /* 0 or 1; -1: the file has no label column */
+    int label; /* 0 or 1; -1: there is none */
 };
 
 struct click_log;
@@ -52,6 +52,7 @@ int click_log_open(struct click_log **ret_log, const char *const *paths, uint32_
 
 /*
  * 1: *ret_record; 0: the end of the last file; -1: *error, "FILE:LINE: column NAME: REASON".
+ * ("cell N" where the header has no name for it).
  * Bad records: another number of cells than the header has, text in a dense column or a number
  * beyond the range of a float or of the encoder, a label that is neither 0 nor 1, a NUL byte, bytes
  * that are not UTF-8.

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +24,8 @@ struct search {
 
 struct csv_reader {
     const char *path;
+    char *const *names; /* [n_names] of cells */
+    uint32_t n_names;
     int file;
     gzFile packed; /* NULL: the file is read as it is */
     uint64_t bytes_read;
@@ -87,6 +90,12 @@ int csv_open(struct csv_reader **ret_reader, const char *path, struct train_erro
     return 0;
 }
 
+void csv_name_cells(struct csv_reader *reader, char *const *names, uint32_t n_names)
+{
+    reader->names = names;
+    reader->n_names = n_names;
+}
+
 uint64_t csv_bytes_read(const struct csv_reader *reader)
 {
     if (reader->packed == NULL)
@@ -142,10 +151,6 @@ static ssize_t read_some(struct csv_reader *reader, char *at, size_t size,
 /* Twice the room, for a record that fills half of it. */
 static int grow(struct csv_reader *reader, size_t left, struct train_error *error)
 {
-    if (left >= CSV_MAX_RECORD_BYTES)
-        return train_error_set(
-            error, "%s:%llu: the record that starts here is longer than %u MiB: is a quote open?",
-            reader->path, (unsigned long long)reader->line, CSV_MAX_RECORD_BYTES >> 20);
     char *larger = malloc(2 * reader->capacity + CSV_PADDING);
     if (larger == NULL)
         return train_error_memory(error);
@@ -188,11 +193,95 @@ static inline char *next_special(struct search *search)
     return found;
 }
 
+/* ---- quotes ---- */
+
+/* Behind the quote that closes the one at `at`, or NULL: it is not in the buffer. */
+static char *behind_closing_quote(const struct csv_reader *reader, char *at)
+{
+    at++;
+    for (;;) {
+        char *quote = memchr(at, '"', (size_t)(reader->end - at));
+        if (quote == NULL || (quote + 1 == reader->end && !reader->is_at_eof))
+            return NULL;
+        if (quote + 1 == reader->end || quote[1] != '"')
+            return quote + 1;
+        at = quote + 2;
+    }
+}
+
+/* Line ends in [at, end), of which each is LF, CRLF or CR. */
+static uint64_t count_lines(const char *at, const char *end)
+{
+    uint64_t n = 0;
+    for (; at < end; at++)
+        n += *at == '\n' || (*at == '\r' && (at + 1 == end || at[1] != '\n'));
+    return n;
+}
+
+/* The quote that is open at the buffer's end, in the record at reader->at, and its cell from 0;
+ * NULL: there is none. */
+static const char *find_open_quote(const struct csv_reader *reader, uint32_t *ret_cell)
+{
+    char *at = reader->at;
+    bool is_start = true; /* of a cell */
+    *ret_cell = 0;
+    while (at < reader->end) {
+        if (is_start && *at == '"') {
+            char *behind = behind_closing_quote(reader, at);
+            if (behind == NULL)
+                return at;
+            at = behind;
+            is_start = false;
+            continue;
+        }
+        is_start = *at++ == ',';
+        *ret_cell += is_start;
+    }
+    return NULL;
+}
+
+enum { CELL_NAME_BYTES = 128 };
+
+static const char *cell_name(const struct csv_reader *reader, uint32_t cell,
+                             char out[CELL_NAME_BYTES])
+{
+    if (cell < reader->n_names)
+        snprintf(out, CELL_NAME_BYTES, "column %s", reader->names[cell]);
+    else
+        snprintf(out, CELL_NAME_BYTES, "cell %u", cell + 1);
+    return out;
+}
+
+/* The record at reader->at has no end though the file has one. */
+static int open_quote(const struct csv_reader *reader, struct train_error *error)
+{
+    char name[CELL_NAME_BYTES];
+    uint32_t cell;
+    const char *at = find_open_quote(reader, &cell);
+    return train_error_set(
+        error, "%s:%llu: %s: a quote that opens here is not closed until the end", reader->path,
+        (unsigned long long)(reader->line + count_lines(reader->at, at)),
+        cell_name(reader, cell, name));
+}
+
+static int endless_record(const struct csv_reader *reader, struct train_error *error)
+{
+    char name[CELL_NAME_BYTES];
+    uint32_t cell;
+    const bool is_open = find_open_quote(reader, &cell) != NULL;
+    return train_error_set(
+        error, "%s:%llu: %s%sthe record that starts here is longer than %u MiB%s", reader->path,
+        (unsigned long long)reader->line, is_open ? cell_name(reader, cell, name) : "",
+        is_open ? ": " : "", CSV_MAX_RECORD_BYTES >> 20, is_open ? ": is its quote open?" : "");
+}
+
 /* Fills the buffer behind what is left of it, which moves to its start. */
 static int refill(struct csv_reader *reader, struct train_error *error)
 {
     const bool is_first = reader->bytes_read == 0;
     const size_t left = (size_t)(reader->end - reader->at);
+    if (left >= CSV_MAX_RECORD_BYTES)
+        return endless_record(reader, error);
     if (left > reader->capacity / 2 && grow(reader, left, error) != 0)
         return -1;
     memmove(reader->buffer, reader->at, left);
@@ -216,20 +305,6 @@ static int refill(struct csv_reader *reader, struct train_error *error)
 
 /* ---- records ---- */
 
-/* Behind the quote that closes the one at `at`, or NULL: it is not in the buffer. */
-static char *behind_closing_quote(const struct csv_reader *reader, char *at)
-{
-    at++;
-    for (;;) {
-        char *quote = memchr(at, '"', (size_t)(reader->end - at));
-        if (quote == NULL || (quote + 1 == reader->end && !reader->is_at_eof))
-            return NULL;
-        if (quote + 1 == reader->end || quote[1] != '"')
-            return quote + 1;
-        at = quote + 2;
-    }
-}
-
 static int add_cell(struct csv_reader *reader, uint32_t n, char *start, const char *end)
 {
     if (n >= reader->cell_capacity) {
@@ -243,15 +318,6 @@ static int add_cell(struct csv_reader *reader, uint32_t n, char *start, const ch
     }
     reader->cells[n] = (struct text){start, (size_t)(end - start)};
     return 0;
-}
-
-/* Line ends in [at, end), of which each is LF, CRLF or CR. */
-static uint64_t count_lines(const char *at, const char *end)
-{
-    uint64_t n = 0;
-    for (; at < end; at++)
-        n += *at == '\n' || (*at == '\r' && (at + 1 == end || at[1] != '\n'));
-    return n;
 }
 
 /* A cell that starts with a quote, in place: without it, the closing one, and the first of two. */
@@ -339,27 +405,6 @@ static enum found split(struct csv_reader *reader, struct csv_record *record)
         if (reader->cells[i].length > 0 && *reader->cells[i].at == '"')
             unquote(&reader->cells[i]);
     return FOUND_RECORD;
-}
-
-/* The record at reader->at has no end though the file has one: a quote is open. */
-static int open_quote(const struct csv_reader *reader, struct train_error *error)
-{
-    char *at = reader->at;
-    bool is_start = true; /* of a cell */
-    while (at < reader->end) {
-        if (is_start && *at == '"') {
-            char *behind = behind_closing_quote(reader, at);
-            if (behind == NULL)
-                break;
-            at = behind;
-            is_start = false;
-            continue;
-        }
-        is_start = *at++ == ',';
-    }
-    return train_error_set(error, "%s:%llu: a quote that opens here is not closed until the end",
-                           reader->path,
-                           (unsigned long long)(reader->line + count_lines(reader->at, at)));
 }
 
 int csv_next(struct csv_reader *reader, struct csv_record *ret_record, struct train_error *error)

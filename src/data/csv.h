@@ -4,7 +4,8 @@
  *
  * RFC 4180, and where it is silent as pandas.read_csv: a line ends with LF, CRLF or CR; a quote
  * inside a cell that does not start with one stands for itself; what follows a closing quote
- * belongs to the cell; an empty line is no record. It does not know of columns or headers.
+ * belongs to the cell; an empty line is no record. What columns mean it does not know; it may be
+ * told their names, for its messages.
  */
 #ifndef DCNV2_DATA_CSV_H
 #define DCNV2_DATA_CSV_H
@@ -33,6 +34,9 @@ struct csv_reader;
 
 /* `path` is borrowed. Unpacked where it ends in .gz. -1: *error. */
 int csv_open(struct csv_reader **ret_reader, const char *path, struct train_error *error);
+
+/* Names of cells from now on, borrowed: messages call them "column NAME", others "cell 3". */
+void csv_name_cells(struct csv_reader *reader, char *const *names, uint32_t n_names);
 
 /*
  * 1: *ret_record; 0: the end; -1: *error: the file cannot be read or unpacked, a quote is open at

@@ -52,7 +52,8 @@ static void report(const struct scoring_result *result)
     fprintf(stderr, "%llu rows in %.2f s, %.0f rows/s", (unsigned long long)result->n_rows,
             result->seconds, (double)result->n_rows / result->seconds);
     if (result->n_bad_rows > 0)
-        fprintf(stderr, "; %llu bad rows left out", (unsigned long long)result->n_bad_rows);
+        fprintf(stderr, "; %llu bad rows left out, the first: %s",
+                (unsigned long long)result->n_bad_rows, result->first_bad.message);
     if (result->is_measured)
         fprintf(stderr, "; AUC %.6f, log loss %.6f, calibration %.4f", result->evaluation.auc,
                 result->evaluation.log_loss, result->evaluation.calibration);

@@ -43,7 +43,7 @@ struct scoring {
     struct train_error *error; /* of reading */
 
     /* To measure by. */
-    bool has_labels;
+    bool lacks_labels; /* of a row or more: nothing is measured */
     uint8_t *labels;
     float *scores;
     uint64_t n_rows, n_labels, capacity, scores_capacity;
@@ -53,7 +53,8 @@ struct scoring {
 
 static int keep_label(struct scoring *scoring, int label)
 {
-    if (label < 0)
+    scoring->lacks_labels |= label < 0;
+    if (scoring->lacks_labels)
         return 0;
     if (scoring->n_labels == scoring->capacity) {
         const uint64_t wanted = scoring->capacity ? 2 * scoring->capacity : BLOCK_ROWS;
@@ -121,7 +122,7 @@ static void run_task(void *context, uint32_t task, unsigned member)
 static int keep_scores(struct scoring *scoring)
 {
     const struct block *block = scoring->scored;
-    if (scoring->n_labels == 0 || block->n_rows == 0)
+    if (scoring->lacks_labels || block->n_rows == 0)
         return 0;
     if (scoring->n_rows + block->n_rows > scoring->scores_capacity) {
         const uint64_t wanted = 2 * scoring->scores_capacity + BLOCK_ROWS;
@@ -233,10 +234,9 @@ static void close_all(struct scoring *scoring)
     click_log_close(scoring->log);
 }
 
-/* Rows of one file may have labels where another has none: then nothing is measured. */
 static int measure(struct scoring *scoring, struct scoring_result *result)
 {
-    result->is_measured = scoring->n_rows > 0 && scoring->n_labels == scoring->n_rows;
+    result->is_measured = scoring->n_rows > 0 && !scoring->lacks_labels;
     return result->is_measured ? evaluate(scoring->scores, scoring->labels, NULL, scoring->n_rows,
                                           &result->evaluation, scoring->error)
                                : 0;
@@ -261,7 +261,11 @@ int score_files(const struct initial_model *initial, const struct scoring_option
     if (status == 0)
         status = measure(&scoring, ret_result);
     ret_result->n_rows = scoring.n_rows;
-    ret_result->n_bad_rows = scoring.log ? click_log_progress(scoring.log).n_bad : 0;
+    if (scoring.log) {
+        const struct click_log_progress progress = click_log_progress(scoring.log);
+        ret_result->n_bad_rows = progress.n_bad;
+        train_error_set(&ret_result->first_bad, "%s", progress.first_bad);
+    }
     ret_result->seconds = (double)(clock_ns() - start_ns) / 1e9;
     close_all(&scoring);
     return status;

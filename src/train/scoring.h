@@ -25,7 +25,8 @@ struct scoring_options {
 
 struct scoring_result {
     uint64_t n_rows, n_bad_rows;
-    bool is_measured; /* there were labels */
+    struct train_error first_bad; /* "" without one */
+    bool is_measured;             /* every row had a label */
     struct evaluation evaluation;
     double seconds;
 };

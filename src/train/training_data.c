@@ -105,6 +105,7 @@ struct reading_progress {
     uint64_t told_ns;
     bool is_cut_off; /* the other ranks are gone */
     uint64_t n_bad;
+    struct train_error first_bad;
     struct train_error error;
 };
 
@@ -117,6 +118,8 @@ static bool on_progress(void *context, const struct click_log_progress *log)
     progress_show(&reading->progress, reading->what, log->bytes >> 10, log->total_bytes >> 10,
                   "KiB", note);
     reading->n_bad = log->n_bad;
+    if (log->n_bad > 0)
+        train_error_set(&reading->first_bad, "%s", log->first_bad);
     if (reading->ranks->n_ranks > 1 && clock_ns() - reading->told_ns > tell_every_ns) {
         reading->told_ns = clock_ns();
         reading->is_cut_off =
@@ -210,6 +213,18 @@ static int check_valid_data(const struct train_options *options, struct train_er
     return 0;
 }
 
+static void tell_read(struct reading_progress *reading, const struct dataset *rows,
+                      const char *what)
+{
+    char bad[sizeof reading->first_bad.message + 64] = "";
+    if (reading->n_bad > 0)
+        snprintf(bad, sizeof bad, "; %llu bad rows skipped, the first: %s",
+                 (unsigned long long)reading->n_bad, reading->first_bad.message);
+    progress_line(&reading->progress, "read %llu %s rows in %.1f s%s",
+                  (unsigned long long)rows->n_rows, what, progress_seconds(&reading->progress),
+                  bad);
+}
+
 static int read_all(struct training_data *data, const struct train_options *options,
                     const struct ranks *ranks, struct train_error *error)
 {
@@ -228,9 +243,7 @@ static int read_all(struct training_data *data, const struct train_options *opti
                            : read_valid(data, &fit, options, error);
         const struct dataset *rows = part == 0 ? &data->train : &data->valid;
         if (status == 0 && rows->n_rows > 0)
-            progress_line(&reading.progress, "read %llu %s rows in %.1f s%s",
-                          (unsigned long long)rows->n_rows, part == 0 ? "training" : "validation",
-                          progress_seconds(&reading.progress), "");
+            tell_read(&reading, rows, part == 0 ? "training" : "validation");
         data->n_bad_rows += reading.n_bad;
         reading.n_bad = 0;
     }

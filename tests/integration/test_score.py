@@ -29,7 +29,7 @@ def test_a_value_beyond_the_scaler_makes_a_bad_row():
         check(f"{bad}:4: column price: \"{BEYOND_THE_SCALER}\"" in err and not scores, f"{scores}, {err}")
         scores, err = score(None, bad, flags=["--max-bad-rows", 1])
         check(scores == whole[:2] + whole[3:], f"{scores} where {whole} have one more")
-        check("5 rows" in err and "1 bad rows" in err, err)
+        check("5 rows" in err and f"; 1 bad rows left out, the first: {bad}:4: column price: " in err, err)
 
 
 def test_training_and_scoring_skip_the_same_rows():
@@ -41,6 +41,33 @@ def test_training_and_scoring_skip_the_same_rows():
         train("--epochs", 1, "--max-bad-rows", 2, valid=[valid], output=path / "a")
         scores, _ = score(path / "a", valid, flags=["--max-bad-rows", 2])
         check(len(scores) == 198, f"{len(scores)} scores")
+
+
+def test_rows_without_a_label_are_scored_and_nothing_is_measured():
+    with folder() as name:
+        path = pathlib.Path(name)
+        lines = some_rows(300, {})
+        whole, err = score(None, write_csv(path / "whole.csv", lines), flags=["--label", "clk"])
+        check("AUC" in err, err)
+        lines[200] = lines[200][1:]  # as exports leave it where nothing is known yet
+        some = write_csv(path / "some.csv", lines)
+        train("--epochs", 1, valid=(), output=path)  # its label's column is looked for
+        scores, err = score(path, some)
+        check(len(scores) == 300 and "AUC" not in err, f"{len(scores)} scores; {err}")
+        scores, err = score(None, some, flags=["--label", "clk"], expect=1)
+        check(f"{some}:201: column clk" in err, err)
+
+
+def test_files_with_and_without_labels_may_be_mixed():
+    with folder() as name:
+        path = pathlib.Path(name)
+        train("--epochs", 1, valid=(), output=path, columns=["--dense-cols", "price", "--sparse-cols", "pid"])
+        n = 40000  # more than are read at once
+        without = write_csv(path / "without.csv", ["pid,price"] + ["1,0.5"] * n)
+        labelled = write_csv(path / "labelled.csv", ["clk,pid,price"] + ["1,1,0.5"] * n)
+        for files in ((without, labelled), (labelled, without)):
+            scores, err = score(path, *files)
+            check(len(scores) == 2 * n and len(set(scores)) == 1 and "AUC" not in err, f"{len(scores)} scores; {err}")
 
 
 def test_a_score_that_is_not_a_number_is_an_error_and_no_score():

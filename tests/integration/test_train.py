@@ -245,7 +245,8 @@ def test_bad_rows_are_named_or_skipped():
         check(f"{data[0]}:51" in err and "price" in err, f"the first bad row: {err}")
         err = train("--epochs", 1, "--max-bad-rows", 2, data=data, valid=(), output=path / "a", expect=1)
         check(f"{data[0]}:71" in err, f"the third bad row: {err}")
-        train("--epochs", 1, "--max-bad-rows", 3, data=data, valid=(), output=path / "a")
+        err = train("--epochs", 1, "--max-bad-rows", 3, data=data, valid=(), output=path / "a")
+        check(f"read 197 training rows in " in err and f"; 3 bad rows skipped, the first: {data[0]}:51: column price: " in err, err)
         found = metrics(path / "a")
         check(found["data"]["bad_rows"] == 3 and found["data"]["train_rows"] == 197, f"{found['data']}")
 

@@ -134,6 +134,13 @@ TEST(the_label_and_the_group_may_be_left_out)
     check_rows(&path, 1, &without, "-1 u1 a1 2 group u1;");
     check_message(path, &columns,
                   ":1: column clk: is not in the file; the header has user, ad, price");
+    path = log_write("a.csv", "clk,user,ad,price\n,u1,a1,2\nNA,u2,a2,3\n1,u3,a3,4\n");
+    without = columns;
+    without.label_is_optional = true;
+    check_rows(&path, 1, &without, "-1 u1 a1 2;-1 u2 a2 3;1 u3 a3 4;");
+    check_message(path, &columns, ":2: column clk: \"\" is neither 0 nor 1");
+    path = log_write("a.csv", "clk,user,ad,price\n2,u1,a1,2\n");
+    check_message(path, &without, ":2: column clk: \"2\" is neither 0 nor 1");
 }
 
 TEST(bad_records_are_told_with_file_line_and_column)
@@ -143,8 +150,13 @@ TEST(bad_records_are_told_with_file_line_and_column)
     static const struct {
         const char *row, *message;
     } cases[] = {
-        {"1,u,a\n", ":3: 3 cells, the header has 4"},
-        {"1,u,a,1,\n", ":3: 5 cells, the header has 4"},
+        {"1\n", ":3: column user: is missing: 1 cells, the header has 4"},
+        {"1,u,a\n", ":3: column price: is missing: 3 cells, the header has 4"},
+        {"1,u,a,1,\n", ":3: cell 5: \"\" has no column: 5 cells, the header has 4"},
+        {"1,u,a,1,b,c\n", ":3: cell 5: \"b\" has no column: 6 cells, the header has 4"},
+        {"1,u,\"a\n", ":3: column ad: a quote that opens here is not closed until the end"},
+        {"1,\"u,\n\",\"a\n", ":4: column ad: a quote that opens here is not closed until the end"},
+        {"1,u,a,1,\"b\n", ":3: cell 5: a quote that opens here is not closed until the end"},
         {"2,u,a,1\n", ":3: column clk: \"2\" is neither 0 nor 1"},
         {",u,a,1\n", ":3: column clk: \"\" is neither 0 nor 1"},
         {"yes,u,a,1\n", ":3: column clk: \"yes\" is neither 0 nor 1"},
@@ -176,7 +188,7 @@ TEST(a_header_that_cannot_be_used_is_told)
     check_bad("clk,user,ad,pr\xFFice\n", ":1: the header's cell 4: not UTF-8");
     check_bad_bytes("clk,user,ad,pr\0ice\n", 19, ":1: the header's cell 4: a NUL byte");
     check_bad("clk,user,\"ad,price\n1,2,3,4\n",
-              ":1: a quote that opens here is not closed until the end");
+              ":1: cell 3: a quote that opens here is not closed until the end");
 }
 
 TEST(a_long_header_is_cut_in_the_message)
@@ -234,7 +246,7 @@ TEST(bad_records_are_skipped_and_counted_up_to_the_most)
     CHECK(progress.n_records == 2 && progress.n_bad == 3);
     path = log_write("b.csv", "clk,user,ad,price\n7,u1,a,1\n0,\"u\n");
     progress = show(&path, 1, &columns, UINT64_MAX, &shown, &error);
-    CHECK_MSG(strstr(error.message, "b.csv:3: a quote"), "%s", error.message);
+    CHECK_MSG(strstr(error.message, "b.csv:3: column user: a quote"), "%s", error.message);
     builder_free(&shown);
 }
 

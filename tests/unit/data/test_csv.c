@@ -181,11 +181,12 @@ TEST(a_record_may_be_larger_than_the_buffer)
 
 TEST(an_open_quote_is_told_with_the_line_where_it_opens)
 {
-    const char *const reason = ":3: a quote that opens here is not closed until the end";
-    check_error(log_write("a.csv", "a,b\n1,2\n3,\"x\n4,5\n"), reason);
-    check_error(log_write("a.csv", "a,b\n\"1\n2\",\"3\n4\n"), reason);
-    check_error(log_write("a.csv", "a\nb\n\""), reason);
-    check_error(log_write("a.csv", "a\nb\n\"\"\""), reason);
+    const char *const first = ":3: cell 1: a quote that opens here is not closed until the end";
+    const char *const second = ":3: cell 2: a quote that opens here is not closed until the end";
+    check_error(log_write("a.csv", "a,b\n1,2\n3,\"x\n4,5\n"), second);
+    check_error(log_write("a.csv", "a,b\n\"1\n2\",\"3\n4\n"), second);
+    check_error(log_write("a.csv", "a\nb\n\""), first);
+    check_error(log_write("a.csv", "a\nb\n\"\"\""), first);
 }
 
 TEST(a_quote_that_swallows_a_large_file_is_told_early)
@@ -193,9 +194,34 @@ TEST(a_quote_that_swallows_a_large_file_is_told_early)
     struct builder text = {0};
     builder_text(&text, "a\n\"open\n");
     builder_repeat(&text, "0123456789,0123456789,0123456789\n", 2000000);
+    check_error(
+        log_write_bytes("a.csv", text.at, text.length),
+        ":2: cell 1: the record that starts here is longer than 16 MiB: is its quote open?");
+    memcpy((char *)text.at, "a\nwide,", 7);
+    memset((char *)text.at + 7, ',', text.length - 7);
     check_error(log_write_bytes("a.csv", text.at, text.length),
-                ":2: the record that starts here is longer than 16 MiB: is a quote open?");
+                ":2: the record that starts here is longer than 16 MiB");
     builder_free(&text);
+}
+
+TEST(cells_are_called_by_the_names_that_were_told)
+{
+    static char first[] = "user", second[] = "ad";
+    static char *const names[] = {first, second};
+    static const char *const reasons[] = {":2: column user: a", ":2: column ad: a",
+                                          ":2: cell 3: a"};
+    static const char *const rows[] = {"a,b\n\"", "a,b\n1,\"2", "a,b\n1,2,\"3"};
+    for (unsigned i = 0; i < 3; i++) {
+        struct csv_reader *reader;
+        struct csv_record record;
+        struct train_error error;
+        CHECK(csv_open(&reader, log_write("a.csv", rows[i]), &error) == 0);
+        CHECK(csv_next(reader, &record, &error) == 1);
+        csv_name_cells(reader, names, 2);
+        CHECK(csv_next(reader, &record, &error) == -1);
+        CHECK_MSG(strstr(error.message, reasons[i]), "%s", error.message);
+        csv_close(reader);
+    }
 }
 
 TEST(cells_beyond_the_most_are_counted)
@@ -263,6 +289,7 @@ int main(void)
     RUN(a_record_may_be_larger_than_the_buffer);
     RUN(an_open_quote_is_told_with_the_line_where_it_opens);
     RUN(a_quote_that_swallows_a_large_file_is_told_early);
+    RUN(cells_are_called_by_the_names_that_were_told);
     RUN(cells_beyond_the_most_are_counted);
     RUN(a_file_that_cannot_be_read_is_told);
     RUN(a_packed_file_that_is_cut_or_damaged_is_told);
