@@ -22,10 +22,10 @@ def environment():
     return kept
 
 
-def start(*flags, data=(TRAIN_CSV,), valid=(TEST_CSV,), output, columns=COLUMNS):
+def start(*flags, data=(TRAIN_CSV,), valid=(TEST_CSV,), output, columns=COLUMNS, variables={}):
     command = [BIN / "dcnv2-train", "--train-data", *data, *(["--valid-data", *valid] if valid else []),
                "--output", output, *columns, *flags]
-    return subprocess.Popen([str(c) for c in command], env=environment(), stdin=subprocess.DEVNULL,
+    return subprocess.Popen([str(c) for c in command], env={**environment(), **variables}, stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

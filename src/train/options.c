@@ -27,7 +27,8 @@ static const struct setting all[] = {
     {"cross-layers", NULL, NUMBER(n_cross, 0, SHAPE_MAX_LAYERS), "how many (2)"},
     {"dnn", NULL, AT(SETTING_TEXT, deep), "widths of the deep layers, or none (128,64)"},
     {"init-from", NULL, AT(SETTING_TEXT, init_from),
-     "go on from a model's weights and encoder: model.safetensors, or a folder with the pair"},
+     "go on from a model's weights, encoder and layers: model.safetensors, or a folder with the "
+     "pair"},
 
     {"epochs", NULL, NUMBER(epochs, 1, 10000), "passes over the data (3)"},
     {"batch-size", NULL, NUMBER(batch_size, 1, 1 << 20), "rows a step, of each rank (128)"},
@@ -48,12 +49,15 @@ static const struct setting all[] = {
      "steps from one checkpoint to the next (10000); also after each epoch and on SIGTERM"},
 };
 
+/* Numbers that another model would bring along, as long as they are not given. */
+enum { NO_MIN_COUNT = 0, NOT_GIVEN = UINT16_MAX };
+
 static const struct train_options defaults = {
     .label = "clk",
-    .min_count = 1,
-    .embedding = 8,
-    .cross = CROSS_LAYER_NORM,
-    .n_cross = 2,
+    .min_count = NO_MIN_COUNT,
+    .embedding = NOT_GIVEN,
+    .cross = NOT_GIVEN,
+    .n_cross = NOT_GIVEN,
     .n_deep = 2,
     .deep_widths = {128, 64},
     .epochs = 3,
@@ -87,6 +91,28 @@ static int read_deep(struct train_options *options)
     }
 }
 
+/* Whether anything is given that is a part of the model that --init-from brings. */
+static bool describes_a_model(const struct train_options *options)
+{
+    return options->min_count != NO_MIN_COUNT || options->embedding != NOT_GIVEN ||
+           options->cross != NOT_GIVEN || options->n_cross != NOT_GIVEN || options->deep != NULL;
+}
+
+static void set_default(unsigned *number, unsigned value)
+{
+    if (*number == NOT_GIVEN)
+        *number = value;
+}
+
+static void set_defaults(struct train_options *options)
+{
+    if (options->min_count == NO_MIN_COUNT)
+        options->min_count = 1;
+    set_default(&options->embedding, 8);
+    set_default(&options->cross, CROSS_LAYER_NORM);
+    set_default(&options->n_cross, 2);
+}
+
 /* What is wrong with the settings taken together, or NULL. */
 static const char *find_fault(struct train_options *options)
 {
@@ -96,6 +122,11 @@ static const char *find_fault(struct train_options *options)
         return "--output: is missing: the folder to write to; see --help";
     if (options->init_from == NULL && options->sparse_columns.n + options->dense_columns.n == 0)
         return "--sparse-cols, --dense-cols: are missing: which columns to learn from; see --help";
+    if (options->init_from && describes_a_model(options))
+        return "--init-from: brings the model's encoder and layers; leave --min-count, "
+               "--embedding, "
+               "--cross, --cross-layers and --dnn out";
+    set_defaults(options);
     if (read_deep(options) != 0)
         return "--dnn: expected widths from 1 to 16384 by commas, 32 at most, or none";
     if (options->n_cross + options->n_deep == 0)

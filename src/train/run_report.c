@@ -54,7 +54,10 @@ int run_settings_make(struct run_settings *ret_settings, const struct train_opti
     add(settings, "batch-size", "%u", options->batch_size);
     add(settings, "learning-rate", "%.17g", options->learning_rate);
     add(settings, "seed", "%" PRIu64, options->seed);
-    add(settings, "min-count", "%" PRIu64, options->min_count);
+    if (options->init_from)
+        add(settings, "min-count", "that of the first model");
+    else
+        add(settings, "min-count", "%" PRIu64, options->min_count);
     add(settings, "backend", "%s", options->backend == TRAIN_TORCH ? "torch" : "native");
     add(settings, "ranks", "%u", n_ranks);
     add(settings, "best-by", "%s", options->best_by == TRAIN_BEST_BY_AUC ? "auc" : "logloss");

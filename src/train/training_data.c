@@ -204,6 +204,40 @@ static int make_shape(struct training_data *data, const struct train_options *op
     return 0;
 }
 
+/* Columns may be left out beside another model; those that are given must be its own. */
+static int check_names(const struct dcnv2_columns *given, const char *const *names, uint32_t n,
+                       const char *flag, struct train_error *error)
+{
+    char all[256] = "";
+    size_t length = 0;
+    bool is_same = given->n == 0 || given->n == n;
+    for (uint32_t i = 0; i < n; i++) {
+        is_same = is_same && (given->n == 0 || strcmp(given->names[i], names[i]) == 0);
+        if (length < sizeof all)
+            length +=
+                (size_t)snprintf(all + length, sizeof all - length, "%s%s", i ? "," : "", names[i]);
+    }
+    return is_same ? 0
+                   : train_error_set(error,
+                                     "%s: the model of --init-from has %s%s; give the same ones or "
+                                     "none",
+                                     flag, *all ? all : "none", length < sizeof all ? "" : "..");
+}
+
+static int read_initial(struct training_data *data, const struct train_options *options,
+                        struct train_error *error)
+{
+    const struct fitted_encoder *encoder = &data->initial.encoder;
+    if (options->init_from == NULL)
+        return 0;
+    if (initial_model_read(&data->initial, options->init_from, error) != 0 ||
+        check_names(&options->sparse_columns, data->initial.sparse_names, encoder->n_sparse,
+                    "--sparse-cols or SPARSE_COLS", error) != 0)
+        return -1;
+    return check_names(&options->dense_columns, encoder->dense, encoder->n_dense,
+                       "--dense-cols or DENSE_COLS", error);
+}
+
 /* Before the training data are read, which may take minutes. */
 static int check_valid_data(const struct train_options *options, struct train_error *error)
 {
@@ -228,9 +262,7 @@ static void tell_read(struct reading_progress *reading, const struct dataset *ro
 static int read_all(struct training_data *data, const struct train_options *options,
                     const struct ranks *ranks, struct train_error *error)
 {
-    if (check_valid_data(options, error) != 0)
-        return -1;
-    if (options->init_from && initial_model_read(&data->initial, options->init_from, error) != 0)
+    if (check_valid_data(options, error) != 0 || read_initial(data, options, error) != 0)
         return -1;
     struct fit_options fit = columns_of(options, data);
     struct reading_progress reading = {.options = options, .ranks = ranks, .data = data};

@@ -201,6 +201,30 @@ def test_a_checkpoint_of_other_data_is_refused():
         check("nothing to do" in train("--epochs", 1, "--resume", data=data, valid=data, output=path / "a"), "the same data")
 
 
+def test_what_another_model_brings_cannot_be_given_beside_it():
+    with folder() as name:
+        path = pathlib.Path(name)
+        data = [write_csv(path / "some.csv", rows(300))]
+        train("--epochs", 1, "--dnn", "16", "--cross", "full", data=data, valid=(), output=path / "a")
+        again = ["--epochs", 1, "--init-from", path / "a/model.safetensors"]
+        for flags in (["--min-count", 1], ["--embedding", 8], ["--cross", "layernorm"], ["--cross-layers", 2],
+                      ["--dnn", "128,64"]):
+            err = train(*again, *flags, data=data, valid=(), output=path / "b", expect=2)
+            check("--init-from" in err and flags[0] in err, f"{flags}: {err}")
+        places = {"data": data, "valid": (), "output": path / "b"}
+        for columns, what in ((["--sparse-cols", SPARSE.removesuffix(",btag")], "--sparse-cols"),
+                              (["--sparse-cols", ",".join(SPARSE.split(",")[::-1])], "--sparse-cols"),
+                              (["--dense-cols", "price,btag"], "--dense-cols")):
+            code, _, err = end(start(*again, columns=["--label", LABEL, *columns], **places))
+            check(code == 1 and what in err and err.count("\n") == 1, f"{columns}: {err}")
+        for variables, expect in (({}, 0), ({"DENSE_COLS": DENSE, "SPARSE_COLS": SPARSE}, 0),
+                                  ({"DENSE_COLS": DENSE, "SPARSE_COLS": "userid,brand"}, 1)):
+            code, _, err = end(start(*again, columns=["--label", LABEL], variables=variables, **places))
+            check(code == expect and (not expect or "SPARSE_COLS" in err), f"{variables}: {err}")
+        settings = metrics(path / "b")["settings"]
+        check(settings["dnn"] == "16" and settings["cross"] == "full" and settings["min-count"] != "1", f"{settings}")
+
+
 # ---------------------------------------------------------------- epochs
 
 def test_the_best_epoch_is_kept_and_training_ends_early():
