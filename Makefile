@@ -98,7 +98,8 @@ bench-peers: deps-bench ## install the Python peers from PyPI below build/, then
 bench-quality: deps-bench all ## train beside the notebook's Python from the same rows, and compare AUC and log loss
 	$(Q)python3 tests/bench/quality.py
 
-bench-scale: all bench-tools ## train on 5 million generated rows: memory, and reading beside the disk
+bench-scale: deps-bench ## train on 5 million generated rows: memory, and reading beside the disk
+	$(Q)$(MAKE) --no-print-directory all bench-tools
 	$(Q)python3 tests/bench/scale.py
 
 bench-train: deps-bench all $(B)/bench/train_speed ## measure training beside PyTorch, in one table
@@ -114,7 +115,8 @@ image: ## build the images of server, tools and trainer (IMAGE=dcnv2-server:0.1.
 push: ## build the images and push them (IMAGE=docker.io/YOU/dcnv2-server:0.1.0, TARGETS=server)
 	$(Q)$(build_names) deploy/image/push.sh $(TARGETS)
 
-demo-model: all ## train the demo model again from model/train.csv, into build/demo-model
+demo-model: deps ## train the demo model again from model/train.csv, into build/demo-model
+	$(Q)$(MAKE) --no-print-directory all
 	$(Q)deploy/local/demo_model.sh $(B)/bin
 
 include deploy/steps.mk

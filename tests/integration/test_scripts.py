@@ -59,6 +59,14 @@ def test_make_load_gets_no_reply_but_200():
     check(needed and float(needed[2]) * int(needed[3]) > 0.98e6, "what it needed does not add up: " + done.stdout)
 
 
+def test_targets_of_the_readme_install_what_they_need_before_they_build():
+    for target in ("run", "demo-model", "bench-scale"):
+        steps = subprocess.run(["make", "-n", target], cwd=ROOT, timeout=limit(60), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        check(steps.returncode == 0, f"make -n {target}: {steps.stdout[-500:]}")
+        check(steps.stdout.startswith("deploy/local/install.sh build"), f"make -n {target} begins with {steps.stdout[:200]}")
+
+
 def test_the_shipped_binary_is_hardened():
     if harness.is_sanitized():
         return
