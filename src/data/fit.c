@@ -47,7 +47,7 @@ static bool may_go_on(const struct reader *reader)
     return reader->options->on_progress(reader->options->progress_context, &progress);
 }
 
-/* 0: all rows; 1: stopped; -1: *error. */
+/* 0: all rows; 1: stopped; -1: *error. The log stays open for may_go_on() until end_reading(). */
 static int read_rows(struct reader *reader, const char *const *paths, uint32_t n_paths,
                      struct train_error *error)
 {
@@ -68,9 +68,13 @@ static int read_rows(struct reader *reader, const char *const *paths, uint32_t n
     }
     if (result == 0 && !may_go_on(reader))
         result = 1;
+    return result;
+}
+
+static void end_reading(struct reader *reader)
+{
     click_log_close(reader->log);
     interner_free(&reader->groups);
-    return result;
 }
 
 /* ---- fitting ---- */
@@ -151,11 +155,15 @@ static void fitting_end(struct fitting *fitting)
     dense_values_free(&fitting->dense);
 }
 
-static int fit_classes(struct fitting *fitting, struct train_error *error)
+/* As read_rows(). */
+static int fit_classes(struct fitting *fitting, const struct reader *reader,
+                       struct train_error *error)
 {
     struct fitted_encoder *encoder = &fitting->encoder;
     for (uint32_t c = 0; c < encoder->n_sparse; c++) {
         struct interner *cells = &fitting->sparse[c];
+        if (!may_go_on(reader))
+            return 1;
         fitting->rows[c] = malloc(cells->n * sizeof *fitting->rows[c]);
         if (fitting->rows[c] == NULL ||
             classes_fit(cells, &fitting->dataset, c, fitting->options->min_count, &encoder->arena,
@@ -166,8 +174,21 @@ static int fit_classes(struct fitting *fitting, struct train_error *error)
     return 0;
 }
 
-/* Numbers of cells become embedding rows, dense values are scaled. */
-static void encode_rows(struct fitting *fitting)
+/* 0, or 1: stopped. */
+static int fit_scaler(struct fitting *fitting, const struct reader *reader)
+{
+    struct fitted_encoder *encoder = &fitting->encoder;
+    for (uint32_t c = 0; c < encoder->n_dense; c++) {
+        if (!may_go_on(reader))
+            return 1;
+        dense_values_fit(&fitting->dense, c, &encoder->mean[c], &encoder->var[c],
+                         &encoder->scale[c]);
+    }
+    return 0;
+}
+
+/* Numbers of cells become embedding rows, dense values are scaled. 0, or 1: stopped. */
+static int encode_rows(struct fitting *fitting, const struct reader *reader)
 {
     const struct fitted_encoder *encoder = &fitting->encoder;
     const uint32_t n_dense = encoder->n_dense, n_sparse = encoder->n_sparse;
@@ -178,9 +199,26 @@ static void encode_rows(struct fitting *fitting)
         row += n_dense;
         for (uint32_t c = 0; c < n_sparse; c++)
             row[c] = fitting->rows[c][row[c]];
-        if (n_dense && (i + 1) % DATASET_BLOCK_ROWS == 0)
+        if ((i + 1) % DATASET_BLOCK_ROWS != 0)
+            continue;
+        if (n_dense)
             dense_values_drop_block(&fitting->dense, i / DATASET_BLOCK_ROWS);
+        if (!may_go_on(reader))
+            return 1;
     }
+    return 0;
+}
+
+static int fit_rows(struct fitting *fitting, const struct reader *reader, const char *path,
+                    struct train_error *error)
+{
+    fitting->encoder.n_rows = fitting->dataset.n_rows;
+    if (fitting->dataset.n_rows == 0)
+        return train_error_set(error, "%s: no row to fit the encoder on", path);
+    int result = fit_classes(fitting, reader, error);
+    if (result == 0)
+        result = fit_scaler(fitting, reader);
+    return result ? result : encode_rows(fitting, reader);
 }
 
 static int fit(struct fitting *fitting, const char *const *paths, uint32_t n_paths,
@@ -190,20 +228,11 @@ static int fit(struct fitting *fitting, const char *const *paths, uint32_t n_pat
                             .dataset = &fitting->dataset,
                             .take = take_new,
                             .context = fitting};
-    const int result = read_rows(&reader, paths, n_paths, error);
-    if (result != 0)
-        return result;
-    struct fitted_encoder *encoder = &fitting->encoder;
-    encoder->n_rows = fitting->dataset.n_rows;
-    if (encoder->n_rows == 0)
-        return train_error_set(error, "%s: no row to fit the encoder on", paths[0]);
-    if (fit_classes(fitting, error) != 0)
-        return -1;
-    for (uint32_t c = 0; c < encoder->n_dense; c++)
-        dense_values_fit(&fitting->dense, c, &encoder->mean[c], &encoder->var[c],
-                         &encoder->scale[c]);
-    encode_rows(fitting);
-    return 0;
+    int result = read_rows(&reader, paths, n_paths, error);
+    if (result == 0)
+        result = fit_rows(fitting, &reader, paths[0], error);
+    end_reading(&reader);
+    return result;
 }
 
 int fit_encoder(const char *const *paths, uint32_t n_paths, const struct fit_options *options,
@@ -274,6 +303,7 @@ int encode_files(const char *const *paths, uint32_t n_paths, const struct fit_op
     struct reader reader = {
         .options = &checked, .dataset = &dataset, .take = take_known, .context = &encoding};
     const int result = read_rows(&reader, paths, n_paths, error);
+    end_reading(&reader);
     cell_encoder_free(encoding.cells);
     if (result == 0)
         *ret_dataset = dataset;

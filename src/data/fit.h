@@ -46,7 +46,8 @@ struct fit_options {
     struct log_columns columns;
     uint64_t min_count; /* 1: every value is a class */
     uint64_t max_bad_rows;
-    /* Called every few thousand records, and at the end; returns false to stop (interrupted). */
+    /* Called every few thousand records, at the end, and while classes and scaler are fitted and
+     * rows encoded: for each column and each block of rows. Returns false to stop (interrupted). */
     bool (*on_progress)(void *context, const struct click_log_progress *progress);
     void *progress_context;
 };

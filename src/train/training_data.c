@@ -2,6 +2,7 @@
 #include "train/training_data.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,14 +38,19 @@ static int announce(const struct ranks *ranks, const struct training_data *data,
     return ranks_broadcast(ranks, &said, sizeof said, error);
 }
 
-/* Waits for rank 0 to have read everything. 1: it was told to stop. */
-static int listen(const struct ranks *ranks, struct training_data *data, struct train_error *error)
+/* Waits for rank 0 to have read everything. 1: it was told to stop, or this rank was. */
+static int listen(const struct ranks *ranks, struct training_data *data,
+                  const volatile sig_atomic_t *stop, struct train_error *error)
 {
     struct announcement heard;
-    do {
+    for (;;) {
         if (ranks_broadcast(ranks, &heard, sizeof heard, error) != 0)
             return -1;
-    } while (heard.state == STATE_READING);
+        if (heard.state != STATE_READING)
+            break;
+        if (*stop) /* rank 0 notices at its next sign of life */
+            return 1;
+    }
     if (heard.state == STATE_STOPPED)
         return 1;
     if (heard.state == STATE_FAILED)
@@ -96,6 +102,10 @@ static int share(const struct ranks *ranks, struct training_data *data, struct t
 
 /* ---- reading, on rank 0 */
 
+/* From one sign of life to the next: as long as a rank that is told to stop may go on listening,
+ * and well below the timeout. */
+static const double TELL_SECONDS = 2, TELL_SHARE_OF_TIMEOUT = 0.25;
+
 struct reading_progress {
     struct progress progress;
     const char *what;
@@ -112,7 +122,8 @@ struct reading_progress {
 static bool on_progress(void *context, const struct click_log_progress *log)
 {
     struct reading_progress *reading = context;
-    const uint64_t tell_every_ns = reading->options->timeout_s * UINT64_C(1000000000) / 4;
+    const double tell_every_s =
+        fmin(TELL_SECONDS, TELL_SHARE_OF_TIMEOUT * reading->options->timeout_s);
     char note[64];
     snprintf(note, sizeof note, "%llu rows", (unsigned long long)log->n_records);
     progress_show(&reading->progress, reading->what, log->bytes >> 10, log->total_bytes >> 10,
@@ -120,7 +131,8 @@ static bool on_progress(void *context, const struct click_log_progress *log)
     reading->n_bad = log->n_bad;
     if (log->n_bad > 0)
         train_error_set(&reading->first_bad, "%s", log->first_bad);
-    if (reading->ranks->n_ranks > 1 && clock_ns() - reading->told_ns > tell_every_ns) {
+    if (reading->ranks->n_ranks > 1 &&
+        (double)(clock_ns() - reading->told_ns) / 1e9 > tell_every_s) {
         reading->told_ns = clock_ns();
         reading->is_cut_off =
             announce(reading->ranks, reading->data, STATE_READING, &reading->error) != 0;
@@ -259,28 +271,28 @@ static void tell_read(struct reading_progress *reading, const struct dataset *ro
                   bad);
 }
 
-static int read_all(struct training_data *data, const struct train_options *options,
-                    const struct ranks *ranks, struct train_error *error)
+static int read_all(struct training_data *data, struct reading_progress *reading,
+                    struct train_error *error)
 {
+    const struct train_options *options = reading->options;
     if (check_valid_data(options, error) != 0 || read_initial(data, options, error) != 0)
         return -1;
     struct fit_options fit = columns_of(options, data);
-    struct reading_progress reading = {.options = options, .ranks = ranks, .data = data};
-    fit.progress_context = &reading;
+    fit.progress_context = reading;
     int status = 0;
     for (int part = 0; part < 2 && status == 0; part++) {
-        progress_start(&reading.progress, 0);
-        reading.what = part == 0 ? "reading training data" : "reading validation data";
+        progress_start(&reading->progress, 0);
+        reading->what = part == 0 ? "reading training data" : "reading validation data";
         status = part == 0 ? read_train(data, &fit, options, error)
                            : read_valid(data, &fit, options, error);
         const struct dataset *rows = part == 0 ? &data->train : &data->valid;
         if (status == 0 && rows->n_rows > 0)
-            tell_read(&reading, rows, part == 0 ? "training" : "validation");
-        data->n_bad_rows += reading.n_bad;
-        reading.n_bad = 0;
+            tell_read(reading, rows, part == 0 ? "training" : "validation");
+        data->n_bad_rows += reading->n_bad;
+        reading->n_bad = 0;
     }
-    if (reading.is_cut_off) {
-        *error = reading.error;
+    if (reading->is_cut_off) {
+        *error = reading->error;
         return -1;
     }
     return status ? status : make_shape(data, options, error);
@@ -295,15 +307,16 @@ int training_data_read(struct training_data *data, const struct train_options *o
     int status;
     *data = (struct training_data){0};
     if (ranks->rank == 0) {
-        status = read_all(data, options, ranks, error);
-        if (status != 0) {
+        struct reading_progress reading = {.options = options, .ranks = ranks, .data = data};
+        status = read_all(data, &reading, error);
+        if (status != 0 && !reading.is_cut_off)
             announce(ranks, data, status > 0 ? STATE_STOPPED : STATE_FAILED, &unheard);
+        if (status != 0)
             return status;
-        }
         if (announce(ranks, data, STATE_READY, error) != 0)
             return -1;
     } else {
-        status = listen(ranks, data, error);
+        status = listen(ranks, data, options->stop, error);
         if (status != 0)
             return status;
     }

@@ -4,7 +4,8 @@
  *
  * Rank 0 alone reads the files: it fits the encoder once over all of them (or takes that of
  * another model), encodes, and sends the encoded rows to the other ranks, which need no volume
- * with data. While it reads it gives a sign of life within every timeout.
+ * with data. While it reads, fits and encodes it gives a sign of life every few seconds, at which
+ * the others look whether they have been told to stop.
  */
 #ifndef DCNV2_TRAIN_TRAINING_DATA_H
 #define DCNV2_TRAIN_TRAINING_DATA_H
@@ -28,7 +29,8 @@ struct training_data {
     uint64_t n_clicks;           /* in train */
 };
 
-/* 0; 1: stopped by options->stop; -1: *error. training_data_free() is due in any case. */
+/* 0; 1: stopped by options->stop, of this rank or of rank 0; -1: *error. training_data_free() is
+ * due in any case. */
 int training_data_read(struct training_data *data, const struct train_options *options,
                        const struct ranks *ranks, struct train_error *error);
 void training_data_free(struct training_data *data);

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -224,6 +225,52 @@ def test_a_job_that_was_stopped_or_killed_goes_on_with_the_same_bits():
             said = Job(2, out, *flags, data=data).end()
             check("going on after epoch" in said[0], f"the run that went on said {said[0]}")
             check_resumed(path / "whole", out, f"{backend}, stopped and resumed")
+
+
+class EndlessLog:
+    """A click log that comes through a pipe for as long as it is read, or until it is closed."""
+
+    def __init__(self, path):
+        self.path, self.is_read, self.is_closed = path, threading.Event(), threading.Event()
+        os.mkfifo(path)
+        self.writer = threading.Thread(target=self.write)
+        self.writer.start()
+
+    def write(self):
+        header, *rows = TRAIN_CSV.read_text().splitlines(keepends=True)
+        try:
+            with open(self.path, "w") as pipe:  # returns when rank 0 opens it, and all ranks have joined
+                self.is_read.set()
+                pipe.write(header)
+                while not self.is_closed.wait(0.1):
+                    pipe.write("".join(rows[:5000]))
+                    pipe.flush()
+        except BrokenPipeError:
+            pass
+
+    def close(self):
+        self.is_closed.set()
+        if not self.is_read.is_set():  # nobody came: let it go
+            os.close(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK))
+        self.writer.join()
+
+
+def test_any_rank_may_be_stopped_while_rank_0_reads():
+    for stopped, codes, text in ((1, (FAILED, BY_SIGTERM), "lost the others"), (0, (BY_SIGTERM, BY_SIGTERM), "stopped")):
+        with tempfile.TemporaryDirectory() as name:
+            path = pathlib.Path(name)
+            log = EndlessLog(path / "log")
+            try:
+                job = Job(2, path / "model", "--timeout", 20, data=(log.path, TEST_CSV))
+                check(log.is_read.wait(limit(JOIN_S)), f"rank 0 does not read: {job.ranks[0].said()}")
+                since = time.monotonic()
+                job.signal(signal.SIGTERM, stopped)
+                for rank in (stopped, 1 - stopped):  # a sign of life each 2 seconds, and one more to see who has gone
+                    job.end(codes[rank], 10, (rank,))
+                check(time.monotonic() - since < limit(10), f"it took {time.monotonic() - since:.1f} s")
+                check(text in job.ranks[0].said(), f"rank 0 said {job.ranks[0].said()}")
+            finally:
+                log.close()
 
 
 # ---------------------------------------------------------------- ranks that fail
