@@ -22,11 +22,11 @@ def environment():
     return kept
 
 
-def start(*flags, data=(TRAIN_CSV,), valid=(TEST_CSV,), output, columns=COLUMNS, variables={}):
+def start(*flags, data=(TRAIN_CSV,), valid=(TEST_CSV,), output, columns=COLUMNS, variables={}, stderr=subprocess.PIPE):
     command = [BIN / "dcnv2-train", "--train-data", *data, *(["--valid-data", *valid] if valid else []),
                "--output", output, *columns, *flags]
     return subprocess.Popen([str(c) for c in command], env={**environment(), **variables}, stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                            stdout=subprocess.PIPE, stderr=stderr, text=True)
 
 
 def end(process, seconds=120):

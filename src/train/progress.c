@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/progress.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@ void progress_start(struct progress *progress, uint64_t at)
 {
     const uint64_t now = clock_ns();
     *progress = (struct progress){.is_terminal = isatty(STDERR_FILENO) == 1,
+                                  .is_bar_shown = progress->is_bar_shown,
                                   .started_ns = now,
                                   .shown_ns = now,
                                   .started_at = at};
@@ -50,13 +52,14 @@ static void print_bar(double share, char out[BAR_WIDTH + 1])
 }
 
 void progress_show(struct progress *progress, const char *what, uint64_t at, uint64_t total,
-                   const char *unit, const char *note)
+                   uint64_t n_rows, const char *note)
 {
     if (!progress_is_due(progress))
         return;
     progress->shown_ns = clock_ns();
-    const double seconds = progress_seconds(progress);
-    const double rate = (double)(at - progress->started_at) / (seconds > 0 ? seconds : 1);
+    const double seconds = fmax(progress_seconds(progress), 1e-9);
+    const double rate = (double)(n_rows - progress->started_at) / seconds;
+    const double pace = (double)(at - progress->started_at) / seconds;
     char line[256], bar[BAR_WIDTH + 1], left[32];
     int n = snprintf(line, sizeof line, "%s", what);
     if (total > 0) {
@@ -66,10 +69,10 @@ void progress_show(struct progress *progress, const char *what, uint64_t at, uin
             n += snprintf(line + n, sizeof line - (size_t)n, " [%s]", bar);
         n += snprintf(line + n, sizeof line - (size_t)n, " %3.0f %%", 100 * share);
     }
-    n += snprintf(line + n, sizeof line - (size_t)n, ", %.0f %s/s%s%s", rate, unit,
-                  *note ? ", " : "", note);
-    if (total > at && rate > 0) {
-        print_duration((double)(total - at) / rate, left);
+    n += snprintf(line + n, sizeof line - (size_t)n, ", %.0f rows/s%s%s", rate, *note ? ", " : "",
+                  note);
+    if (total > at && pace > 0) {
+        print_duration((double)(total - at) / pace, left);
         snprintf(line + n, sizeof line - (size_t)n, ", %s left", left);
     }
     if (progress->is_terminal)

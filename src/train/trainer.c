@@ -246,8 +246,26 @@ static void show_progress(struct run *run)
     snprintf(note, sizeof note, "loss %.4f",
              n > 0 ? (run->epoch_loss.sum + run->pending.sum) / n : 0.0);
     const uint64_t rows_a_batch = (uint64_t)run->options->batch_size * run->ranks.n_ranks;
-    progress_show(&run->progress, what, run->in_epoch * rows_a_batch,
-                  (uint64_t)run->sampler.n_own_rows * run->ranks.n_ranks, "rows", note);
+    const uint64_t n_rows = run->in_epoch * rows_a_batch;
+    progress_show(&run->progress, what, n_rows,
+                  (uint64_t)run->sampler.n_own_rows * run->ranks.n_ranks, n_rows, note);
+}
+
+/* Of the epoch that has been trained. */
+static int validate_epoch(struct run *run, struct evaluation *ret_evaluation)
+{
+    char what[64];
+    snprintf(what, sizeof what, "epoch %llu/%u, validation", (unsigned long long)run->epoch + 1,
+             run->options->epochs);
+    const struct validation validation = {.class = run->class,
+                                          .backend = run->backend,
+                                          .dataset = &run->data.valid,
+                                          .ranks = &run->ranks,
+                                          .batch_rows = run->options->batch_size,
+                                          .progress = run->ranks.rank == 0 ? &run->progress : NULL,
+                                          .what = what};
+    progress_start(&run->progress, 0);
+    return validate(&validation, ret_evaluation, run->error);
 }
 
 /* One step. 0; 1: stopped; -1: *error. */
@@ -366,8 +384,7 @@ static int finish_epoch(struct run *run)
                                  .train_loss = run->epoch_loss.sum / run->epoch_loss.n_rows,
                                  .seconds = run->epoch_seconds,
                                  .rows_per_second = run->epoch_loss.n_rows / run->epoch_seconds};
-    if (validate(run->class, run->backend, &run->data.valid, &run->ranks, run->options->batch_size,
-                 &epoch.evaluation, run->error) != 0 ||
+    if (validate_epoch(run, &epoch.evaluation) != 0 ||
         history_add_epoch(&run->history, &epoch, run->error) != 0)
         return -1;
     if (run->ranks.rank == 0 && judge_epoch(run, &epoch) != 0)

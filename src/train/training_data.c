@@ -126,8 +126,8 @@ static bool on_progress(void *context, const struct click_log_progress *log)
         fmin(TELL_SECONDS, TELL_SHARE_OF_TIMEOUT * reading->options->timeout_s);
     char note[64];
     snprintf(note, sizeof note, "%llu rows", (unsigned long long)log->n_records);
-    progress_show(&reading->progress, reading->what, log->bytes >> 10, log->total_bytes >> 10,
-                  "KiB", note);
+    progress_show(&reading->progress, reading->what, log->bytes, log->total_bytes, log->n_records,
+                  note);
     reading->n_bad = log->n_bad;
     if (log->n_bad > 0)
         train_error_set(&reading->first_bad, "%s", log->first_bad);

@@ -5,11 +5,22 @@
 
 #include "report/evaluate.h"
 #include "train/backend.h"
+#include "train/progress.h"
+
+/* What is scored, and by what; all of it borrowed. */
+struct validation {
+    const struct backend_class *class;
+    struct backend *backend;
+    const struct dataset *dataset;
+    const struct ranks *ranks;
+    uint32_t batch_rows;
+    struct progress *progress; /* that has been started, to show its rows by; NULL: silent */
+    const char *what;          /* it is called there */
+};
 
 /* Collective. The same bits on all ranks, but for grouped AUC where only rank 0 has the groups.
  * No rows: n_rows is 0. -1: *error. */
-int validate(const struct backend_class *class, struct backend *backend,
-             const struct dataset *dataset, const struct ranks *ranks, uint32_t batch_rows,
-             struct evaluation *ret_evaluation, struct train_error *error);
+int validate(const struct validation *validation, struct evaluation *ret_evaluation,
+             struct train_error *error);
 
 #endif
