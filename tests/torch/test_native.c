@@ -10,6 +10,9 @@
 enum { N_STEPS = 50, BATCH = 128 };
 
 static const double NEAR = 1e-5;
+/* Measured with the kernels that ATen and OpenBLAS choose, and with others of theirs: up to 3 of
+ * 1500 tensors, and medians of the distance from float64 that are alike to 4 percent. */
+static const double CANCELLED_SHARE = 1 / 250.0, AS_NEAR = 1.05;
 
 static struct train_error error;
 static char message[TORCH_MESSAGE_SIZE];
@@ -113,8 +116,9 @@ struct compared {
 };
 
 /*
- * A gradient may be a sum in which the rows almost cancel: where libtorch's own float32 is then
- * farther than NEAR from float64, native may be twice as far from it. Returns whether it is near.
+ * A gradient may be a sum in which the rows almost cancel: two float32 programs are then as far
+ * from each other as from float64. So where native is farther than NEAR from libtorch, it must be
+ * no farther from float64 than libtorch is. Returns whether it is near in one way or the other.
  */
 static bool compare_tensor(const struct parameter *native, const struct parameter *torch,
                            const struct parameter *reference, unsigned step,
@@ -122,7 +126,8 @@ static bool compare_tensor(const struct parameter *native, const struct paramete
 {
     const double scale = largest(reference);
     const double difference = largest_difference(native, torch) / scale;
-    const double own = largest_difference(torch, reference) / scale;
+    const double native_error = largest_difference(native, reference) / scale;
+    const double torch_error = largest_difference(torch, reference) / scale;
     const double length = distance(reference, NULL);
     compared->native[compared->n] = distance(native, reference) / length;
     compared->torch[compared->n++] = distance(torch, reference) / length;
@@ -130,10 +135,11 @@ static bool compare_tensor(const struct parameter *native, const struct paramete
         compared->worst = fmax(compared->worst, difference);
         return true;
     }
-    printf("step %u, %s: native within %.1e of libtorch, which is within %.1e of float64\n", step,
-           native->name, difference, own);
+    printf(
+        "step %u, %s: native within %.1e of libtorch; from float64: native %.1e, libtorch %.1e\n",
+        step, native->name, difference, native_error, torch_error);
     compared->n_cancelled++;
-    return difference <= 2 * own;
+    return native_error <= torch_error;
 }
 
 static void compare_gradients(struct match *match, unsigned step, struct compared *compared)
@@ -167,10 +173,7 @@ static double median(double *values, size_t n)
     return values[n / 2];
 }
 
-/*
- * At the native parameters of each step, which all take over. One step may be beyond: a ReLU
- * whose input is within rounding of 0 is open in one program and shut in the other.
- */
+/* At the native parameters of each step, which all take over. */
 static void check_gradients(enum cross_kind cross, uint64_t seed)
 {
     static struct compared compared;
@@ -187,15 +190,15 @@ static void check_gradients(enum cross_kind cross, uint64_t seed)
         must(native_backend.step(match.native, batch_of(&match, step), BATCH, BATCH, &loss, &error),
              error.message);
     }
-    CHECK_MSG(compared.n_steps_beyond <= 1, "%u steps", compared.n_steps_beyond);
-    CHECK_MSG(compared.n_cancelled <= compared.n / 100, "%zu of %zu", compared.n_cancelled,
-              compared.n);
+    CHECK_MSG(compared.n_steps_beyond == 0, "%u steps", compared.n_steps_beyond);
+    CHECK_MSG((double)compared.n_cancelled <= CANCELLED_SHARE * (double)compared.n, "%zu of %zu",
+              compared.n_cancelled, compared.n);
     const double native = median(compared.native, compared.n);
     const double torch = median(compared.torch, compared.n);
     printf("gradients: %zu of %zu within %.1e of libtorch's largest; from float64, median: native "
            "%.1e, libtorch %.1e\n",
            compared.n - compared.n_cancelled, compared.n, compared.worst, native, torch);
-    CHECK_MSG(native <= 1.25 * torch, "%.2e and %.2e", native, torch);
+    CHECK_MSG(native <= AS_NEAR * torch, "%.3e and %.3e", native, torch);
     free_match(&match);
 }
 
@@ -263,7 +266,8 @@ static bool take_steps(enum cross_kind cross, uint64_t seed)
 /*
  * Not from every start: Adam divides a gradient by its own size, so one that happens to be almost
  * 0 moves its parameter by rounding noise up to a whole step, and a ReLU may open in one program
- * alone. libtorch's float32 leaves its own float64 as often.
+ * alone. libtorch's float32 leaves its own float64 as often. Measured: one start of seven at most
+ * with the vector kernels, by one or two parameters and 1.5e-5.
  */
 static void check_steps(enum cross_kind cross, uint64_t seed)
 {
@@ -273,7 +277,7 @@ static void check_steps(enum cross_kind cross, uint64_t seed)
         n_near += take_steps(cross, seed + i);
     printf("after %d steps: native and libtorch within %.0e from %u of %d starts\n", N_STEPS, NEAR,
            n_near, N_STARTS);
-    CHECK_MSG(n_near > N_STARTS / 2, "%u of %d", n_near, N_STARTS);
+    CHECK_MSG(n_near >= N_STARTS - 1, "%u of %d", n_near, N_STARTS);
 }
 
 TEST(fifty_steps_alone_end_in_the_same_place_with_layer_norm)
