@@ -79,7 +79,8 @@ def environment_of(sanitizer):
 
 
 def python_suites(names):
-    return [[sys.executable, os.path.join(ROOT, 'tests', n)] for n in names]
+    """Of each 'suite.py', or 'suite.py part-of-a-test's-name ..'."""
+    return [[sys.executable, os.path.join(ROOT, 'tests', path), *parts] for path, *parts in map(str.split, names)]
 
 
 def integration_suites():
@@ -87,10 +88,10 @@ def integration_suites():
                   for p in glob.glob(os.path.join(ROOT, 'tests/integration/test_*.py')))
 
 
-def stage(sanitizer, suites, units=True):
-    """One build and its suites."""
-    programs = unit_programs(sanitizer) if units else []
-    targets = ['all'] + (['bench-tools'] if units else []) + [os.path.relpath(p, ROOT) for p in programs]
+def stage(sanitizer, suites, units=None):
+    """One build and its suites. units: some of the unit tests, instead of all."""
+    programs = [p for p in unit_programs(sanitizer) if units is None or os.path.basename(p) in units]
+    targets = ['all'] + (['bench-tools'] if units is None else []) + [os.path.relpath(p, ROOT) for p in programs]
     if not build(sanitizer, targets):
         print('   FAIL the build')
         return 0, 1
@@ -118,16 +119,19 @@ def client_stage():
 
 
 def torch_stage():
-    """The libtorch plugin, and what needs it: ranks over Gloo, gradients beside autograd's."""
-    programs = sorted(os.path.join(ROOT, 'build', os.path.relpath(p, ROOT)[:-2])
-                      for p in glob.glob(os.path.join(ROOT, 'tests/torch/test_*.c')))
-    if not build('', ['torch']) or not build('', ['all', 'torch-tests']):
-        print('   FAIL the build')
-        return 0, 1
+    """The libtorch plugin, and what needs it: ranks over Gloo, gradients beside autograd's. The C
+    programs once more with sanitizers, on our side of the plugin: libtorch comes without."""
+    names = sorted(os.path.relpath(p, ROOT)[:-2] for p in glob.glob(os.path.join(ROOT, 'tests/torch/test_*.c')))
     suites = sorted(os.path.relpath(p, os.path.join(ROOT, 'tests'))
                     for p in glob.glob(os.path.join(ROOT, 'tests/torch/test_*.py')))
-    environment = {**environment_of(''), 'DCNV2_TORCH_PLUGIN': os.path.join(ROOT, 'build/lib/dcnv2_torch.so')}
-    results = [run_suite(command, environment) for command in [[p] for p in programs] + python_suites(suites)]
+    results = []
+    for sanitizer in ('', 'address,undefined'):
+        if (not sanitizer and not build('', ['torch'])) or not build(sanitizer, ['all', 'torch-tests']):
+            print('   FAIL the build')
+            return 0, 1
+        commands = [[os.path.join(folder(sanitizer), name)] for name in names] + python_suites([] if sanitizer else suites)
+        environment = {**environment_of(sanitizer), 'DCNV2_TORCH_PLUGIN': os.path.join(ROOT, 'build/lib/dcnv2_torch.so')}
+        results += [run_suite(command, environment) for command in commands]
     return tuple(map(sum, zip(*results)))
 
 
@@ -173,7 +177,9 @@ STAGES = {
     'plain': lambda: stage('', ['conformance/run.py'] + integration_suites()),
     'client': client_stage,
     'address': lambda: stage('address,undefined', ['conformance/run.py'] + integration_suites()),
-    'thread': lambda: stage('thread', ['integration/test_concurrency.py', 'integration/test_lifecycle.py'], units=False),
+    'thread': lambda: stage('thread', ['integration/test_concurrency.py', 'integration/test_lifecycle.py', 'integration/test_train.py threads',
+                                       'integration/test_score.py threads'],
+                            units=['test_native_exact', 'test_native_ranks']),
     'torch': torch_stage,
     'manifests': manifests_stage,
     'image': image_stage,

@@ -70,6 +70,13 @@ def test_files_with_and_without_labels_may_be_mixed():
             check(len(scores) == 2 * n and len(set(scores)) == 1 and "AUC" not in err, f"{len(scores)} scores; {err}")
 
 
+def test_scores_do_not_depend_on_threads():
+    one, _ = score(None, TEST_CSV, flags=["--threads", 1])
+    check(len(one) == 6000, f"{len(one)} scores")
+    for threads in (2, 3):
+        check(score(None, TEST_CSV, flags=["--threads", threads])[0] == one, f"other scores by {threads} threads")
+
+
 def test_a_score_that_is_not_a_number_is_an_error_and_no_score():
     with folder() as name:
         path = pathlib.Path(name)
