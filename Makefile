@@ -98,7 +98,7 @@ bench-peers: deps-bench ## install the Python peers from PyPI below build/, then
 bench-quality: deps-bench all ## train beside the notebook's Python from the same rows, and compare AUC and log loss
 	$(Q)python3 tests/bench/quality.py
 
-bench-scale: deps-bench ## train on 5 million generated rows: memory, and reading beside the disk
+bench-scale: deps-bench ## train on 5 million generated rows: memory, reading beside the disk, scoring beside the server
 	$(Q)$(MAKE) --no-print-directory all bench-tools
 	$(Q)python3 tests/bench/scale.py
 
