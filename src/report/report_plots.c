@@ -181,7 +181,7 @@ void plot_auc(FILE *out, const struct report *report, bool has_groups)
     if (has_groups)
         plot_measures(&plot, OF_GROUPS, report, grouped_auc_of);
     end_figure(&plot, "The chance that a click scores above a row without one: 1 is perfect, 0.5 "
-                      "is chance.");
+                      "is chance. Measured once an epoch, at its last step.");
 }
 
 /* ---- of the kept epoch ---- */
