@@ -2,6 +2,7 @@
 #include "train/trainer.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -435,12 +436,32 @@ static int compare_flags(struct run *run)
     return status;
 }
 
+/* A folder and its parents, as far as they are missing. -1: errno. */
+static int make_folders(const char *path)
+{
+    char part[PATH_MAX];
+    for (const char *end = path; *end != '\0';) {
+        end += strspn(end, "/");
+        end += strcspn(end, "/");
+        const size_t length = (size_t)(end - path);
+        if (length >= sizeof part) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        memcpy(part, path, length);
+        part[length] = '\0';
+        if (mkdir(part, 0777) != 0 && errno != EEXIST)
+            return -1;
+    }
+    return 0;
+}
+
 static int make_output(struct run *run)
 {
     struct stat found;
     if (run->ranks.rank != 0)
         return 0;
-    if (mkdir(run->options->output, 0777) != 0 && errno != EEXIST)
+    if (make_folders(run->options->output) != 0)
         return train_error_set(run->error, "%s: cannot be made: %s", run->options->output,
                                strerror(errno));
     if (stat(run->options->output, &found) != 0 || !S_ISDIR(found.st_mode))

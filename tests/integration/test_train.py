@@ -297,6 +297,18 @@ def test_a_list_of_columns_does_not_take_the_files_behind_it():
         check(len(scores) == 200, f"{len(scores)} scores")
 
 
+def test_the_output_folder_is_made_with_its_parents():
+    with folder() as name:
+        path = pathlib.Path(name)
+        data = [write_csv(path / "some.csv", rows(200))]
+        for output in ("x/y/z", "x//other/", "x/y/z"):
+            train("--epochs", 1, data=data, valid=(), output=f"{path}/{output}")
+            check((path / output / "model.safetensors").exists(), output)
+        (path / "file").write_text("")
+        err = train("--epochs", 1, data=data, valid=(), output=path / "file/below", expect=1)
+        check("file/below: cannot be made: Not a directory" in err, err)
+
+
 def test_a_full_disk_or_a_bad_folder_is_told():
     with folder() as name:
         path = pathlib.Path(name)
