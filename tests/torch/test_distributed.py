@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """dcnv2-train on 1, 2 and 4 ranks of this machine: results, files, interruption, ranks that fail."""
 import array
+import contextlib
 import json
 import os
 import pathlib
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -333,6 +335,30 @@ def test_a_rank_may_come_20_seconds_late_but_not_never_nor_with_other_flags():
         check(late.ranks[0].process.poll() is None, f"rank 0 did not wait: {late.ranks[0].said()}")
         late.start(1)
         late.end()
+
+
+def silent_socket(stack, backlog):
+    """A port of loopback that says nothing: connections are taken by the kernel, or, behind a full backlog of 0, not."""
+    listener = stack.enter_context(socket.socket())
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(backlog)
+    for _ in range(0 if backlog else 4):
+        client = stack.enter_context(socket.socket())
+        client.setblocking(False)
+        client.connect_ex(listener.getsockname())
+    return listener.getsockname()[1]
+
+
+def test_an_address_that_never_answers_is_given_up():
+    """The thread that still waits there must not keep the program, nor make it crash on its way out."""
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        path = pathlib.Path(name)
+        data = small_data(path)
+        started = time.monotonic()
+        jobs = [Job(2, path / "model", "--timeout", 4, data=data, only=[1], port=silent_socket(stack, backlog))
+                for backlog in (8, 0, 8, 8)]  # an exit beside a thread may go wrong now and then
+        for job in jobs:
+            job.check_cut_off((1,), started, 4 + 20, f"cannot join the others at 127.0.0.1:{job.port}")
 
 
 def test_a_wrong_environment_is_told():
