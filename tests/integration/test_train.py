@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -130,6 +131,36 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bits():
         check(stripped(metrics(path / "whole")) == stripped(metrics(out)), "metrics.json differs")
         err = train("--epochs", 3, "--resume", output=out)
         check("nothing to do" in err, f"a finished run says: {err}")
+
+
+def stands_at(checkpoint):
+    """Steps, epochs, and batches of the epoch under way, that a checkpoint has behind it."""
+    content = checkpoint.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    start = 8 + size + json.loads(content[8:8 + size])["run.numbers"]["data_offsets"][0]
+    return [int(number) for number in struct.unpack_from("<3d", content, start)]
+
+
+def test_a_run_that_was_killed_in_an_epoch_goes_on_with_the_same_bits():
+    with folder() as name:
+        path = pathlib.Path(name)
+        data = [write_csv(path / "some.csv", rows(3000))]
+        flags = ("--epochs", 2, "--batch-size", 4, "--checkpoint-steps", 50)
+        train(*flags, data=data, output=path / "whole")
+        checkpoint = path / "killed/checkpoint.safetensors"
+        for _ in range(10):  # an attempt may hit the checkpoint after an epoch
+            process = start(*flags, "--resume", data=data, output=path / "killed")
+            harness.wait_until(lambda: process.poll() is not None or checkpoint.exists() and stands_at(checkpoint)[2] > 0, 20)
+            process.kill()
+            end(process)
+            steps, epochs, batches = stands_at(checkpoint)
+            if batches > 0:
+                break
+        check(batches > 0 and batches % 50 == 0 and epochs < 2, f"{steps} steps, {epochs} epochs, {batches} batches")
+        err = train(*flags, "--resume", data=data, output=path / "killed")
+        check(f"going on after epoch {epochs}, step {steps}" in err, err)
+        check_same(contents(path / "whole"), contents(path / "killed"), "killed and resumed")
+        check(stripped(metrics(path / "whole")) == stripped(metrics(path / "killed")), "metrics.json differs")
 
 
 def test_checkpoints_between_do_not_change_bits():

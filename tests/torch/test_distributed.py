@@ -176,6 +176,20 @@ def test_two_and_four_ranks_follow_one():
             check(not pathlib.Path("/nonexistent").exists(), "a rank other than 0 has written")
 
 
+def test_one_rank_with_the_torch_backend_follows_the_native_one():
+    with tempfile.TemporaryDirectory() as name:
+        path = pathlib.Path(name)
+        data = small_data(path)
+        flags = ("--epochs", 2, "--group-col", "age_level")
+        one = run(1, path / "1", *flags, data=data)
+        found = run(1, path / "1torch", *flags, "--backend", "torch", data=data)
+        check(found["ranks"] == 1 and found["backend"] == "torch", f"{found['ranks']} {found['backend']}")
+        check_follows(path, 1, one, found, 1e-5, 1e-3)
+        run(1, path / "resumed", "--epochs", 1, "--group-col", "age_level", "--backend", "torch", data=data)
+        run(1, path / "resumed", *flags, "--backend", "torch", "--resume", data=data)
+        check_resumed(path / "1torch", path / "resumed", "torch, gone on after an epoch")
+
+
 def test_many_steps_of_two_ranks_end_as_well_as_those_of_one():
     with tempfile.TemporaryDirectory() as name:
         path = pathlib.Path(name)
