@@ -8,7 +8,8 @@ Demo data (model/train.csv and test.csv): each side is trained from --seeds rand
 and log loss of the test rows after each of 3 epochs. A figure is the mean of the runs with the least
 and the most. MovieLens-100k (tests/bench/movielens.py): after 4 epochs on --splits random splits, where
 splits differ by 0.005 in AUC and starts by 0.003, so both sides have the same starts and the same order
-of rows. Prints Markdown; exit code 1 where a goal is missed.
+of rows; and ours alone from --seeds random starts of its own on each split, beside the pair that Python
+was published with. Prints Markdown; exit code 1 where a goal is missed.
 """
 import argparse
 import json
@@ -95,7 +96,7 @@ def download_movielens(python, splits):
     return folder
 
 
-def movielens(python, n_splits):
+def movielens(python, n_splits, n_seeds):
     """Whether ours ends where the notebook's Python does, from the same start by the same rows."""
     epochs, splits = 4, range(n_splits)
     folder = download_movielens(python, splits)
@@ -116,9 +117,28 @@ def movielens(python, n_splits):
         a, b = map(statistics.mean, found[name])
         print(f"| mean | {title} | {a:.4f} | {b:.4f} | {a - b:+.4f} |")
         is_met &= abs(a - b) <= NEAR
-    print(f"\nGoal: the means within {NEAR} of each other: {verdict(is_met)}. Python was published with "
-          f"{PUBLISHED['auc']} and {PUBLISHED['log_loss']} on a split and from a start of its own.")
-    return is_met
+    print(f"\nGoal: the means within {NEAR} of each other: {verdict(is_met)}.")
+    return is_met & beside_published(folder, splits, epochs, n_seeds)
+
+
+def beside_published(folder, splits, epochs, n_seeds):
+    """Whether some of ours end where Python was published to, on a split and from a start that are not known.
+    The mean cannot be asked to: a split alone moves a run by more than NEAR."""
+    print(f"\nThe same from {n_seeds} random starts of dcnv2-train on each split:\n\n"
+          "| split | AUC | log loss |\n|---|---|---|")
+    runs = []
+    for split in splits:
+        data = folder / str(split) / "train.csv", folder / str(split) / "test.csv"
+        some = [ours(data, MOVIELENS, epochs, seed)[-1] for seed in range(1, n_seeds + 1)]
+        print(f"| {split} | {' | '.join(figure([run[name] for run in some]) for name, _ in METRICS)} |", flush=True)
+        runs += some
+    means = {name: statistics.mean(run[name] for run in runs) for name, _ in METRICS}
+    print(f"| mean | {' | '.join(f'{means[name]:.4f}' for name, _ in METRICS)} |\n"
+          f"| Python, published | {' | '.join(str(PUBLISHED[name]) for name, _ in METRICS)} |\n"
+          f"| difference | {' | '.join(f'{means[name] - PUBLISHED[name]:+.4f}' for name, _ in METRICS)} |")
+    n_near = sum(all(abs(run[name] - PUBLISHED[name]) <= NEAR for name, _ in METRICS) for run in runs)
+    print(f"\nGoal: runs within {NEAR} of both published figures: {n_near} of {len(runs)}: {verdict(n_near > 0)}")
+    return n_near > 0
 
 
 def verdict(is_met):
@@ -136,7 +156,7 @@ def main():
     if arguments.only != "movielens":
         is_met &= taobao(python, arguments.seeds)
     if arguments.only != "taobao":
-        is_met &= movielens(python, arguments.splits)
+        is_met &= movielens(python, arguments.splits, arguments.seeds)
     sys.exit(0 if is_met else 1)
 
 
