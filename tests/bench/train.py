@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import pypi  # noqa: E402
 
 SPEED = BUILD / "bench/train_speed"
-
+GROWTH_ON_2_CORES = 1.3  # a flat result is no growth; 2 would be all of the second core
 
 PEERS = {  # of peer_train.py: what is said of it, and how many times as fast ours is to be
     "fused": ("the notebook's loop with fused Adam", 7),
@@ -52,8 +52,9 @@ def measure(python, n_runs, n_batches):
     rows = {form: table.Row("one thread, by CPU time", table.Goal(">=", goal), "rows/s", peer=what)
             for form, (what, goal) in PEERS.items()}
     rows["dense"] = table.Row("one thread, by CPU time", table.Goal(">=", 1), "rows/s", peer="ours, --dense-adam")
-    rows["threads"] = table.Row(f"{len(both)} threads on {len(both)} cores, by the clock", table.Goal(">=", 1),
-                                "rows/s", peer="ours, one thread")
+    rows["threads"] = table.Row(f"{len(both)} threads on {len(both)} cores, by the clock",
+                                table.Goal(">=", GROWTH_ON_2_CORES) if len(both) == 2 else None, "rows/s",
+                                peer="ours, one thread")
     for run in range(n_runs):
         if sys.stderr.isatty():
             print(f"  .. run {run + 1} of {n_runs}", file=sys.stderr)
