@@ -18,6 +18,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -219,19 +220,42 @@ def check_cluster():
     verdict('deploy/cluster/kind.yaml', found)
 
 
-def check_kubeflow():
-    """The list of parts: what must and must not be there; and that the checkout has them, if it is there."""
+@functools.cache
+def kubeflow_release():
+    """What is known of the pinned release: see tests/golden/make_kubeflow_golden.py."""
+    with open(os.path.join(ROOT, 'tests/golden/kubeflow_release.json')) as file:
+        return json.load(file)
+
+
+def kubeflow_kustomization():
     with open(os.path.join(ROOT, 'deploy/kubeflow/kustomization.yaml')) as file:
-        resources = yaml.safe_load(file)['resources']
-    found = ['%s is left out on purpose' % r for r in resources
-             for part in ('pipeline', 'katib', 'spark', 'training-operator') if '/%s/' % part in r]
-    for part in ('oauth2-proxy/overlays/m2m-dex-and-kind', 'applications/trainer/overlays', 'applications/kserve/kserve'):
-        if not any(r.endswith(part) for r in resources):
-            found.append('%s is missing' % part)
+        return yaml.safe_load(file)
+
+
+def check_kubeflow_release():
+    """The golden file is of the release that install.sh pins, and of the checkout, if that is there."""
+    with open(os.path.join(ROOT, 'deploy/kubeflow/install.sh')) as file:
+        [commit] = re.findall(r'^COMMIT=(\w+)$', file.read(), re.M)
+    known = kubeflow_release()
+    found = [] if known['commit'] == commit else ['install.sh pins %s, the golden file is of %s' % (commit, known['commit'])]
     if os.path.isdir(os.path.join(ROOT, 'build/kubeflow-manifests')):
-        found += ['%s is not in the checkout' % r for r in resources
-                  if not os.path.exists(os.path.join(ROOT, 'deploy/kubeflow', r, 'kustomization.yaml'))]
-    verdict('deploy/kubeflow', found)
+        sys.path.insert(0, os.path.join(ROOT, 'tests/golden'))
+        import make_kubeflow_golden
+        facts = make_kubeflow_golden.facts()
+        found += ['%s: the checkout has %s' % (key, facts[key]) for key in facts if facts[key] != known[key]]
+    verdict('tests/golden/kubeflow_release.json', found)
+
+
+def check_kubeflow_parts():
+    """The release's own list, but for what is left out on purpose and the overlay for kind's tokens."""
+    wanted = [part.replace('oauth2-proxy/overlays/m2m-dex-only', 'oauth2-proxy/overlays/m2m-dex-and-kind')
+              for part in kubeflow_release()['components']
+              if not any('/%s/' % name in part for name in ('pipeline', 'katib', 'spark'))]
+    checkout = '../../build/kubeflow-manifests/'
+    parts = [r.removeprefix(checkout) for r in kubeflow_kustomization()['resources'] if r.startswith(checkout)]
+    found = ['%s is missing' % part for part in wanted if part not in parts]
+    found += ['%s is not in the release, or left out on purpose' % part for part in parts if part not in wanted]
+    verdict('deploy/kubeflow: %d of the release\'s %d parts' % (len(parts), len(kubeflow_release()['components'])), found)
 
 
 def check_notebooks():
@@ -275,7 +299,8 @@ def main():
     check_names()
     check_original_service()
     check_cluster()
-    check_kubeflow()
+    check_kubeflow_release()
+    check_kubeflow_parts()
     check_notebooks()
     check_scripts()
     check_broken(schemas, folder)
