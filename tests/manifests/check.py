@@ -258,6 +258,48 @@ def check_kubeflow_parts():
     verdict('deploy/kubeflow: %d of the release\'s %d parts' % (len(parts), len(kubeflow_release()['components'])), found)
 
 
+def build_patched():
+    """What our patches make of stand-ins for what they are meant for, and of neighbours that they must leave alone:
+    {(namespace, kind, name): document}."""
+    known = kubeflow_release()
+
+    def deployment(namespace, name, containers):
+        return {'apiVersion': 'apps/v1', 'kind': 'Deployment', 'metadata': {'name': name, 'namespace': namespace},
+                'spec': {'template': {'spec': {'containers': [{'name': c, 'env': [{'name': 'A', 'value': 'b'}]} for c in containers]}}}}
+    stands = [deployment('knative-serving', name, containers) for name, containers in known['knative_deployments'].items()]
+    stands.append(deployment(known['kserve_namespace'], 'controller', ['manager']))
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, 'stands.yaml'), 'w') as file:
+            yaml.safe_dump_all(stands, file)
+        with open(os.path.join(folder, 'kustomization.yaml'), 'w') as file:
+            yaml.safe_dump({'resources': ['stands.yaml'], 'patches': kubeflow_kustomization()['patches']}, file)
+        documents, found = build(folder)
+    return {(d['metadata']['namespace'], d['kind'], d['metadata']['name']): d for d in documents}, found
+
+
+def version_of(text):
+    return tuple(map(int, text.lstrip('v').split('.')))
+
+
+def check_kubeflow_patches():
+    known = kubeflow_release()
+    documents, found = build_patched()
+    with open(os.path.join(ROOT, 'deploy/cluster/kind.yaml')) as file:
+        [node] = re.findall(r'kindest/node:(v[\d.]+)', file.read())
+    too_old = version_of(node) < version_of(known['kubernetes_minimum'])
+    for (namespace, kind, name), document in documents.items():
+        if kind != 'Deployment':
+            continue
+        env = {e['name']: e['value'] for c in document['spec']['template']['spec']['containers'] for e in c['env']}
+        minimum = env.get('KUBERNETES_MIN_VERSION')
+        if namespace != 'knative-serving' and minimum:
+            found.append('%s/%s is not Knative\'s' % (namespace, name))
+        if namespace == 'knative-serving' and too_old and (minimum is None or version_of(minimum) > version_of(node)):
+            found.append('%s of Knative %s refuses the node: it asks for %s, or what the patch says (%s), and that is %s'
+                         % (name, known['knative'], known['kubernetes_minimum'], minimum, node))
+    verdict('deploy/kubeflow: its patches', found)
+
+
 def check_notebooks():
     for path in sorted(glob.glob(os.path.join(ROOT, 'deploy/notebooks/*.ipynb'))):
         with open(path) as file:
@@ -301,6 +343,7 @@ def main():
     check_cluster()
     check_kubeflow_release()
     check_kubeflow_parts()
+    check_kubeflow_patches()
     check_notebooks()
     check_scripts()
     check_broken(schemas, folder)
