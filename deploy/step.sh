@@ -13,7 +13,6 @@ OVERLAY=${OVERLAY:-knative}
 TRAIN=${TRAIN:-trainjob}
 URL=${URL:-http://localhost:8080}
 AUDIENCE=istio-ingressgateway.istio-system.svc.cluster.local
-HOST_PATH='{.status.url}'
 
 # An entry of kustomize's list of images: `image_entry NAME NAME[:TAG][@DIGEST]`.
 image_entry() {
@@ -41,7 +40,13 @@ apply() {
     kubectl apply -k "$folder"
 }
 
-service_host() { kubectl get inferenceservice dcnv2 -n "$NAMESPACE" -o "jsonpath=$HOST_PATH" | cut -d / -f 3; }
+url_of() { kubectl get inferenceservice dcnv2 -n "$NAMESPACE" -o "jsonpath=$1"; }
+# A URL with a path (KServe's pathTemplate, which deploy/kubeflow takes out) has another host than the service.
+service_host() {
+    url=$(url_of '{.status.url}')
+    case $url in *://*/*) url=$(url_of '{.status.components.predictor.url}') ;; esac
+    echo "$url" | cut -d / -f 3
+}
 token() { kubectl create token default-editor -n "$NAMESPACE" --audience="$AUDIENCE" --duration=24h; }
 need_ingress() {
     [ -z "$missing" ] || return 0

@@ -268,6 +268,8 @@ def build_patched():
                 'spec': {'template': {'spec': {'containers': [{'name': c, 'env': [{'name': 'A', 'value': 'b'}]} for c in containers]}}}}
     stands = [deployment('knative-serving', name, containers) for name, containers in known['knative_deployments'].items()]
     stands.append(deployment(known['kserve_namespace'], 'controller', ['manager']))
+    stands.append({'apiVersion': 'v1', 'kind': 'ConfigMap', 'data': {'ingress': json.dumps(known['kserve_ingress'])},
+                   'metadata': {'name': 'inferenceservice-config', 'namespace': known['kserve_namespace']}})
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, 'stands.yaml'), 'w') as file:
             yaml.safe_dump_all(stands, file)
@@ -297,6 +299,11 @@ def check_kubeflow_patches():
         if namespace == 'knative-serving' and too_old and (minimum is None or version_of(minimum) > version_of(node)):
             found.append('%s of Knative %s refuses the node: it asks for %s, or what the patch says (%s), and that is %s'
                          % (name, known['knative'], known['kubernetes_minimum'], minimum, node))
+    if not found:
+        config = json.loads(documents[known['kserve_namespace'], 'ConfigMap', 'inferenceservice-config']['data']['ingress'])
+        wanted = {key: value for key, value in known['kserve_ingress'].items() if key != 'pathTemplate'}
+        found += ['KServe\'s %s: %s, the release has %s' % (key, config.get(key), wanted.get(key))
+                  for key in sorted(set(config) | set(wanted)) if config.get(key) != wanted.get(key)]
     verdict('deploy/kubeflow: its patches', found)
 
 

@@ -20,7 +20,7 @@ STEPS = {"registry-secret": "deploy/step.sh", "storage": "deploy/step.sh", "trai
          "notebooks": "deploy/step.sh", "forward": "deploy/step.sh", "infer": "deploy/step.sh",
          "load-cluster": "deploy/step.sh", "cluster": "deploy/cluster/create.sh", "kubeflow": "deploy/kubeflow/install.sh"}
 TOOLS = ("sh", "cat", "cut", "dirname", "env", "grep", "ls", "mkdir", "rm", "sed", "seq", "sleep", "tail", "tr", "awk")
-# Answers nothing to `get -o`, builds and records what is applied.
+# Builds and records what is applied; of `get` it answers what a test sets.
 STUB = """#!/bin/sh
 echo "kubectl $*" >>"$CALLS"
 case "$1 $2" in
@@ -28,6 +28,10 @@ case "$1 $2" in
 "kustomize "*) echo "kind: List" ;;
 "apply --server-side") [ -n "${APPLY_FAILS:-}" ] && { echo "error: no matches for kind X"; exit 1; } ;;
 "get deployments"*) printf '%%b' "${DEPLOYMENTS:-}" ;;
+"get inferenceservice") case "$*" in
+    *components.predictor.url*) printf %%s "http://dcnv2-predictor.ns.example.com" ;;
+    *status.url*) printf %%s "${STATUS_URL:-http://dcnv2.ns.example.com}" ;;
+    esac ;;
 esac
 exit 0
 """ % KUBECTL
@@ -121,6 +125,15 @@ def test_train_job_makes_room_and_sets_the_image():
             applied, calls = some.applied.read_text(), some.calls.read_text()
             check("kind: %s\n" % kind in applied and "image: somebody/trainer:v3\n" in applied, applied)
             check(calls.index("kubectl delete " + train) < calls.index("kubectl apply -k"), calls)
+
+
+def test_the_services_host_is_found_with_and_without_paths_in_urls():
+    for url, host in (("http://dcnv2.ns.example.com", "dcnv2.ns.example.com"),
+                      ("http://example.com/serving/ns/dcnv2", "dcnv2-predictor.ns.example.com")):
+        with tempfile.TemporaryDirectory() as folder:
+            some = Machine(folder, ["kubectl", "curl", "hey"])
+            done = some.run("deploy/step.sh", "load-cluster", STATUS_URL=url)
+            check(done.returncode == 0 and " -host %s " % host in some.calls.read_text(), "%s: %s %s" % (url, some.calls.read_text(), done.stderr))
 
 
 def kubeflow(folder, **environment):
