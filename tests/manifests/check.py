@@ -129,12 +129,23 @@ def title(document):
     return '%s/%s' % (document.get('kind'), document.get('metadata', {}).get('name'))
 
 
+def own_files_of_kubeflow():
+    """The manifests that lie beside its kustomization."""
+    documents = []
+    for name in kubeflow_kustomization()['resources']:
+        if not name.startswith('../'):
+            with open(os.path.join(ROOT, 'deploy/kubeflow', name)) as file:
+                documents += [d for d in yaml.safe_load_all(file) if d]
+    return documents
+
+
 def check_kustomizations(schemas, folder):
     for path in sorted(glob.glob(os.path.join(ROOT, 'deploy/**/kustomization.yaml'), recursive=True)):
         name = os.path.relpath(os.path.dirname(path), ROOT)
-        if name == 'deploy/kubeflow':  # made of a checkout that is fetched from elsewhere
-            continue
-        documents, found = build(os.path.dirname(path))
+        if name == 'deploy/kubeflow':  # all but our own files are of a checkout that is fetched from elsewhere
+            documents, found = own_files_of_kubeflow(), []
+        else:
+            documents, found = build(os.path.dirname(path))
         for document in documents:
             found += ['%s: %s' % (title(document), line) for line in problems(document, schemas, folder)]
         verdict('%s: %s' % (name, ', '.join(map(title, documents))), found)
@@ -307,6 +318,21 @@ def check_kubeflow_patches():
     verdict('deploy/kubeflow: its patches', found)
 
 
+def check_local_gateway():
+    """Who asks from inside may connect to the gateway's pods, at the port that its Service leads to."""
+    known = kubeflow_release()
+    [spec] = [d['spec'] for d in own_files_of_kubeflow() if d['kind'] == 'NetworkPolicy' and d['metadata']['namespace'] == 'istio-system']
+    selected = spec['podSelector']['matchLabels']
+    found = [] if selected.items() <= known['local_gateway_labels'].items() else ['it selects %s, the gateway has %s' % (selected, known['local_gateway_labels'])]
+    [rule] = spec['ingress']
+    if known['local_gateway_port'] not in [p['port'] for p in rule['ports']]:
+        found.append('port %d is not among %s' % (known['local_gateway_port'], rule['ports']))
+    callers = [source['namespaceSelector']['matchLabels']['kubernetes.io/metadata.name'] for source in rule['from']]
+    if 'kubeflow-user-example-com' not in callers:
+        found.append('callers are %s' % callers)
+    verdict('deploy/kubeflow: the gateway for requests from inside can be reached', found)
+
+
 def check_notebooks():
     for path in sorted(glob.glob(os.path.join(ROOT, 'deploy/notebooks/*.ipynb'))):
         with open(path) as file:
@@ -351,6 +377,7 @@ def main():
     check_kubeflow_release()
     check_kubeflow_parts()
     check_kubeflow_patches()
+    check_local_gateway()
     check_notebooks()
     check_scripts()
     check_broken(schemas, folder)
