@@ -107,13 +107,11 @@ bench-train: deps-bench all $(B)/bench/train_speed ## measure training beside Py
 
 bench-tools: $(B)/bench/fixed_reply $(B)/bench/load_client $(B)/bench/click_log $(B)/tests/kernels
 
-# The names of the other two follow IMAGE, unless they are given.
-build_names = $(if $(filter file,$(origin TRAINER_IMAGE)),TRAINER_IMAGE=)
 image: ## build the images of server, tools and trainer (IMAGE=dcnv2-server:0.1.0, TARGETS=server)
-	$(Q)$(build_names) deploy/image/build.sh $(TARGETS)
+	$(Q)deploy/image/build.sh $(TARGETS)
 
 push: ## build the images and push them (IMAGE=docker.io/YOU/dcnv2-server:0.1.0, TARGETS=server)
-	$(Q)$(build_names) deploy/image/push.sh $(TARGETS)
+	$(Q)deploy/image/push.sh $(TARGETS)
 
 demo-model: deps ## train the demo model again from model/train.csv, into build/demo-model
 	$(Q)$(MAKE) --no-print-directory all

@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # A step of docs/cluster.md on a cluster; behind the make targets of the same names.
 # usage: deploy/step.sh registry-secret|storage|train-job|serve|security|monitoring|notebooks|forward|infer|load-cluster
-# IMAGE, TRAINER_IMAGE, OVERLAY (of deploy/serve/overlays), TRAIN (of deploy/train), URL, LOAD_SECONDS
+# IMAGE (and TRAINER_IMAGE, if its name does not follow), OVERLAY (of deploy/serve/overlays), TRAIN (of deploy/train), URL, LOAD_SECONDS
 set -eu
 cd "$(dirname "$0")/.."
 . deploy/needs.sh
+. deploy/image/engine.sh # the names of the images
 
-IMAGE=${IMAGE:-dcnv2-server:0.1.0}
-TRAINER_IMAGE=${TRAINER_IMAGE:-dcnv2-trainer:0.1.0}
 OVERLAY=${OVERLAY:-knative}
 TRAIN=${TRAIN:-trainjob}
 URL=${URL:-http://localhost:8080}
@@ -53,6 +52,14 @@ need_ingress() {
     curl -s -o /dev/null -m 5 "$URL" || note_missing "an answer from $URL: make forward, in another terminal"
 }
 
+need_image() { # NAME, the variable that holds it
+    case $1 in
+    localhost/*) ;;
+    */*) return ;;
+    esac
+    note_missing "a name that the cluster can pull for $2, which is $1: make push IMAGE=docker.io/YOU/dcnv2-server:$VERSION, then the same IMAGE here (kind without a registry: make kind-load)"
+}
+
 registry_secret() {
     config=${DOCKER_CONFIG:-$HOME/.docker}/config.json
     need_file "$config" "docker login"
@@ -78,6 +85,7 @@ storage() {
 
 train_job() {
     need_file "deploy/train/$TRAIN/kustomization.yaml" "TRAIN is trainjob or pytorchjob"
+    need_image "$TRAINER_IMAGE" TRAINER_IMAGE
     need_cluster
     need_object pvc torch-workspace "make storage"
     case $TRAIN in
@@ -105,6 +113,7 @@ train_job() {
 
 serve() {
     need_file "deploy/serve/overlays/$OVERLAY/kustomization.yaml" "OVERLAY is one of: $(ls deploy/serve/overlays | tr '\n' ' ')"
+    need_image "$IMAGE" IMAGE
     need_cluster
     need_kind inferenceservices.serving.kserve.io "make kubeflow"
     need_object pvc torch-workspace "make storage"
@@ -142,6 +151,7 @@ monitoring() {
 }
 
 notebooks() {
+    need_image "$TRAINER_IMAGE" TRAINER_IMAGE
     need_cluster
     need_kind notebooks.kubeflow.org "make kubeflow"
     need_kind trainingruntimes.trainer.kubeflow.org "make kubeflow"
@@ -149,7 +159,14 @@ notebooks() {
     needs_met notebooks
     apply deploy/train/runtime
     kubectl apply -k deploy/notebooks
-    echo "Open it from the dashboard ($URL, Notebooks, dcnv2-notebook) after make forward."
+    kubectl wait pod/dcnv2-notebook-0 -n "$NAMESPACE" --for=create --timeout=120s
+    kubectl wait pod/dcnv2-notebook-0 -n "$NAMESPACE" --for=condition=Ready --timeout=900s # its image is large
+    cat <<EOT
+The notebook runs: from the dashboard ($URL, Notebooks, dcnv2-notebook) after make forward. To put a click log on the volume:
+  kubectl exec -n $NAMESPACE dcnv2-notebook-0 -c dcnv2-notebook -- mkdir -p /home/jovyan/data/train /home/jovyan/data/valid
+  kubectl cp model/train.csv $NAMESPACE/dcnv2-notebook-0:/home/jovyan/data/train/ -c dcnv2-notebook
+  kubectl cp model/test.csv $NAMESPACE/dcnv2-notebook-0:/home/jovyan/data/valid/ -c dcnv2-notebook
+EOT
 }
 
 forward() {

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-# The steps on a cluster, in the order of docs/cluster.md. Each says what is missing before it starts.
-export IMAGE ?= dcnv2-server:0.1.0
-export TRAINER_IMAGE ?= dcnv2-trainer:0.1.0
+# The steps on a cluster, in the order of docs/cluster.md. Each says what is missing before it starts. IMAGE
+# names the server's image; the trainer's follows it (dcnv2-server -> dcnv2-trainer) unless TRAINER_IMAGE is given.
 
-.PHONY: cluster kubeflow registry-secret storage train-job serve security monitoring notebooks forward infer \
+.PHONY: cluster kind-load kubeflow registry-secret storage train-job serve security monitoring notebooks forward infer \
     load-cluster manifests-check
 
 cluster: ## step 0: a kind cluster for Kubeflow
 	$(Q)deploy/cluster/create.sh
+
+kind-load: ## build server and trainer and load them into kind, where there is no registry
+	$(Q)deploy/cluster/load.sh
 
 kubeflow: ## step 1: Kubeflow without Pipelines, Katib and Spark, at its pinned release
 	$(Q)deploy/kubeflow/install.sh
@@ -21,7 +23,7 @@ storage: ## step 2: the volume torch-workspace
 notebooks: ## step 2: a notebook server with the volume, train.ipynb and inference.ipynb
 	$(Q)deploy/step.sh notebooks
 
-train-job: ## step 2: train on two nodes, show the log (TRAIN=pytorchjob, TRAINER_IMAGE=..)
+train-job: ## step 2: train on two nodes, show the log (IMAGE=.., TRAIN=pytorchjob)
 	$(Q)TRAIN=$(TRAIN) deploy/step.sh train-job
 
 serve: ## step 4: the InferenceService (IMAGE=.., OVERLAY=knative, raw, canary, ..)

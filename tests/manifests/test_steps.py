@@ -18,8 +18,8 @@ KUBECTL = os.path.join(os.path.dirname(sys.executable), "kubectl")
 STEPS = {"registry-secret": "deploy/step.sh", "storage": "deploy/step.sh", "train-job": "deploy/step.sh",
          "serve": "deploy/step.sh", "security": "deploy/step.sh", "monitoring": "deploy/step.sh",
          "notebooks": "deploy/step.sh", "forward": "deploy/step.sh", "infer": "deploy/step.sh",
-         "load-cluster": "deploy/step.sh", "cluster": "deploy/cluster/create.sh", "kubeflow": "deploy/kubeflow/install.sh"}
-TOOLS = ("sh", "cat", "cut", "dirname", "env", "grep", "ls", "mkdir", "rm", "sed", "seq", "sleep", "tail", "tr", "awk")
+         "load-cluster": "deploy/step.sh", "cluster": "deploy/cluster/create.sh", "kind-load": "deploy/cluster/load.sh", "kubeflow": "deploy/kubeflow/install.sh"}
+TOOLS = ("sh", "timeout", "cat", "cut", "dirname", "env", "grep", "ls", "mkdir", "rm", "sed", "seq", "sleep", "tail", "tr", "awk")
 # Builds and records what is applied; of `get` it answers what a test sets.
 STUB = """#!/bin/sh
 echo "kubectl $*" >>"$CALLS"
@@ -55,12 +55,36 @@ class Machine:
             stub.write_text(STUB if command == "kubectl" else '#!/bin/sh\necho "%s $*" >>"$CALLS"\n' % command)
             stub.chmod(0o755)
         self.environment = {"PATH": str(binaries), "CALLS": str(self.calls), "APPLIED": str(self.applied),
-                            "HOME": str(self.folder)}
+                            "HOME": str(self.folder), "IMAGE": "somebody/dcnv2-server:v7"}
+
+    def project(self, *names):
+        """A copy of these files of the project, for what would otherwise write into it."""
+        root = self.folder / "project"
+        for name in names:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text((ROOT / name).read_text())
+        return root
 
     def run(self, script, *arguments, **environment):
         return subprocess.run(["sh", str(ROOT / script), *arguments], env={**self.environment, **environment},
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=harness.limit(60))
 
+
+
+def test_images_are_loaded_into_kind_as_archives_of_either_engine():
+    for engine in ("podman", "docker"):
+        with tempfile.TemporaryDirectory() as folder:
+            some = Machine(folder, ["kind", engine])
+            root = some.project("deploy/needs.sh", "deploy/cluster/load.sh", "deploy/image/engine.sh", "include/dcnv2.h")
+            (root / "deploy/image/build.sh").write_text('#!/bin/sh\necho "build $IMAGE $TRAINER_IMAGE $*" >>"$CALLS"\n')
+            (root / "deploy/image/build.sh").chmod(0o755)
+            done = some.run(root / "deploy/cluster/load.sh", IMAGE="")
+            check(done.returncode == 0 and "export IMAGE=kind.local/dcnv2-server:" in done.stdout, done.stdout + done.stderr)
+            lines = [line for line in some.calls.read_text().splitlines() if "info" not in line]
+            check(lines[0].startswith("build kind.local/dcnv2-server:") and " kind.local/dcnv2-trainer:" in lines[0], str(lines))
+            check([line.split(":")[0] for line in lines[1::2]] == [engine + " save -o build/image/load.tar kind.local/dcnv2-server",
+                                                                    engine + " save -o build/image/load.tar kind.local/dcnv2-trainer"], str(lines))
+            check(lines[2::2] == ["kind load image-archive build/image/load.tar --name kubeflow"] * 2, str(lines))
 
 
 def arguments_of(step):
@@ -73,7 +97,7 @@ def test_every_step_says_what_the_machine_lacks():
             done = Machine(folder).run(script, *arguments_of(step))
         check(done.returncode == 1, "%s: exit code %d" % (step, done.returncode))
         check(done.stderr.startswith("make %s needs:" % step), "%s: %s" % (step, done.stderr))
-        wanted = "git" if step == "kubeflow" else "kubectl"
+        wanted = {"kubeflow": "git", "kind-load": "kind"}.get(step, "kubectl")
         check("the command " + wanted in done.stderr, "%s: %s" % (step, done.stderr))
 
 
@@ -96,12 +120,57 @@ def test_a_step_without_its_predecessor_names_it():
 def test_serve_sets_the_image():
     for image, expected in (("somebody/dcnv2:v7", "somebody/dcnv2:v7"), ("kind.local:5000/dcnv2", "kind.local:5000/dcnv2:latest"),
                             ("kind.local:5000/a/dcnv2:0.1", "kind.local:5000/a/dcnv2:0.1"),
-                            ("dcnv2@sha256:" + "0" * 64, "dcnv2@sha256:" + "0" * 64)):
+                            ("a/dcnv2@sha256:" + "0" * 64, "a/dcnv2@sha256:" + "0" * 64)):
         with tempfile.TemporaryDirectory() as folder:
             some = Machine(folder, ["kubectl"])
             done = some.run("deploy/step.sh", "serve", IMAGE=image)
             check(done.returncode == 0, done.stderr)
             check("image: %s\n" % expected in some.applied.read_text(), "%s: %s" % (image, some.applied.read_text()))
+
+
+def test_an_image_that_no_cluster_can_pull_is_refused():
+    for step in ("train-job", "notebooks", "serve"):
+        for image in ("", "dcnv2-server:0.1.0", "localhost/dcnv2-server:0.1.0"):
+            with tempfile.TemporaryDirectory() as folder:
+                some = Machine(folder, ["kubectl"])
+                done = some.run("deploy/step.sh", step, IMAGE=image)
+                check(done.returncode == 1 and "make push IMAGE=" in done.stderr, "%s %s: %s" % (step, image, done.stderr))
+                check(some.applied.read_text() == "", "it was applied all the same")
+
+
+def test_the_trainers_image_follows_the_servers():
+    with tempfile.TemporaryDirectory() as folder:
+        some = Machine(folder, ["kubectl"])
+        done = some.run("deploy/step.sh", "notebooks", IMAGE="reg.example:5000/a/dcnv2-server:v2")
+        check(done.returncode == 0 and "image: reg.example:5000/a/dcnv2-trainer:v2\n" in some.applied.read_text(), done.stderr + some.applied.read_text())
+
+
+def documented_steps(text):
+    """The make targets of its code blocks, in order, each once."""
+    lines = [line for block in text.split("```")[1::2] for line in block.splitlines() if line.startswith("make ")]
+    return list(dict.fromkeys(word for line in lines for word in line.split("#")[0].split() if word in STEPS or "TARGETS=" in word))
+
+
+def test_the_documents_give_the_steps_in_an_order_that_works():
+    before = [("cluster", "kubeflow"), ("kubeflow", "storage"), ("storage", "notebooks"), ("TARGETS=trainer", "notebooks"),
+              ("notebooks", "train-job"), ("train-job", "serve"), ("TARGETS=server", "serve"), ("serve", "forward"), ("forward", "infer")]
+    readme = (ROOT / "README.md").read_text()
+    for name, text in (("README", readme[readme.index("## On a cluster"):]), ("docs/cluster.md", (ROOT / "docs/cluster.md").read_text())):
+        steps = documented_steps(text)
+        for first, then in before:
+            check(first in steps and then in steps and steps.index(first) < steps.index(then), "%s: %s before %s: %s" % (name, first, then, steps))
+
+
+def test_the_notebook_is_waited_for_and_shows_how_data_get_there():
+    with tempfile.TemporaryDirectory() as folder:
+        some = Machine(folder, ["kubectl"])
+        done = some.run("deploy/step.sh", "notebooks")
+        calls = some.calls.read_text()
+        check(done.returncode == 0 and calls.index("apply -k deploy/notebooks") < calls.index("--for=condition=Ready"), calls + done.stderr)
+    shown = [line.strip() for line in done.stdout.splitlines() if line.startswith("  kubectl ")]
+    check(len(shown) == 3, done.stdout)
+    for document in ("README.md", "docs/cluster.md"):
+        check(all(line in (ROOT / document).read_text() for line in shown), "%s says other lines than %s" % (document, shown))
 
 
 def test_serve_applies_each_overlay():
@@ -139,18 +208,12 @@ def test_the_services_host_is_found_with_and_without_paths_in_urls():
 def kubeflow(folder, **environment):
     """install.sh on a copy of what it needs, whose git gives the pinned commit."""
     some = Machine(folder, ["kubectl", "git"])
-    root = pathlib.Path(folder) / "project"
-    for name in ("deploy/needs.sh", "deploy/kubeflow/install.sh", "deploy/kubeflow/kustomization.yaml"):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text((ROOT / name).read_text())
+    root = some.project("deploy/needs.sh", "deploy/kubeflow/install.sh")
     (root / "build/kubeflow-manifests/.git").mkdir(parents=True)
     pin = [line.split("=")[1] for line in (ROOT / "deploy/kubeflow/install.sh").read_text().splitlines()
            if line.startswith("COMMIT=")][0]
     (pathlib.Path(some.environment["PATH"]) / "git").write_text('#!/bin/sh\necho "git $*" >>"$CALLS"\necho "${HEAD:-%s}"\n' % pin)
-    done = subprocess.run(["sh", str(root / "deploy/kubeflow/install.sh")], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=harness.limit(60),
-                          env={**some.environment, "ATTEMPTS": "3", "PAUSE_S": "0", "READY_S": "1", **environment})
-    return some, done
+    return some, some.run(root / "deploy/kubeflow/install.sh", ATTEMPTS="3", PAUSE_S="0", READY_S="1", **environment)
 
 
 def test_kubeflow_gives_up_after_its_tries_and_says_why():
