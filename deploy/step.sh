@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # A step of docs/cluster.md on a cluster; behind the make targets of the same names.
 # usage: deploy/step.sh registry-secret|storage|train-job|serve|security|monitoring|notebooks|forward|infer|load-cluster
-# IMAGE (and TRAINER_IMAGE, if its name does not follow), OVERLAY (of deploy/serve/overlays), TRAIN (of deploy/train), URL, LOAD_SECONDS
+# IMAGE (and TRAINER_IMAGE, if its name does not follow), OVERLAY (of deploy/serve/overlays), TRAIN (of deploy/train), URL, LOAD_SECONDS;
+# seconds: START_S for a training pod to run, TRAIN_S for its job to end after the log
 set -eu
 cd "$(dirname "$0")/.."
 . deploy/needs.sh
@@ -10,6 +11,9 @@ cd "$(dirname "$0")/.."
 
 OVERLAY=${OVERLAY:-knative}
 TRAIN=${TRAIN:-trainjob}
+START_S=${START_S:-600}
+TRAIN_S=${TRAIN_S:-3600}
+PAUSE_S=${PAUSE_S:-5}
 URL=${URL:-http://localhost:8080}
 AUDIENCE=istio-ingressgateway.istio-system.svc.cluster.local
 
@@ -83,6 +87,14 @@ storage() {
     kubectl get pvc torch-workspace -n "$NAMESPACE"
 }
 
+# What jsonpath finds in the first pod of the run, whose labels are in $pods; nothing while there is none.
+of_pods() { kubectl get pods -n "$NAMESPACE" -l "$pods" -o "jsonpath=$1" 2>/dev/null || true; }
+# The run's conditions that hold, as "TYPE: message".
+conditions() {
+    kubectl get "$TRAIN" dcnv2-train -n "$NAMESPACE" \
+        -o 'jsonpath={range .status.conditions[?(@.status=="True")]}{.type}: {.message}{"\n"}{end}'
+}
+
 train_job() {
     need_file "deploy/train/$TRAIN/kustomization.yaml" "TRAIN is trainjob or pytorchjob"
     need_image "$TRAINER_IMAGE" TRAINER_IMAGE
@@ -104,11 +116,25 @@ train_job() {
     # A job cannot be changed once it is there: the last run makes room.
     kubectl delete "$TRAIN" dcnv2-train -n "$NAMESPACE" --ignore-not-found
     apply "deploy/train/$TRAIN"
-    kubectl wait pod -n "$NAMESPACE" -l "$pods" --for=create --timeout=120s
-    kubectl wait pod -n "$NAMESPACE" -l "$pods" --for=jsonpath='{.status.containerStatuses[0].started}' --timeout=600s ||
-        echo "The first pod does not run yet: kubectl describe pod -n $NAMESPACE -l $pods" >&2
+    left=$START_S # the image may have to be pulled
+    while case $(of_pods '{.items[*].status.phase}') in '' | Pending) ;; *) false ;; esac; do
+        [ "$left" -gt 0 ] || {
+            echo "train-job: the first pod does not run after $START_S s: $(of_pods '{.items[0].status..waiting}')" >&2
+            echo "  kubectl describe pod -n $NAMESPACE -l $pods" >&2
+            exit 1
+        }
+        sleep "$PAUSE_S"
+        left=$((left - PAUSE_S))
+    done
     kubectl logs -n "$NAMESPACE" -l "$pods" --follow --tail=-1 || true
-    kubectl wait "$TRAIN" dcnv2-train -n "$NAMESPACE" --for=condition=$finished --timeout=60s
+    left=$TRAIN_S # for what starts again after a failure
+    until ended=$(conditions | grep -E "^(Failed|$finished):"); do
+        [ "$left" -gt 0 ] || { echo "train-job: after its log neither $finished nor Failed for $TRAIN_S s" >&2; exit 1; }
+        sleep "$PAUSE_S"
+        left=$((left - PAUSE_S))
+    done
+    echo "$ended"
+    case $ended in Failed*) exit 1 ;; esac
 }
 
 serve() {
@@ -203,5 +229,5 @@ load_cluster() {
 case ${1:-} in
 registry-secret | storage | train-job | serve | security | monitoring | notebooks | forward | infer | load-cluster)
     "$(echo "$1" | tr - _)" ;;
-*) sed -n '3,5s/^# //p' "$0" >&2; exit 2 ;;
+*) sed -n '3,6s/^# //p' "$0" >&2; exit 2 ;;
 esac

@@ -23,11 +23,16 @@ TOOLS = ("sh", "timeout", "cat", "cut", "dirname", "env", "grep", "ls", "mkdir",
 # Builds and records what is applied; of `get` it answers what a test sets.
 STUB = """#!/bin/sh
 echo "kubectl $*" >>"$CALLS"
+# Of "first|second|last" what is due at this call of its kind.
+said() { printf %%s "$1" | awk -F'|' -v n="$(grep -c "^kubectl $kind" "$CALLS")" '{ print (n > NF ? $NF : $n) }'; }
+kind="$1 $2"
 case "$1 $2" in
 "apply -k") exec %s kustomize "$3" >>"$APPLIED" ;;
 "kustomize "*) echo "kind: List" ;;
 "apply --server-side") [ -n "${APPLY_FAILS:-}" ] && { echo "error: no matches for kind X"; exit 1; } ;;
 "get deployments"*) printf '%%b' "${DEPLOYMENTS:-}" ;;
+"get pods") said "${PHASES:-Running}" ;;
+"get trainjob" | "get pytorchjob") printf '%%b' "$(said "${CONDITIONS:-}")" ;;
 "get inferenceservice") case "$*" in
     *components.predictor.url*) printf %%s "http://dcnv2-predictor.ns.example.com" ;;
     *status.url*) printf %%s "${STATUS_URL:-http://dcnv2.ns.example.com}" ;;
@@ -85,6 +90,30 @@ def test_images_are_loaded_into_kind_as_archives_of_either_engine():
             check([line.split(":")[0] for line in lines[1::2]] == [engine + " save -o build/image/load.tar kind.local/dcnv2-server",
                                                                     engine + " save -o build/image/load.tar kind.local/dcnv2-trainer"], str(lines))
             check(lines[2::2] == ["kind load image-archive build/image/load.tar --name kubeflow"] * 2, str(lines))
+
+
+def train_job(**environment):
+    with tempfile.TemporaryDirectory() as folder:
+        some = Machine(folder, ["kubectl"])
+        return some.run("deploy/step.sh", "train-job", **{"PAUSE_S": "0", **environment}), some.calls.read_text().splitlines()
+
+
+def test_train_job_waits_while_the_image_is_pulled_and_for_the_end_after_the_log():
+    done, calls = train_job(PHASES="|Pending|Pending|Running", CONDITIONS="|Suspended: not now\\n|Complete: all jobs\\n")
+    kinds = [" ".join(call.split()[1:3]) for call in calls]
+    check(done.returncode == 0 and done.stdout.endswith("Complete: all jobs\n"), done.stdout + done.stderr)
+    check(kinds.count("get pods") == 4 and kinds.count("get trainjob") == 3, str(kinds))
+    check(kinds.index("get pods") < kinds.index("logs -n") < kinds.index("get trainjob"), str(kinds))
+
+
+def test_train_job_ends_with_the_reason():
+    done, _ = train_job(CONDITIONS="|Failed: jobset failed: too many restarts\\n")
+    check(done.returncode == 1 and "Failed: jobset failed: too many restarts" in done.stdout, done.stdout + done.stderr)
+    done, calls = train_job(PHASES="Pending", START_S="1", PAUSE_S="1")
+    check(done.returncode == 1 and "does not run after 1 s" in done.stderr and "kubectl describe pod" in done.stderr, done.stderr)
+    check(not any(call.startswith("kubectl logs") for call in calls), str(calls))
+    done, _ = train_job(CONDITIONS="Running: still\\n", TRAIN="pytorchjob", TRAIN_S="1", PAUSE_S="1")
+    check(done.returncode == 1 and "neither Succeeded nor Failed" in done.stderr, done.stderr)
 
 
 def arguments_of(step):
@@ -189,7 +218,8 @@ def test_train_job_makes_room_and_sets_the_image():
     for train, kind in (("trainjob", "TrainJob"), ("pytorchjob", "PyTorchJob")):
         with tempfile.TemporaryDirectory() as folder:
             some = Machine(folder, ["kubectl"])
-            done = some.run("deploy/step.sh", "train-job", TRAIN=train, TRAINER_IMAGE="somebody/trainer:v3")
+            done = some.run("deploy/step.sh", "train-job", TRAIN=train, TRAINER_IMAGE="somebody/trainer:v3",
+                            CONDITIONS="Complete: all done\\nSucceeded: all done\\n")
             check(done.returncode == 0, done.stderr)
             applied, calls = some.applied.read_text(), some.calls.read_text()
             check("kind: %s\n" % kind in applied and "image: somebody/trainer:v3\n" in applied, applied)
