@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # A step of docs/cluster.md on a cluster; behind the make targets of the same names.
 # usage: deploy/step.sh registry-secret|storage|train-job|serve|security|monitoring|notebooks|forward|infer|load-cluster
-# IMAGE (and TRAINER_IMAGE, if its name does not follow), OVERLAY (of deploy/serve/overlays), TRAIN (of deploy/train), URL, LOAD_SECONDS;
-# seconds: START_S for a training pod to run, TRAIN_S for its job to end after the log
+# IMAGE (and TRAINER_IMAGE, if its name does not follow), OVERLAY (of deploy/serve/overlays), TRAIN (of deploy/train),
+# OUTPUT (where the trainer writes), URL, LOAD_SECONDS; seconds: START_S for a training pod to run, TRAIN_S for its job to end after the log
 set -eu
 cd "$(dirname "$0")/.."
 . deploy/needs.sh
@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.."
 
 OVERLAY=${OVERLAY:-knative}
 TRAIN=${TRAIN:-trainjob}
+OUTPUT=${OUTPUT:-/workspace}
 START_S=${START_S:-600}
 TRAIN_S=${TRAIN_S:-3600}
 PAUSE_S=${PAUSE_S:-5}
@@ -27,7 +28,8 @@ image_entry() {
     esac
 }
 
-# Applies a kustomization with the images set, from a kustomization below build/ that names it.
+# Applies a kustomization with the images set, and patches that come as text, from a kustomization below build/
+# that names it: `apply FOLDER [PATCHES]`.
 apply() {
     folder=build/apply/$(echo "$1" | tr / -)
     mkdir -p "$folder"
@@ -39,6 +41,7 @@ apply() {
         echo "images:"
         image_entry dcnv2-server "$IMAGE"
         image_entry dcnv2-trainer "$TRAINER_IMAGE"
+        [ -z "${2:-}" ] || printf 'patches:\n%s\n' "$2"
     } >"$folder/kustomization.yaml"
     kubectl apply -k "$folder"
 }
@@ -95,6 +98,20 @@ conditions() {
         -o 'jsonpath={range .status.conditions[?(@.status=="True")]}{.type}: {.message}{"\n"}{end}'
 }
 
+# Sets the folder that the trainer writes to: `output_patches KIND CONTAINER..`, paths of a JSON patch.
+output_patches() {
+    kind=$1
+    shift
+    for container in "$@"; do
+        cat <<EOT
+  - target: {kind: $kind}
+    patch: |-
+      - {op: test, path: $container/args/4, value: --output}
+      - {op: replace, path: $container/args/5, value: $OUTPUT}
+EOT
+    done
+}
+
 train_job() {
     need_file "deploy/train/$TRAIN/kustomization.yaml" "TRAIN is trainjob or pytorchjob"
     need_image "$TRAINER_IMAGE" TRAINER_IMAGE
@@ -104,18 +121,22 @@ train_job() {
     pytorchjob)
         need_kind pytorchjobs.kubeflow.org "its line in deploy/kubeflow/kustomization.yaml, and make kubeflow"
         pods=training.kubeflow.org/job-name=dcnv2-train,training.kubeflow.org/replica-type=master
-        finished=Succeeded
+        finished=Succeeded kind=PyTorchJob
+        replicas=/spec/pytorchReplicaSpecs
+        containers="$replicas/Master/template/spec/containers/0 $replicas/Worker/template/spec/containers/0"
         ;;
     *)
         need_kind trainjobs.trainer.kubeflow.org "make kubeflow"
         pods=jobset.sigs.k8s.io/jobset-name=dcnv2-train,batch.kubernetes.io/job-completion-index=0
-        finished=Complete
+        finished=Complete kind=TrainingRuntime
+        containers=/spec/template/spec/replicatedJobs/0/template/spec/template/spec/containers/0
         ;;
     esac
     needs_met train-job
     # A job cannot be changed once it is there: the last run makes room.
     kubectl delete "$TRAIN" dcnv2-train -n "$NAMESPACE" --ignore-not-found
-    apply "deploy/train/$TRAIN"
+    # shellcheck disable=SC2086 # a list
+    apply "deploy/train/$TRAIN" "$(output_patches $kind $containers)"
     left=$START_S # the image may have to be pulled
     while case $(of_pods '{.items[*].status.phase}') in '' | Pending) ;; *) false ;; esac; do
         [ "$left" -gt 0 ] || {

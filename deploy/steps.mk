@@ -23,7 +23,7 @@ storage: ## step 2: the volume torch-workspace
 notebooks: ## step 2: a notebook server with the volume, train.ipynb and inference.ipynb
 	$(Q)deploy/step.sh notebooks
 
-train-job: ## step 2: train on two nodes, show the log (IMAGE=.., TRAIN=pytorchjob)
+train-job: ## step 2: train on two nodes, show the log (IMAGE=.., TRAIN=pytorchjob, OUTPUT=/workspace/next)
 	$(Q)TRAIN=$(TRAIN) deploy/step.sh train-job
 
 serve: ## step 4: the InferenceService (IMAGE=.., OVERLAY=knative, raw, canary, ..)

@@ -6,6 +6,7 @@ Run with the packages of requirements.txt, whose kubectl builds the kustomizatio
 """
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -233,6 +234,16 @@ def test_the_services_host_is_found_with_and_without_paths_in_urls():
             some = Machine(folder, ["kubectl", "curl", "hey"])
             done = some.run("deploy/step.sh", "load-cluster", STATUS_URL=url)
             check(done.returncode == 0 and " -host %s " % host in some.calls.read_text(), "%s: %s %s" % (url, some.calls.read_text(), done.stderr))
+
+
+def test_the_trainer_writes_where_it_is_told():
+    for train, pods in (("trainjob", 1), ("pytorchjob", 2)):
+        for output in ({}, {"OUTPUT": "/workspace/next"}):
+            with tempfile.TemporaryDirectory() as folder:
+                some = Machine(folder, ["kubectl"])
+                some.run("deploy/step.sh", "train-job", TRAIN=train, CONDITIONS="Complete: done\\nSucceeded: done\\n", **output)
+                wanted = re.compile(r"- --output\n *- %s\n" % output.get("OUTPUT", "/workspace"))
+                check(len(wanted.findall(some.applied.read_text())) == pods, "%s %s: %s" % (train, output, some.applied.read_text()))
 
 
 def kubeflow(folder, **environment):
