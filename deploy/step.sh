@@ -172,8 +172,17 @@ serve() {
             note_missing "metrics-server, which the HorizontalPodAutoscaler reads: https://github.com/kubernetes-sigs/metrics-server"
     fi
     needs_met serve
-    apply "deploy/serve/overlays/$OVERLAY"
-    kubectl wait inferenceservice dcnv2 -n "$NAMESPACE" --for=condition=Ready --timeout=300s || {
+    # A label of its own for this rollout: new pods, which read the model's files anew, and the ones to wait for.
+    # (status.observedGeneration would not tell: KServe copies it from the Knative Service or the Deployment.)
+    rollout=$(date +%Y%m%d-%H%M%S)
+    apply "deploy/serve/overlays/$OVERLAY" "  - target: {kind: InferenceService}
+    patch: |-
+      - {op: add, path: /spec/predictor/labels, value: {dcnv2/rollout: $rollout}}"
+    {
+        kubectl wait pod -n "$NAMESPACE" -l "dcnv2/rollout=$rollout" --for=create --timeout=120s &&
+            kubectl wait pod -n "$NAMESPACE" -l "dcnv2/rollout=$rollout" --for=condition=Ready --timeout=300s &&
+            kubectl wait inferenceservice dcnv2 -n "$NAMESPACE" --for=condition=Ready --timeout=300s
+    } || {
         kubectl describe inferenceservice dcnv2 -n "$NAMESPACE" | sed -n '/^Status/,$p' >&2
         kubectl get pods -n "$NAMESPACE" -l serving.kserve.io/inferenceservice=dcnv2 >&2
         exit 1

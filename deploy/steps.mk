@@ -26,7 +26,7 @@ notebooks: ## step 2: a notebook server with the volume, train.ipynb and inferen
 train-job: ## step 2: train on two nodes, show the log (IMAGE=.., TRAIN=pytorchjob, OUTPUT=/workspace/next)
 	$(Q)TRAIN=$(TRAIN) deploy/step.sh train-job
 
-serve: ## step 4: the InferenceService (IMAGE=.., OVERLAY=knative, raw, canary, ..)
+serve: ## step 4: the InferenceService, with new pods each time (IMAGE=.., OVERLAY=knative, raw, canary, ..)
 	$(Q)OVERLAY=$(OVERLAY) deploy/step.sh serve
 
 security: ## step 4: let in the ingress and the platform's probes, and nobody else

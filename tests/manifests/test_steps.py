@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
@@ -20,7 +21,7 @@ STEPS = {"registry-secret": "deploy/step.sh", "storage": "deploy/step.sh", "trai
          "serve": "deploy/step.sh", "security": "deploy/step.sh", "monitoring": "deploy/step.sh",
          "notebooks": "deploy/step.sh", "forward": "deploy/step.sh", "infer": "deploy/step.sh",
          "load-cluster": "deploy/step.sh", "cluster": "deploy/cluster/create.sh", "kind-load": "deploy/cluster/load.sh", "kubeflow": "deploy/kubeflow/install.sh"}
-TOOLS = ("sh", "timeout", "cat", "cut", "dirname", "env", "grep", "ls", "mkdir", "rm", "sed", "seq", "sleep", "tail", "tr", "awk")
+TOOLS = ("sh", "date", "timeout", "cat", "cut", "dirname", "env", "grep", "ls", "mkdir", "rm", "sed", "seq", "sleep", "tail", "tr", "awk")
 # Builds and records what is applied; of `get` it answers what a test sets.
 STUB = """#!/bin/sh
 echo "kubectl $*" >>"$CALLS"
@@ -30,6 +31,7 @@ kind="$1 $2"
 case "$1 $2" in
 "apply -k") exec %s kustomize "$3" >>"$APPLIED" ;;
 "kustomize "*) echo "kind: List" ;;
+"wait "*) case "$*" in *"${WAIT_FAILS:-nothing}"*) exit 1 ;; esac ;;
 "apply --server-side") [ -n "${APPLY_FAILS:-}" ] && { echo "error: no matches for kind X"; exit 1; } ;;
 "get deployments"*) printf '%%b' "${DEPLOYMENTS:-}" ;;
 "get pods") said "${PHASES:-Running}" ;;
@@ -173,6 +175,30 @@ def test_the_trainers_image_follows_the_servers():
         some = Machine(folder, ["kubectl"])
         done = some.run("deploy/step.sh", "notebooks", IMAGE="reg.example:5000/a/dcnv2-server:v2")
         check(done.returncode == 0 and "image: reg.example:5000/a/dcnv2-trainer:v2\n" in some.applied.read_text(), done.stderr + some.applied.read_text())
+
+
+def test_serve_starts_new_pods_each_time_and_waits_for_these():
+    seen = set()
+    for _ in range(2):
+        with tempfile.TemporaryDirectory() as folder:
+            some = Machine(folder, ["kubectl"])
+            done = some.run("deploy/step.sh", "serve")
+            check(done.returncode == 0, done.stderr)
+            [label] = re.findall(r"    labels:\n      dcnv2/rollout: (\S+)\n", some.applied.read_text())
+            waits = [call for call in some.calls.read_text().splitlines() if call.startswith("kubectl wait")]
+            check(["create" in waits[0], "condition=Ready" in waits[1], "inferenceservice dcnv2" in waits[2]] == [True] * 3
+                  and all("-l dcnv2/rollout=" + label in call for call in waits[:2]), str(waits))
+            seen.add(label)
+        time.sleep(1.1)
+    check(len(seen) == 2, str(seen))
+
+
+def test_serve_fails_with_the_pods_that_do_not_come():
+    for wait in ("--for=create", "pod -n kubeflow-user-example-com -l dcnv2/rollout", "inferenceservice dcnv2"):
+        with tempfile.TemporaryDirectory() as folder:
+            some = Machine(folder, ["kubectl"])
+            done = some.run("deploy/step.sh", "serve", WAIT_FAILS=wait)
+            check(done.returncode == 1 and "kubectl describe inferenceservice" in some.calls.read_text(), wait)
 
 
 def documented_steps(text):
