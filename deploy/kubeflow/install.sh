@@ -39,14 +39,19 @@ apply() {
     return 1
 }
 
-# Deployments and other sets whose pods are not all ready, a line each.
+# What is not ready, a line each: Deployments and other sets with too few ready pods, and the user's namespace, which
+# comes last. A cluster that does not answer is not ready either.
 not_ready() {
-    kubectl get deployments,statefulsets,daemonsets -A --no-headers \
-        -o custom-columns='KIND:.kind,NS:.metadata.namespace,NAME:.metadata.name,WANT:.spec.replicas,READY:.status.readyReplicas,NODES:.status.desiredNumberScheduled,ON:.status.numberReady' |
+    sets=$(kubectl get deployments,statefulsets,daemonsets -A --no-headers \
+        -o custom-columns='KIND:.kind,NS:.metadata.namespace,NAME:.metadata.name,WANT:.spec.replicas,READY:.status.readyReplicas,NODES:.status.desiredNumberScheduled,ON:.status.numberReady') ||
+        sets=
+    [ -n "$sets" ] || echo "  no list of Deployments from kubectl"
+    echo "$sets" |
         awk '{ want = $4 == "<none>" ? $6 : $4; ready = $5 == "<none>" ? $7 : $5
                if (want == "<none>") want = 0
                if (ready == "<none>") ready = 0
                if (ready + 0 < want + 0) print "  " $1 " " $2 "/" $3 ": " ready + 0 " of " want }'
+    kubectl get namespace "$NAMESPACE" >/dev/null 2>&1 || echo "  Namespace $NAMESPACE: not there"
 }
 
 need_command git
@@ -69,5 +74,4 @@ if [ -n "$waiting" ]; then
     echo "  kubectl describe pod and kubectl logs say why" >&2
     exit 1
 fi
-kubectl get namespace "$NAMESPACE" >/dev/null
 echo "Kubeflow is ready. Next: make storage"

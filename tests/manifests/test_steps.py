@@ -33,7 +33,8 @@ case "$1 $2" in
 "kustomize "*) echo "kind: List" ;;
 "wait "*) case "$*" in *"${WAIT_FAILS:-nothing}"*) exit 1 ;; esac ;;
 "apply --server-side") [ -n "${APPLY_FAILS:-}" ] && { echo "error: no matches for kind X"; exit 1; } ;;
-"get deployments"*) printf '%%b' "${DEPLOYMENTS:-}" ;;
+"get deployments"*) printf '%%b' "${DEPLOYMENTS:-}"; exit "${GET_FAILS:-0}" ;;
+"get namespace") [ "$(said "${NAMESPACES:-yes}")" = yes ] || exit 1 ;;
 "get pods") said "${PHASES:-Running}" ;;
 "get trainjob" | "get pytorchjob") printf '%%b' "$(said "${CONDITIONS:-}")" ;;
 "get inferenceservice") case "$*" in
@@ -302,6 +303,18 @@ def test_kubeflow_says_what_is_not_ready():
     with tempfile.TemporaryDirectory() as folder:
         _, done = kubeflow(folder, DEPLOYMENTS="Deployment istio-system istiod 1 1 <none> <none>\\n")
         check(done.returncode == 0 and "Kubeflow is ready" in done.stdout, done.stdout + done.stderr)
+
+
+def test_kubeflow_is_not_ready_where_kubectl_fails_or_the_namespace_is_missing():
+    ready = "Deployment istio-system istiod 1 1 <none> <none>\\n"
+    for settings, said in (({"GET_FAILS": "1", "DEPLOYMENTS": ""}, "no list of Deployments"), ({"DEPLOYMENTS": ""}, "no list of Deployments"),
+                           ({"DEPLOYMENTS": ready, "NAMESPACES": "no"}, "Namespace kubeflow-user-example-com: not there")):
+        with tempfile.TemporaryDirectory() as folder:
+            _, done = kubeflow(folder, **settings)
+            check(done.returncode == 1 and said in done.stderr and "is ready" not in done.stdout, "%s: %s%s" % (settings, done.stdout, done.stderr))
+    with tempfile.TemporaryDirectory() as folder:  # it comes while one waits
+        some, done = kubeflow(folder, DEPLOYMENTS=ready, NAMESPACES="no|yes")
+        check(done.returncode == 0 and some.calls.read_text().count("get namespace") == 2, done.stdout + done.stderr)
 
 
 def test_kubeflow_refuses_a_release_that_moved():
