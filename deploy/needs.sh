@@ -30,8 +30,14 @@ need_file() { # PATH, what makes it
     [ -e "$1" ] || note_missing "$1: $2"
 }
 
+need_kubectl() { # 1.31 or later: it waits for what is not there yet
+    command -v kubectl >/dev/null || { note_missing "the command kubectl: $(where_from kubectl)"; return 1; }
+    version=$(kubectl version --client 2>/dev/null | sed -n 's/^Client Version: v1\.\([0-9]*\).*/\1/p')
+    [ "${version:-0}" -ge 31 ] || { note_missing "a newer kubectl: $(where_from kubectl)"; return 1; }
+}
+
 need_cluster() {
-    command -v kubectl >/dev/null || { note_missing "the command kubectl: $(where_from kubectl)"; return; }
+    need_kubectl || return 0
     kubectl --request-timeout=10s get --raw /readyz >/dev/null 2>&1 ||
         note_missing "a cluster that kubectl reaches: make cluster, or set KUBECONFIG"
 }

@@ -68,11 +68,16 @@ need_image() { # NAME, the variable that holds it
 }
 
 registry_secret() {
-    config=${DOCKER_CONFIG:-$HOME/.docker}/config.json
-    need_file "$config" "docker login"
+    # Where podman and docker keep a login.
+    for config in "${REGISTRY_AUTH_FILE:-}" "${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/containers/auth.json" \
+        "/run/containers/$(id -u)/auth.json" "$HOME/.config/containers/auth.json" "${DOCKER_CONFIG:-$HOME/.docker}/config.json"; do
+        [ ! -f "$config" ] || break
+    done
+    need_file "$config" "podman login or docker login"
     need_cluster
     need_namespace
     needs_met registry-secret
+    echo "the login in $config"
     kubectl create secret generic regcred -n "$NAMESPACE" --type=kubernetes.io/dockerconfigjson \
         --from-file=.dockerconfigjson="$config" --dry-run=client -o yaml | kubectl apply -f -
     # Pods of these accounts pull with it: servers and training use the first, notebooks the second.
@@ -235,6 +240,7 @@ forward() {
 
 infer() {
     need_command python3 curl
+    python3 -c 'import ensurepip' 2>/dev/null || note_missing "python3's venv: apt-get install python3-venv"
     need_cluster
     need_object inferenceservice dcnv2 "make serve"
     need_ingress

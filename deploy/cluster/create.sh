@@ -4,7 +4,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 . deploy/needs.sh
-need_command kind kubectl
+need_command kind
+need_kubectl || true
 command -v docker >/dev/null || command -v podman >/dev/null || need_command docker
 # Kubeflow's many pods watch many files; with the kernel's defaults some of them end at once.
 check_limit() { # NAME LEAST
@@ -13,6 +14,13 @@ check_limit() { # NAME LEAST
 }
 check_limit max_user_instances 1280 2280
 check_limit max_user_watches 524288 1255360
+# What Kubeflow asks for; a machine of 16 GB has a little less.
+LEAST_CPUS=${LEAST_CPUS:-8}
+LEAST_GB=${LEAST_GB:-15}
+cpus=$(nproc 2>/dev/null || echo "$LEAST_CPUS")
+gb=$(awk '/^MemTotal:/ { print int($2 / 1000000) }' "${MEMINFO:-/proc/meminfo}" 2>/dev/null || echo "$LEAST_GB")
+[ "$cpus" -ge "$LEAST_CPUS" ] || note_missing "$LEAST_CPUS CPUs (there are $cpus; LEAST_CPUS=$cpus make cluster tries it all the same)"
+[ "$gb" -ge "$LEAST_GB" ] || note_missing "$LEAST_GB GB of memory (there are $gb; LEAST_GB=$gb make cluster tries it all the same)"
 needs_met cluster
 
 if kind get clusters 2>/dev/null | grep -qx kubeflow; then

@@ -21,13 +21,14 @@ STEPS = {"registry-secret": "deploy/step.sh", "storage": "deploy/step.sh", "trai
          "serve": "deploy/step.sh", "security": "deploy/step.sh", "monitoring": "deploy/step.sh",
          "notebooks": "deploy/step.sh", "forward": "deploy/step.sh", "infer": "deploy/step.sh",
          "load-cluster": "deploy/step.sh", "cluster": "deploy/cluster/create.sh", "kind-load": "deploy/cluster/load.sh", "kubeflow": "deploy/kubeflow/install.sh"}
-TOOLS = ("sh", "date", "timeout", "cat", "cut", "dirname", "env", "grep", "ls", "mkdir", "rm", "sed", "seq", "sleep", "tail", "tr", "awk")
+TOOLS = ("sh", "date", "timeout", "cat", "cut", "dirname", "env", "grep", "id", "ls", "mkdir", "rm", "sed", "seq", "sleep", "tail", "tr", "awk")
 # Builds and records what is applied; of `get` it answers what a test sets.
 STUB = """#!/bin/sh
 echo "kubectl $*" >>"$CALLS"
 # Of "first|second|last" what is due at this call of its kind.
 said() { printf %%s "$1" | awk -F'|' -v n="$(grep -c "^kubectl $kind" "$CALLS")" '{ print (n > NF ? $NF : $n) }'; }
 kind="$1 $2"
+[ "$1" != version ] || echo "Client Version: ${KUBECTL_VERSION:-v1.31.0}"
 case "$1 $2" in
 "apply -k") exec %s kustomize "$3" >>"$APPLIED" ;;
 "kustomize "*) echo "kind: List" ;;
@@ -138,6 +139,53 @@ def test_a_step_says_all_that_is_missing_at_once():
     with tempfile.TemporaryDirectory() as folder:
         done = Machine(folder).run("deploy/step.sh", "load-cluster")
     check("hey" in done.stderr and "curl" in done.stderr and "kubectl" in done.stderr, done.stderr)
+
+
+def test_an_old_kubectl_is_missing_like_none():
+    for step, script in STEPS.items():
+        for version, accepted in (("v1.30.9", False), ('version.Info{Major:"1", Minor:"27"}', False), ("v1.31.0", True), ("v1.37.1", True)):
+            with tempfile.TemporaryDirectory() as folder:
+                some = Machine(folder, ["kubectl"])
+                done = some.run(script, *arguments_of(step), KUBECTL_VERSION=version, IMAGE="")  # so that no step goes on
+                check(("a newer kubectl" in done.stderr) != (accepted or step == "kind-load"), "%s, %s: %s" % (step, version, done.stderr))
+
+
+def test_a_python_without_venv_is_missing():
+    for answer, missing in (("1", True), ("0", False)):
+        with tempfile.TemporaryDirectory() as folder:
+            some = Machine(folder, ["kubectl", "curl", "python3"])
+            (some.folder / "bin/python3").write_text('#!/bin/sh\n[ "$1" != -c ] || exit %s\n' % answer)
+            done = some.run("deploy/step.sh", "infer")
+            check(("python3-venv" in done.stderr) == missing, done.stderr)
+
+
+def test_a_small_machine_is_told_before_a_cluster_is_made():
+    def create(cpus, gb, **environment):
+        with tempfile.TemporaryDirectory() as folder:
+            some = Machine(folder, ["kind", "kubectl", "docker", "nproc"])
+            (some.folder / "bin/nproc").write_text("#!/bin/sh\necho %d\n" % cpus)
+            (some.folder / "meminfo").write_text("MemTotal:       %d kB\n" % (gb * 1000000))
+            done = some.run("deploy/cluster/create.sh", MEMINFO=str(some.folder / "meminfo"), **environment)
+            return done.stderr
+    said = create(4, 7)
+    check("8 CPUs (there are 4;" in said and "15 GB of memory (there are 7;" in said, said)
+    for said in (create(8, 16), create(4, 7, LEAST_CPUS="4", LEAST_GB="7")):
+        check("CPUs" not in said and "memory" not in said, said)
+
+
+def test_the_registrys_login_is_found_of_podman_and_of_docker():
+    for place in (".docker/config.json", ".config/containers/auth.json", "run/containers/auth.json", "mine.json"):
+        with tempfile.TemporaryDirectory() as folder:
+            some = Machine(folder, ["kubectl"])
+            path = some.folder / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}")
+            settings = {"XDG_RUNTIME_DIR": str(some.folder / "run"), **({"REGISTRY_AUTH_FILE": str(path)} if place == "mine.json" else {})}
+            done = some.run("deploy/step.sh", "registry-secret", **settings)
+            check(done.returncode == 0 and "--from-file=.dockerconfigjson=%s" % path in some.calls.read_text(), place + done.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        done = Machine(folder, ["kubectl"]).run("deploy/step.sh", "registry-secret", XDG_RUNTIME_DIR=folder)
+        check(done.returncode == 1 and "podman login or docker login" in done.stderr, done.stderr)
 
 
 def test_a_step_without_its_predecessor_names_it():
