@@ -9,6 +9,7 @@ import time
 import urllib.request
 
 import jwt
+import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -17,8 +18,13 @@ import harness
 from harness import ROOT, check
 
 HOST = "dcnv2.kubeflow-user-example-com.example.com"
+# Every name by which KServe and Knative make the service known at the ingress: its own, the predictor's, a canary's
+# tags, and those of overlay raw.
+HOSTS = [HOST, *(name + "kubeflow-user-example-com.example.com" for name in (
+    "dcnv2-predictor.", "prev-dcnv2-predictor.", "latest-dcnv2-predictor.", "dcnv2-", "dcnv2-predictor-"))]
 AUDIENCE = "istio-ingressgateway.istio-system.svc.cluster.local"
-SERVICE_ACCOUNTS = "https://kubernetes.default.svc.cluster.local"
+KIND = "https://kubernetes.default.svc"  # as deploy/cluster/kind.yaml sets it
+SERVICE_ACCOUNTS = "https://kubernetes.default.svc.cluster.local"  # where nobody set it
 DEX = "http://dex.auth.svc.cluster.local:5556/dex"
 ENVOY = pathlib.Path(envoy.__file__).parent / "_bin/envoy"
 HOUR = 3600
@@ -38,13 +44,29 @@ class Issuer:
     def token(self, lasts=HOUR, **claims):
         """As `kubectl create token default-editor --audience=..` gives it, but for the claims named."""
         now = int(time.time())
-        payload = {"iss": SERVICE_ACCOUNTS, "aud": [AUDIENCE], "iat": now - HOUR, "nbf": now - HOUR, "exp": now + lasts,
+        payload = {"iss": KIND, "aud": [AUDIENCE], "iat": now - HOUR, "nbf": now - HOUR, "exp": now + lasts,
                    "sub": "system:serviceaccount:kubeflow-user-example-com:default-editor", **claims}
         pem = self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         return jwt.encode({k: v for k, v in payload.items() if v is not None}, pem, "RS256", headers={"kid": KEY_ID})
 
 
 ISSUER = Issuer()
+
+
+def matcher(pattern):
+    """What Istio makes of a pattern of a policy."""
+    if pattern.startswith("*"):
+        return {"suffix": pattern[1:]}
+    return {"prefix": pattern[:-1]} if pattern.endswith("*") else {"exact": pattern}
+
+
+def this_service():
+    """The permissions of deploy/security/ingress.yaml: which requests it is about."""
+    rule = yaml.safe_load((ROOT / "deploy/security/ingress.yaml").read_text())["spec"]["rules"][0]
+    hosts = [host for to in rule["to"] for host in to["operation"].get("hosts", [])]
+    paths = [path for to in rule["to"] for path in to["operation"].get("paths", [])]
+    return [{"header": {"name": ":authority", "string_match": {**matcher(host), "ignore_case": True}}} for host in hosts] + [
+        {"url_path": {"path": matcher(path)}} for path in paths]
 
 
 class Gateway:
@@ -57,7 +79,8 @@ class Gateway:
         self.port, self.admin_port = harness.free_port(), harness.free_port()
         endpoints = [f"{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {s.port}}}}}}}}}" for s in servers]
         text = (ROOT / "tests/ingress/envoy.yaml.in").read_text()
-        settings = {"PORT": self.port, "ADMIN_PORT": self.admin_port, "HOST": HOST, "JWKS": json.dumps(ISSUER.key_set()),
+        settings = {"PORT": self.port, "ADMIN_PORT": self.admin_port, "DOMAINS": json.dumps([domain for host in HOSTS for domain in (host, host + ":*")]),
+                    "THIS_SERVICE": json.dumps(this_service()), "JWKS": json.dumps(ISSUER.key_set()),
                     "CLIENT_IDLE": client_idle, "SERVER_IDLE": server_idle, "ENDPOINTS": ", ".join(endpoints)}
         for name, value in settings.items():
             text = text.replace(f"@{name}@", str(value))

@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
-from gateway import AUDIENCE, DEX, HOST, HOUR, ISSUER, Gateway, Issuer, headers
+from gateway import AUDIENCE, DEX, HOST, HOSTS, HOUR, ISSUER, KIND, SERVICE_ACCOUNTS, Gateway, Issuer, headers
 from harness import ROOT, Load, Server, check, limit
 from samples import GOOD_BODY, TWO, TWO_SCORES, V1, V2, check_scores, metrics, scores_of, v2_body
 from wire import Connection, ask
@@ -83,6 +83,19 @@ def test_without_a_token_it_is_403():
     check(answered(server) == before, "it reached the server")
 
 
+def test_no_name_of_the_service_is_open_whatever_port_it_is_asked_with():
+    gateway, server = shared()
+    before = answered(server)
+    for host in HOSTS:
+        for asked in (host, host + ":80", host + ":8080", host + ":1", host.upper()):
+            status = post(gateway, None, host=asked).status
+            check(status in (403, 404), f"{asked}: {status}")
+            check(status == 403 or asked != host, f"{asked} is not known")
+    check(answered(server) == before, "it reached the server")
+    for host in HOSTS:
+        check_scores(scores_of(post(gateway, ISSUER.token(), host=host)), TWO_SCORES)
+
+
 def test_a_bad_or_expired_token_is_401():
     gateway, _ = shared()
     good = ISSUER.token()
@@ -105,7 +118,7 @@ def test_a_token_made_for_something_else_is_403():
 
 def test_a_good_token_is_200_whoever_gave_it():
     gateway, _ = shared()
-    for token in (ISSUER.token(), ISSUER.token(aud=["other", AUDIENCE]), ISSUER.token(aud=AUDIENCE),
+    for token in (ISSUER.token(iss=KIND), ISSUER.token(iss=SERVICE_ACCOUNTS), ISSUER.token(aud=["other", AUDIENCE]), ISSUER.token(aud=AUDIENCE),
                   ISSUER.token(iss=DEX, aud="kubeflow-oidc-authservice", sub="CgV1c2Vy", email="user@example.com")):
         check_good(gateway, token)
     check_scores(scores_of(post(gateway, ISSUER.token(), V2, v2_body(TWO))), TWO_SCORES)

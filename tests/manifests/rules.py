@@ -128,6 +128,9 @@ def problems(document):
         found += _inference_service_problems(document)
     if kind == 'ClusterServingRuntime':
         found += _probe_problems(document['spec']['containers'][0], '.spec')
+    if kind == 'AuthorizationPolicy' and document['spec'].get('action') == 'DENY':
+        hosts = [host for rule in document['spec']['rules'] for to in rule.get('to', []) for host in to['operation'].get('hosts', [])]
+        found += ['.spec.rules: %s: a port in Host evades a match by suffix or of the whole' % host for host in hosts if not host.endswith('*')]
     if kind == 'PrometheusRule':
         for group in document['spec']['groups']:
             for rule in group['rules']:
