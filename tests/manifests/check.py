@@ -333,6 +333,23 @@ def check_local_gateway():
     verdict('deploy/kubeflow: the gateway for requests from inside can be reached', found)
 
 
+def check_raw_can_be_reached():
+    """Without Knative KServe makes an Ingress, of a class that nobody else brings; and its hosts need a token."""
+    config = kubeflow_release()['kserve_ingress']
+    documents, found = build(os.path.join(ROOT, 'deploy/serve/overlays/raw'))
+    classes = {d['metadata']['name']: d['spec']['controller'] for d in documents if d['kind'] == 'IngressClass'}
+    if classes.get(config['ingressClassName']) != 'istio.io/ingress-controller':
+        found.append('KServe names the class %s, there is %s' % (config['ingressClassName'], classes))
+    with open(os.path.join(ROOT, 'deploy/security/ingress.yaml')) as file:
+        guarded = [host for to in yaml.safe_load(file)['spec']['rules'][0]['to'] for host in to['operation'].get('hosts', [])]
+    for name in ('dcnv2', 'dcnv2-predictor'):
+        host = (config['domainTemplate'].replace('{{ .Name }}', name).replace('{{ .Namespace }}', 'kubeflow-user-example-com')
+                .replace('{{ .IngressDomain }}', config['ingressDomain']))
+        if not any(host.startswith(pattern[:-1]) for pattern in guarded):
+            found.append('security/ingress.yaml does not guard %s' % host)
+    verdict('overlay raw can be reached through the ingress, with a token', found)
+
+
 def check_notebooks():
     for path in sorted(glob.glob(os.path.join(ROOT, 'deploy/notebooks/*.ipynb'))):
         with open(path) as file:
@@ -378,6 +395,7 @@ def main():
     check_kubeflow_parts()
     check_kubeflow_patches()
     check_local_gateway()
+    check_raw_can_be_reached()
     check_notebooks()
     check_scripts()
     check_broken(schemas, folder)
