@@ -350,6 +350,14 @@ def check_raw_can_be_reached():
     verdict('overlay raw can be reached through the ingress, with a token', found)
 
 
+def check_notebook_image():
+    with open(os.path.join(ROOT, 'deploy/notebooks/notebook.yaml')) as file:
+        spec = yaml.safe_load(file)['spec']['template']['spec']
+    found = ['%s: the release has %s' % (c['image'], kubeflow_release()['notebook_image'])
+             for c in spec['initContainers'] + spec['containers'] if c['image'] != kubeflow_release()['notebook_image']]
+    verdict('the notebook server\'s image is the release\'s', found)
+
+
 def check_notebooks():
     for path in sorted(glob.glob(os.path.join(ROOT, 'deploy/notebooks/*.ipynb'))):
         with open(path) as file:
@@ -396,6 +404,7 @@ def main():
     check_kubeflow_patches()
     check_local_gateway()
     check_raw_can_be_reached()
+    check_notebook_image()
     check_notebooks()
     check_scripts()
     check_broken(schemas, folder)
