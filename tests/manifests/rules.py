@@ -8,6 +8,7 @@ import promql_parser
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 QUEUE_PROXY_DRAIN_S = 30  # Knative's, before the server gets SIGTERM
+REVISION = 'serving.knative.dev/revision'
 GRACE_PERIOD_S = 30       # the server's --grace_period
 PROBES = {'readinessProbe': '/v2/health/ready', 'livenessProbe': '/v2/health/live'}
 # Fields of a pod that Knative refuses while its feature flags are as they come.
@@ -140,6 +141,12 @@ def problems(document):
             for panel in json.loads(text)['panels']:
                 for target in panel.get('targets', []):
                     found += _query_problems(panel['title'], target['expr'])
+                    # A sum over revisions would hide a canary. A heatmap can show one series only; yesterday had other revisions.
+                    by_revision = re.sub('[./]', '_', REVISION) in target['expr']
+                    if 'sum(' in target['expr'] and not by_revision and panel['type'] != 'heatmap' and 'offset' not in target['expr']:
+                        found.append('%s: sums over revisions' % panel['title'])
+    if kind == 'PodMonitor' and REVISION not in document['spec'].get('podTargetLabels', []):
+        found.append('.spec.podTargetLabels: no %s, by which the dashboard tells revisions apart' % REVISION)
     for path, text in _strings(document):
         if re.search(r'pvc://|claimName', path + text) and 'torch-workspace' not in text:
             found.append('%s: the volume is torch-workspace, not %s' % (path, text))
