@@ -26,7 +26,7 @@ echo "$before $after $started $(date +%s.%N)" | awk '{
     printf "The service: %.0f requests/s with %.2f CPUs, %.1f microseconds of CPU a request: %.0f requests/s a CPU.\n",
         n / wall, cpu / wall, cpu / n * 1e6, n / cpu
     printf "In flight: 30 from outside; inside the server %.2f on average.\n", ($7 - $3) / wall
-    printf "scaleTarget for 2.3 ms of waiting at full load: %.0f (Knative adds a pod at 70 %% of it).\n", n / cpu * 0.0023 / 0.7 }'
+    printf "scaleTarget for 2 ms of waiting at full load: %.0f0 (Knative adds a pod at 70 %% of it).\n", n / cpu * 0.002 / 0.7 / 10 }'
 if grep -q 'Error distribution' "$report" || grep -E '^ *\[[0-9]+\]' "$report" | grep -qv '\[200\]'; then
     rm -f "$report"
     echo "load: replies other than 200" >&2

@@ -216,6 +216,21 @@ def check_original_service():
              if found != expected])
 
 
+def check_tuned_concurrency():
+    """The overlay's target is the one that README works out of what `make load` measured, which stands there alone."""
+    with open(os.path.join(ROOT, 'README.md')) as file:
+        text = file.read()
+    [rate] = map(float, re.findall(r': (\d+) requests/s a CPU\.', text))
+    [(wait_ms, told)] = re.findall(r'scaleTarget for ([\d.]+) ms of waiting at full load: (\d+) ', text)
+    documents, found = build(os.path.join(ROOT, 'deploy/serve/overlays/tuned-concurrency'))
+    for document in documents:
+        target = document['spec']['predictor']['scaleTarget']
+        worked_out = round(rate * float(wait_ms) / 1000 / 0.7 / 10) * 10
+        if not target == int(told) == worked_out:
+            found.append('the overlay has %s, README says %s, of its %d requests/s a CPU follows %d' % (target, told, rate, worked_out))
+    verdict('overlay tuned-concurrency has the target of README, step 5', found)
+
+
 def check_cluster():
     """kind's configuration: the node's version, and the issuer that the ingress trusts."""
     with open(os.path.join(ROOT, 'deploy/cluster/kind.yaml')) as file:
@@ -398,6 +413,7 @@ def main():
     check_every_file_is_built()
     check_names()
     check_original_service()
+    check_tuned_concurrency()
     check_cluster()
     check_kubeflow_release()
     check_kubeflow_parts()
