@@ -46,12 +46,13 @@ def pytorch_job(n, rank):
 
 
 def train_job(n, rank):
-    """(container of the runtime, what the trainer's torch policy, JobSet and Job add)."""
+    """(container of the runtime, what the torch policy of trainer 2.1 (without GPUs the CPUs requested, rounded up, are the
+    processes), JobSet and Job add)."""
     runtime = manifest("runtime/training_runtime.yaml", "TrainingRuntime")
     name = manifest("trainjob/train_job.yaml", "TrainJob")["metadata"]["name"]
     [node] = runtime["spec"]["template"]["spec"]["replicatedJobs"]
     first = f"{name}-node-0-0.{name}"
-    added = {"PET_NNODES": n, "PET_NPROC_PER_NODE": "auto", "PET_NODE_RANK": rank, "PET_MASTER_ADDR": first,
+    added = {"PET_NNODES": n, "PET_NPROC_PER_NODE": "1", "PET_NODE_RANK": rank, "PET_MASTER_ADDR": first,
              "PET_MASTER_PORT": 29400, "JOB_COMPLETION_INDEX": rank}
     return node["template"]["spec"]["template"]["spec"], added, first
 
