@@ -2,6 +2,7 @@
 """The server's image as a cluster runs it: held to one CPU, 1 GiB, a read-only root, no capabilities, user
 65532. What is measured is printed beside its goal."""
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -16,13 +17,14 @@ import containers
 import harness
 import modelfile
 import replay
-from containers import SERVER, Container, ServerContainer, podman
+from containers import SERVER, TOOLS, Container, ServerContainer, podman
 from harness import ROOT, Failure, Load, check
 from samples import GOOD_BODY, MANY, MANY_SCORES, TWO, TWO_SCORES, V1, check_good, check_scores, repeat, scores_of, v1_body
 from wire import Connection, ask
 
 READY_AFTER = re.compile(r"ready after ([\d.]+) ms")
 OWN_START_MS = 50
+FULL = ROOT.parent / "shared/taobao-full"
 
 
 def client_of(server, terminated):
@@ -61,15 +63,39 @@ def test_it_answers_every_recorded_exchange():
         check(failed == 0 and passed > 50, f"{passed} as expected, {failed} not")
 
 
-def test_its_own_share_of_a_cold_start_is_50_ms_or_less():
-    shares, whole = [], []
+def cold_start(what, models, env=None):
+    """Measures five starts and prints their median; the server's own share in ms."""
+    whole, shares = [], []
     for _ in range(5):
-        with ServerContainer() as server:
-            whole.append(server.cold_start_s)
+        with ServerContainer(models=models, env=env) as server:
+            whole.append(server.cold_start_s * 1000)
             shares.append(float(READY_AFTER.search(server.log())[1]))
-    print(f"cold start, podman run to the first 200: {sorted(whole)[2] * 1000:.0f} ms (least {min(whole) * 1000:.0f}); "
-          f"of these the server's own {sorted(shares)[2]:.1f} ms, goal {OWN_START_MS} or less", flush=True)
-    check(sorted(shares)[2] <= harness.limit(OWN_START_MS), f"the server's own start: {shares} ms")
+    share = sorted(shares)[2]
+    print(f"cold start, {what}, podman run to the first 200: {sorted(whole)[2]:.0f} ms (least {min(whole):.0f}); of these the server's own "
+          f"{share:.1f} ms (least {min(shares):.1f}), goal {OWN_START_MS} or less: {'met' if share <= OWN_START_MS else 'missed'}", flush=True)
+    return share
+
+
+def test_its_own_share_of_a_cold_start_is_50_ms_or_less():
+    share = cold_start("the demo model", ROOT / "model")
+    check(share <= harness.limit(OWN_START_MS), f"the server's own start: {share} ms")
+
+
+def test_the_full_models_cold_start_is_measured():
+    # As the pair it is what a disk and a busy machine make of it, and printed; as one file it is to keep the goal.
+    if not FULL.is_dir():
+        print(f"cold start, the full model: not measured, since {os.path.relpath(FULL, ROOT)} with its model_weights.pth and "
+              "preprocess_metadata.pkl is not there", flush=True)
+        return
+    cold_start("the full pair", FULL)
+    containers.build("tools")
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder).chmod(0o777)
+        podman("run", "--rm", *containers.HELD, "--network=none", f"--volume={FULL}:/mnt/models:ro", f"--volume={folder}:/out", TOOLS,
+               "dcnv2-convert", "--model-path", "/mnt/models/model_weights.pth", "--encoder-path", "/mnt/models/preprocess_metadata.pkl",
+               "-o", "/out/model.safetensors")
+        share = cold_start("the full model as one file", folder, {"MODEL_PATH": "/mnt/models/model.safetensors"})
+    check(share <= harness.limit(OWN_START_MS), f"the server's own start: {share} ms")
 
 
 def test_sigterm_under_load_fails_no_request_and_exits_0():
