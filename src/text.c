@@ -67,6 +67,17 @@ int text_shown_length(struct text text)
     return (int)length;
 }
 
+/* Whether `n` bytes, 1 to 7, are all below 0x80. */
+static inline bool few_are_ascii(const unsigned char *at, size_t n)
+{
+    if (n < 4)
+        return ((at[0] | at[n / 2] | at[n - 1]) & 0x80) == 0;
+    uint32_t first, last; /* they overlap */
+    memcpy(&first, at, 4);
+    memcpy(&last, at + n - 4, 4);
+    return ((first | last) & 0x80808080u) == 0;
+}
+
 size_t text_utf8_valid_length(const char *text, size_t length)
 {
     const unsigned char *at = (const unsigned char *)text;
@@ -79,6 +90,8 @@ size_t text_utf8_valid_length(const char *text, size_t length)
                 i += 8;
                 continue;
             }
+        } else if (few_are_ascii(at + i, length - i)) {
+            return length;
         }
         if (at[i] < 0x80) {
             i++;
