@@ -49,6 +49,8 @@ UNIT_SOURCES := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
 UNIT_HELPERS := $(patsubst %.c,$(O)/%.o,$(sort $(shell find tests/unit -name '*.c' ! -name 'test_*.c' 2>/dev/null)))
 UNIT_TESTS := $(UNIT_SOURCES:tests/%.c=$(B)/tests/%) $(B)/tests/kernels
 KERNELS_TEST := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/kernels/*.c)))
+FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$(B)/tests/fuzz/fuzz_%)
 TORCH_TESTS := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/torch/test_*.c)))
 TORCH_HELPERS := $(patsubst %.c,$(O)/%.o,$(sort $(filter-out tests/torch/test_%,$(wildcard tests/torch/*.c))))
 C_FILES := $(sort $(shell find src include tests -name '*.[ch]' -o -name '*.cpp'))
@@ -56,7 +58,7 @@ C_FILES := $(sort $(shell find src include tests -name '*.[ch]' -o -name '*.cpp'
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
-.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit test-arm64 load bench bench-peers bench-quality bench-scale bench-tools bench-train image push lint format clean install FORCE
+.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit test-arm64 fuzz fuzz-programs load bench bench-peers bench-quality bench-scale bench-tools bench-train image push lint format clean install FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -84,6 +86,16 @@ test-unit: $(UNIT_TESTS) ## build and run the unit tests alone (SANITIZER= as yo
 
 test-arm64: ## build for arm64, check its kernels under qemu, and its scores' bits beside this machine's
 	$(Q)tests/arm64/run.sh
+
+# The first folder takes what is found to be new; what ends a target stands beside it.
+fuzz: ## fuzz the readers of hostile bytes, with clang (FUZZ_SECONDS=60 each, FUZZ_TARGETS="http v1")
+	$(Q)deploy/local/install.sh build fuzz
+	$(Q)$(MAKE) --no-print-directory CC=clang B=build/fuzz SANITIZER=fuzzer-no-link,address,undefined fuzz-programs
+	$(Q)for name in $(FUZZ_TARGETS); do mkdir -p build/fuzz/found/$$name && \
+	    build/fuzz/tests/fuzz/fuzz_$$name -max_total_time=$(or $(FUZZ_SECONDS),60) -max_len=20000 -timeout=20 \
+	        -artifact_prefix=build/fuzz/$$name- build/fuzz/found/$$name tests/fuzz/corpus/$$name || exit 1; done
+
+fuzz-programs: $(FUZZ_PROGRAMS)
 
 load: deps-test all ## load the local server with hey for 30 s, 30 connections (LOAD_SECONDS=30)
 	$(Q)LOAD_SECONDS=$${LOAD_SECONDS:-30} deploy/local/load.sh $(B)/bin/dcnv2-server
@@ -223,9 +235,16 @@ $(TORCH_TESTS): $(TORCH_HELPERS)
 # Vectors as arguments of functions that are all inline.
 $(B)/tests/unit/native/test_gradient_kernels: private C_FLAGS += -Wno-psabi
 
+# With libFuzzer or, where the compiler has none, with a main() that reads the corpus.
+$(B)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(O)/tests/unit/format/build.o $(if $(findstring fuzzer,$(SANITIZER)),,$(O)/tests/fuzz/replay.o) $(filter-out $(O)/main.o,$(OBJECTS))
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -MF $@.d $(LINK_FLAGS) $(if $(findstring fuzzer,$(SANITIZER)),-fsanitize=fuzzer) \
+	    $< $(filter %.o,$^) $(LIBS) -o $@
+
 $(B)/tests/kernels: $(KERNELS_TEST) $(filter-out $(O)/main.o,$(OBJECTS))
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LINK_FLAGS) $^ $(LIBS) -o $@
 
--include $(OBJECTS:.o=.d) $(O)/tools/train.d $(O)/tools/score.d $(TRAIN_OBJECTS:.o=.d) $(CONVERT_OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(KERNELS_TEST:.o=.d) $(UNIT_TESTS:=.d) $(TORCH_HELPERS:.o=.d) $(TORCH_TESTS:=.d)
+-include $(OBJECTS:.o=.d) $(O)/tools/train.d $(O)/tools/score.d $(TRAIN_OBJECTS:.o=.d) $(CONVERT_OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(KERNELS_TEST:.o=.d) $(UNIT_TESTS:=.d) $(FUZZ_PROGRAMS:=.d) $(O)/tests/fuzz/replay.d $(TORCH_HELPERS:.o=.d) $(TORCH_TESTS:=.d)

@@ -88,15 +88,23 @@ def integration_suites():
                   for p in glob.glob(os.path.join(ROOT, 'tests/integration/test_*.py')))
 
 
-def stage(sanitizer, suites, units=None):
-    """One build and its suites. units: some of the unit tests, instead of all."""
-    programs = [p for p in unit_programs(sanitizer) if units is None or os.path.basename(p) in units]
-    targets = ['all'] + (['bench-tools'] if units is None else []) + [os.path.relpath(p, ROOT) for p in programs]
+def fuzz_commands(sanitizer):
+    """The fuzz targets, each with the files that it reads."""
+    names = sorted(os.path.basename(p)[len('fuzz_'):-2] for p in glob.glob(os.path.join(ROOT, 'tests/fuzz/fuzz_*.c')))
+    return [[os.path.join(folder(sanitizer), 'tests/fuzz/fuzz_' + name), os.path.join(ROOT, 'tests/fuzz/corpus', name)]
+            for name in names]
+
+
+def stage(sanitizer, suites, units=None, fuzz=False):
+    """One build and its suites. units: some of the unit tests, instead of all. fuzz: the fuzz targets read their files."""
+    commands = [[p] for p in unit_programs(sanitizer) if units is None or os.path.basename(p) in units]
+    commands += fuzz_commands(sanitizer) if fuzz else []
+    targets = ['all'] + (['bench-tools'] if units is None else []) + [os.path.relpath(c[0], ROOT) for c in commands]
     if not build(sanitizer, targets):
         print('   FAIL the build')
         return 0, 1
     total = [0, 0]
-    for command in [[p] for p in programs] + python_suites(suites):
+    for command in commands + python_suites(suites):
         passed, failed = run_suite(command, environment_of(sanitizer))
         total[0] += passed
         total[1] += failed
@@ -176,7 +184,7 @@ def ingress_stage():
 STAGES = {
     'plain': lambda: stage('', ['conformance/run.py'] + integration_suites()),
     'client': client_stage,
-    'address': lambda: stage('address,undefined', ['conformance/run.py'] + integration_suites()),
+    'address': lambda: stage('address,undefined', ['conformance/run.py'] + integration_suites(), fuzz=True),
     'thread': lambda: stage('thread', ['integration/test_concurrency.py', 'integration/test_lifecycle.py', 'integration/test_train.py threads',
                                        'integration/test_score.py threads'],
                             units=['test_native_exact', 'test_native_ranks']),

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz_frame.h: what fuzz_v1.c and fuzz_v2.c share: a frame, and what must hold of it. */
+#ifndef DCNV2_TESTS_FUZZ_FRAME_H
+#define DCNV2_TESTS_FUZZ_FRAME_H
+
+#include "fixture.h"
+#include "fuzz.h"
+
+enum { FUZZ_COLUMNS = 3, FUZZ_MAX_ROWS = 200, FUZZ_ARENA_BYTES = 16 << 20 };
+
+/* The arena's memory is given back between inputs, so that a sanitizer sees what is used behind. */
+static inline void fuzz_frame_init(struct fixture *fixture)
+{
+    fixture_init(fixture, "userid,brand,price", 2, 1, FUZZ_MAX_ROWS);
+    fixture->arena.limit_bytes = FUZZ_ARENA_BYTES;
+}
+
+static inline void fuzz_check_error(const struct request_error *error)
+{
+    REQUIRE(error->http_status == 400 || error->http_status == 413);
+    const size_t length = strnlen(error->message, sizeof error->message);
+    REQUIRE(length > 0 && length < sizeof error->message);
+    REQUIRE(text_utf8_valid_length(error->message, length) == length);
+}
+
+static inline void fuzz_check_frame(const struct frame *frame)
+{
+    REQUIRE(frame->n_rows > 0 && frame->n_rows <= FUZZ_MAX_ROWS);
+    REQUIRE(frame->n_segments > 0 && frame->segment_starts[0] == 0);
+    for (uint32_t c = 0; c < FUZZ_COLUMNS; c++) {
+        const struct column *column = &frame->columns[c];
+        REQUIRE(column->n == frame->n_rows);
+        for (uint32_t i = 0; i < column->n; i++) {
+            const struct cell *cell = &column->cells[i];
+            REQUIRE(cell->kind <= CELL_TEXT && column->kinds >> cell->kind & 1);
+            if (cell->kind != CELL_TEXT && cell->kind != CELL_INTEGER)
+                continue;
+            fuzz_touch(cell->text, cell->length);
+            REQUIRE(text_utf8_valid_length(cell->text, cell->length) == cell->length);
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The body of a v1 request. */
+#include "protocol/v1.h"
+
+#include "fuzz_frame.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fixture f;
+    fuzz_frame_init(&f);
+    if (v1_parse(&f.frame, (struct text){(const char *)data, size}, &f.error) == 0)
+        fuzz_check_frame(&f.frame);
+    else
+        fuzz_check_error(&f.error);
+    fixture_free(&f);
+    return 0;
+}

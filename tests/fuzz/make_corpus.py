@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the seeds of the fuzz targets to tests/fuzz/corpus/NAME: requests that were recorded,
+small model files of tests/golden, and what the targets' own forms ask for (their head comments).
+Files that are there already, such as those that a fuzzer has found, stay.
+
+usage: tests/fuzz/make_corpus.py     after `make`
+"""
+import base64
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+CORPUS = ROOT / "tests/fuzz/corpus"
+FILE_MAX_BYTES = 20000
+sys.path.insert(0, str(ROOT / "tests"))
+from samples import TRANSCRIPT, TWO, select, v2_binary
+
+HOST = b"Host: h\r\n"
+HTTP = {
+    "get": b"GET /v1/models HTTP/1.1\r\n" + HOST + b"\r\n",
+    "post": b"POST /v1/models/m:predict HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+            b"Content-Length: 13\r\n\r\n{\"inputs\":[]}",
+    "chunks": b"POST /v2/models/m/infer HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n"
+              b"Expect: 100-continue\r\n\r\n5;a=b\r\nhello\r\n1A\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\nA: b\r\n\r\n",
+    "pipeline": b"\r\nGET / HTTP/1.1\r\n" + HOST + b"\r\nHEAD /metrics HTTP/1.1\r\n" + HOST + b"\r\n"
+                b"GET http://h/v2/models/a%2fb/ready?x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    "fields": b"PUT * HTTP/1.1\r\n" + HOST + b"Accept-Encoding: br;q=1, gzip;q=0.5, *;q=0\r\n"
+              b"Content-Encoding: gzip\r\nContent-Type: multipart/x\r\nConnection: close, x\r\n"
+              b"Inference-Header-Content-Length: 12\r\nX-\xc3\xa9: \t\xc3\xa9\r\n\r\n",
+    "lengths": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\nContent-Length: 5\r\n"
+               b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "folded": b"GET / HTTP/1.1\r\n" + HOST + b"A: b\r\n c\r\n\r\n",
+    "line_feeds": b"GET / HTTP/1.1\nHost: h\n\n",
+    "tls": bytes.fromhex("1603010200010001fc0303"),
+}
+
+
+def write(target, name, data):
+    if len(data) <= FILE_MAX_BYTES:
+        (CORPUS / target).mkdir(parents=True, exist_ok=True)
+        (CORPUS / target / name).write_bytes(data)
+
+
+def recorded():
+    """(version, name, body, bytes behind its JSON) of each recorded prediction."""
+    for record in map(json.loads, TRANSCRIPT.read_text().splitlines()):
+        name = "".join(c if c.isalnum() else "_" for c in record["name"])
+        request = record["request"]
+        body = request.get("body") or {}
+        data = base64.b64decode(body["base64"]) if "base64" in body else body.get("text", "").encode()
+        headers = {name.lower(): value for name, value in dict(request.get("headers") or {}).items()}
+        length = str(headers.get("inference-header-content-length"))
+        n_binary = max(0, len(data) - int(length)) if length.isdigit() else 0
+        if request["path"].endswith((":predict", "/infer")):
+            yield request["path"][1:3], name, data, n_binary
+
+
+def write_requests():
+    for version, name, data, n_binary in recorded():
+        if len(data) > 3000:
+            continue
+        write(version, name, data if version == "v1" else struct.pack("<H", n_binary) + data)
+    for n in (1, 2):
+        columns = {name: values for name, values in select(TWO, range(n)).items()
+                   if name in ("userid", "brand", "price")}
+        for datatype in ("FP64", "FP32", "FP16", "INT32", "UINT8", "BOOL"):
+            values = columns["price"] if datatype.startswith("FP") else [1] * n
+            body, headers = v2_binary({**columns, "price": values}, {"price": datatype})
+            write("v2", f"binary_{datatype.lower()}_{n}", struct.pack("<H", len(body) - int(headers[0][1])) + body)
+
+
+def write_model_files():
+    golden = ROOT / "tests/golden/format"
+    for path in sorted(golden.glob("*.p*")):
+        write("torch_file" if path.suffix == ".pth" else "sklearn_file", path.name, path.read_bytes())
+        if path.suffix == ".pth" and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    if name.endswith("data.pkl"):
+                        write("torch_file", path.stem + ".data_pkl", archive.read(name))
+
+
+def write_converted():
+    """What dcnv2-convert makes of the smallest models whose encoder file names the columns."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder) / "model.safetensors"
+        for name in ("deep_narrow", "linear", "one_number", "norm_1", "views"):
+            path = ROOT / "tests/golden/network" / name
+            subprocess.run([ROOT / "build/bin/dcnv2-convert", "--model-path", path.with_suffix(".pth"),
+                            "--encoder-path", path.with_suffix(".pkl"), "-o", out], check=True)
+            write("safetensors", name + ".safetensors", out.read_bytes())
+
+
+def main():
+    for name, data in HTTP.items():
+        for piece in (1, 40):
+            write("http", f"{name}_{piece}", bytes([piece]) + data)
+    write_requests()
+    write_model_files()
+    write_converted()
+    total = sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file())
+    print(f"{total} bytes below {CORPUS.relative_to(ROOT)}")
+
+
+main()
