@@ -323,15 +323,14 @@ static int build(struct reader *r)
 
 static int make_tuple(struct reader *r, size_t n)
 {
-    struct pickle_value *const *items = r->stack.at + r->stack.n - n;
     struct pickle_value **copy = n ? arena_calloc(r->arena, n, sizeof *copy) : NULL;
     if (n && copy == NULL)
         return out_of_memory(r);
     if (n > UINT32_MAX)
         return fail(r, "too many items");
-    if (n)
-        memcpy(copy, items, n * sizeof *copy);
     r->stack.n -= n;
+    if (n) /* without items there may be no stack yet */
+        memcpy(copy, r->stack.at + r->stack.n, n * sizeof *copy);
     struct pickle_value *tuple = push_new(r, PICKLE_TUPLE);
     if (tuple == NULL)
         return -1;
