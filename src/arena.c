@@ -71,8 +71,10 @@ void *arena_alloc(struct arena *arena, size_t size)
     if (padded < size)
         return NULL;
     if (padded > (size_t)(arena->end - arena->at) || arena->at == NULL) {
-        if (add_block(arena, padded) != 0)
+        if (add_block(arena, padded) != 0) {
+            arena->starved = true;
             return NULL;
+        }
     }
     void *result = arena->at;
     arena->at += padded;
@@ -119,6 +121,7 @@ void arena_reset(struct arena *arena, size_t keep_bytes)
 {
     struct arena_block *first = arena->first;
     size_t used = arena->used_bytes;
+    arena->starved = false;
     if (first == NULL)
         return;
     if (first->next || first->size > keep_bytes) {

@@ -9,6 +9,7 @@
 #ifndef DCNV2_ARENA_H
 #define DCNV2_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ struct arena {
     char *end; /* one past its last byte */
     size_t used_bytes;
     size_t limit_bytes; /* arena_alloc() fails beyond */
+    bool starved;       /* since the last reset it failed below the limit, for want of memory */
 };
 
 /* No allocation happens before the first arena_alloc(). */

@@ -21,6 +21,11 @@ int request_error_out_of_memory(struct request_error *error)
     return request_error_set(error, 413, "The request needs more memory than one may have.");
 }
 
+int request_error_no_memory_now(struct request_error *error)
+{
+    return request_error_set(error, 503, "The server is out of memory; try again.");
+}
+
 int schema_init(struct schema *schema, struct arena *arena, const struct text *names,
                 uint32_t n_sparse, uint32_t n_dense, uint32_t *ret_twice)
 {

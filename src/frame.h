@@ -25,8 +25,11 @@ struct request_error {
 int request_error_set(struct request_error *error, int http_status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* 413: the arena is full or the machine is. */
+/* 413: the arena is full. */
 int request_error_out_of_memory(struct request_error *error);
+
+/* 503: the machine is. */
+int request_error_no_memory_now(struct request_error *error);
 
 /* Column names that a model uses: the sparse ones in model order, then the dense ones. */
 struct schema {

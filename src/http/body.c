@@ -135,6 +135,8 @@ int body_inflate(struct text packed, struct body *inflated, struct body_budget *
     }
     if (inflated->state != BODY_WHOLE)
         return body_error(inflated->state, budget, error);
+    if (status == Z_MEM_ERROR)
+        return request_error_no_memory_now(error);
     if (status != Z_STREAM_END)
         return request_error_set(error, 400, "The request body is not a valid gzip body.");
     return 0;

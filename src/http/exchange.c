@@ -112,7 +112,7 @@ bool exchange_begin(struct exchange *exchange, bool in_place)
     bool at_once = check_head(exchange);
     if (!at_once && (!in_place || is_logged) &&
         (!keep_text(exchange, &head->method) || !keep_text(exchange, &head->target)))
-        at_once = request_error_out_of_memory(&exchange->error) != 0;
+        at_once = request_error_no_memory_now(&exchange->error) != 0;
     exchange->match = route_find(&exchange->arena, head->method, head->target);
     if (at_once) {
         reply_error(exchange, &exchange->error);
@@ -132,7 +132,7 @@ static int inflate_body(struct exchange *exchange, struct request_error *error)
     if (worker->inflater == NULL)
         worker->inflater = inflater_create();
     if (worker->inflater == NULL)
-        return request_error_out_of_memory(error);
+        return request_error_no_memory_now(error);
     if (body_inflate(exchange->content, &exchange->inflated, &worker->server->budget,
                      worker->inflater, error) != 0)
         return -1;

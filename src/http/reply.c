@@ -33,7 +33,8 @@ void reply_no_memory(struct exchange *exchange)
 void reply_error(struct exchange *exchange, const struct request_error *error)
 {
     char *body = arena_alloc(&exchange->arena, json_string_max(strlen(error->message)) + 16);
-    if (body == NULL) {
+    /* Whatever is wrong was found without the memory that it needed: it may not be so. */
+    if (body == NULL || exchange->arena.starved) {
         reply_no_memory(exchange);
         return;
     }

@@ -120,6 +120,7 @@ TEST(the_limit_holds_and_what_was_given_stays)
         n++;
     CHECK_MSG(n * 16 <= 3000, "%zu blocks of 16 bytes beyond 7000", n);
     CHECK(arena.used_bytes <= 10000);
+    CHECK(!arena.starved); /* it is the limit's doing */
     arena_free(&arena);
 }
 
