@@ -303,18 +303,19 @@ void worker_wake(struct worker *worker)
         return; /* it is awake */
 }
 
-/* Connections that were given to the worker when it had already stopped. */
+/* Connections that were given to the worker when it had already stopped: each is told of once. */
 static void adopt_the_last(struct worker *worker)
 {
     struct epoll_event events[EVENTS_A_TURN];
-    int n;
+    int n = 1;
     listen_no_more(worker);
-    while ((n = epoll_wait(worker->epoll_fd, events, EVENTS_A_TURN, 0)) > 0)
+    /* It may never have been read, and would be told of again and again. */
+    epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, worker->wake_fd, NULL);
+    for (unsigned turn = 0; n > 0 && turn < worker->server->max_connections; turn++) {
+        n = epoll_wait(worker->epoll_fd, events, EVENTS_A_TURN, 0);
         for (int i = 0; i < n; i++)
-            if (events[i].data.ptr != worker && events[i].data.ptr != NULL)
-                adopt(worker, events[i].data.ptr);
-            else
-                return;
+            adopt(worker, events[i].data.ptr);
+    }
 }
 
 void worker_stop(struct worker *worker)
