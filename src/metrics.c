@@ -126,7 +126,8 @@ void metrics_request_started(struct metrics_shard *shard)
 
 void metrics_request_ended(struct metrics_shard *shard)
 {
-    add(&shard->ended, 1);
+    const uint64_t n = atomic_load_explicit(&shard->ended, memory_order_relaxed);
+    atomic_store_explicit(&shard->ended, n + 1, memory_order_release); /* behind its start */
 }
 
 void metrics_reply(struct metrics_shard *shard, unsigned route, unsigned http_status)
@@ -175,7 +176,8 @@ uint64_t metrics_in_flight(const struct metrics *metrics)
     uint64_t n = 0;
     for (unsigned i = 0; i < metrics->n_shards; i++) {
         /* Ended first: a request that ends in between is then counted, never a negative one. */
-        const uint64_t ended = get(&metrics->shards[i]->ended);
+        const uint64_t ended =
+            atomic_load_explicit(&metrics->shards[i]->ended, memory_order_acquire);
         n += get(&metrics->shards[i]->started) - ended;
     }
     return n;

@@ -63,6 +63,17 @@ void body_append(struct body *body, struct body_budget *budget, const char *data
     body->length += n;
 }
 
+bool body_make_room(struct body *body, struct body_budget *budget, size_t n)
+{
+    if (!budget_take(budget, n))
+        return false;
+    body->at = malloc(n);
+    body->capacity = n;
+    if (body->at == NULL)
+        budget_give(budget, n);
+    return body->at != NULL;
+}
+
 void body_reset(struct body *body, struct body_budget *budget, size_t keep_bytes)
 {
     struct body kept = {.at = body->at, .capacity = body->capacity};

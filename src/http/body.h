@@ -34,6 +34,10 @@ struct body {
 /* Keeps `n` more bytes, or notes in `state` why not. */
 void body_append(struct body *body, struct body_budget *budget, const char *data, size_t n);
 
+/* Gives an empty body room for `n` bytes, be it above the largest body. false: no memory, or no
+ * budget. */
+bool body_make_room(struct body *body, struct body_budget *budget, size_t n);
+
 /* Empties it and gives back what is more than `keep_bytes`. */
 void body_reset(struct body *body, struct body_budget *budget, size_t keep_bytes);
 

@@ -13,13 +13,14 @@
 #include "log.h"
 
 enum {
-    STEPS_A_TURN = 64,             /* then the other connections have theirs */
-    HEAVY_BODY_BYTES = 128 * 1024, /* may hold rows for milliseconds of work */
+    READS_A_TURN = 64,         /* then the other connections have theirs */
+    IN_PLACE_MAX_BYTES = 8192, /* a body up to this is read where it lies. A larger one may hold
+                                  rows for milliseconds of work, and waits for its turn */
     QUIET_MS = 200,   /* while the server stops, a connection without bytes for so long ends */
     LINGER_BODIES = 2 /* what is dropped behind a last reply, in bodies of the largest size */
 };
 
-enum step { STEP_AGAIN, STEP_WAIT, STEP_CLOSE };
+enum step { STEP_AGAIN, STEP_WAIT, STEP_NEXT_TURN, STEP_CLOSE };
 
 static void enter(struct connection *c, enum connection_phase phase)
 {
@@ -129,8 +130,14 @@ static enum step write_reply(struct connection *c)
 {
     const struct text *out = c->exchange->out;
     const ssize_t n = send_rest(c);
+    if (n < 0 && errno == EAGAIN) {
+        if (!exchange_keep_rest(c->exchange, c->n_sent))
+            return STEP_CLOSE;
+        c->n_sent = 0;
+        return STEP_WAIT;
+    }
     if (n < 0)
-        return errno == EINTR ? STEP_AGAIN : errno == EAGAIN ? STEP_WAIT : STEP_CLOSE;
+        return errno == EINTR ? STEP_AGAIN : STEP_CLOSE;
     c->n_sent += (size_t)n;
     if (c->n_sent < out[0].length + out[1].length)
         return STEP_AGAIN;
@@ -138,7 +145,7 @@ static enum step write_reply(struct connection *c)
     c->exchange = NULL;
     if (!c->close_after) {
         enter(c, c->input.length ? CONNECTION_HEAD : CONNECTION_IDLE);
-        return STEP_AGAIN;
+        return c->input.length || c->readable ? STEP_NEXT_TURN : STEP_WAIT; /* one request a turn */
     }
     if (!c->linger_after && !has_more(c))
         return STEP_CLOSE;
@@ -161,7 +168,13 @@ static enum step linger(struct connection *c)
 
 /* ---- a request ---- */
 
-static const char continue_reply[] = "HTTP/1.1 100 Continue\r\n\r\n";
+/* Where the socket is full the client goes on without it, after a while. */
+static enum step send_continue(const struct connection *c)
+{
+    static const char reply[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    const ssize_t n = send(c->fd, reply, sizeof reply - 1, MSG_NOSIGNAL);
+    return n == (ssize_t)sizeof reply - 1 || (n < 0 && errno == EAGAIN) ? STEP_AGAIN : STEP_CLOSE;
+}
 
 static enum step answer(struct connection *c, bool collected)
 {
@@ -173,7 +186,7 @@ static enum step answer(struct connection *c, bool collected)
     return STEP_AGAIN;
 }
 
-/* A head is whole: takes it, and its body where that is whole as well. */
+/* A head is whole: takes it, and its body where that is read in place. */
 static enum step start_request(struct connection *c, size_t head_bytes)
 {
     struct exchange *exchange = c->exchange;
@@ -185,8 +198,8 @@ static enum step start_request(struct connection *c, size_t head_bytes)
         return refuse(c, &error);
     }
     take_input(c, head_bytes);
-    /* A packed one may be heavy, and then has to wait. */
     const bool in_place = !head->is_chunked && head->content_length <= c->input.length &&
+                          head->content_length <= IN_PLACE_MAX_BYTES &&
                           head->coding == CODING_IDENTITY;
     enter(c, CONNECTION_BODY);
     if (exchange_begin(exchange, in_place)) {
@@ -200,11 +213,7 @@ static enum step start_request(struct connection *c, size_t head_bytes)
         return answer(c, false);
     }
     c->chunks = (struct chunks){0};
-    if (head->expects_continue && c->input.length == 0 &&
-        send(c->fd, continue_reply, sizeof continue_reply - 1, MSG_NOSIGNAL) !=
-            (ssize_t)sizeof continue_reply - 1)
-        return STEP_CLOSE;
-    return STEP_AGAIN;
+    return head->expects_continue && c->input.length == 0 ? send_continue(c) : STEP_AGAIN;
 }
 
 static enum step read_head(struct connection *c)
@@ -261,7 +270,7 @@ static enum step read_body(struct connection *c)
     }
     if (!is_whole)
         return read_more(c);
-    if (body->length > HEAVY_BODY_BYTES || exchange->head.coding == CODING_GZIP) {
+    if (body->length > IN_PLACE_MAX_BYTES || exchange->head.coding == CODING_GZIP) {
         enter(c, CONNECTION_WAITING);
         worker_wait_heavy(c);
         return STEP_WAIT;
@@ -315,16 +324,24 @@ static int keep_input(struct connection *c)
 void connection_run(struct connection *c)
 {
     enum step next = STEP_AGAIN;
+    if (c->phase == CONNECTION_WAITING)
+        return; /* it is known to be readable */
     if (c->n_kept) {
         memcpy(c->worker->input, c->kept, c->n_kept);
         c->input = (struct text){c->worker->input, c->n_kept};
         c->n_kept = 0;
     }
-    for (int i = 0; i < STEPS_A_TURN && next == STEP_AGAIN; i++)
+    for (int i = 0; i < READS_A_TURN && next == STEP_AGAIN; i++)
         next = step(c);
-    if (next == STEP_CLOSE || ((c->input.length || c->kept) && keep_input(c) != 0))
+    if (next != STEP_CLOSE && (c->input.length || c->kept) && keep_input(c) != 0) {
+        c->input.length = 0;
+        c->close_after = c->linger_after = true;
+        if (c->phase != CONNECTION_WAITING && c->phase != CONNECTION_WRITING)
+            next = STEP_CLOSE;
+    }
+    if (next == STEP_CLOSE)
         connection_close(c);
-    else if (next == STEP_AGAIN)
+    else if (next != STEP_WAIT)
         worker_wait_turn(c);
 }
 
@@ -376,7 +393,8 @@ void connection_check_deadline(struct connection *c, uint64_t now_ms)
     const struct config *config = server->config;
     const uint64_t age_ms = now_ms > c->since_ms ? now_ms - c->since_ms : 0;
     const uint64_t body_ms = config->body_timeout_s * UINT64_C(1000);
-    const bool is_quiet = atomic_load(&server->quiesced) && now_ms - c->bytes_came_ms >= QUIET_MS;
+    const uint64_t quiet_ms = now_ms > c->bytes_came_ms ? now_ms - c->bytes_came_ms : 0;
+    const bool is_quiet = atomic_load(&server->quiesced) && quiet_ms >= QUIET_MS;
     switch (c->phase) {
     case CONNECTION_IDLE:
         if (is_quiet || age_ms >= config->idle_timeout_s * UINT64_C(1000))

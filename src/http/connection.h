@@ -49,7 +49,7 @@ struct connection {
     uint64_t n_lingered;
 };
 
-/* What an event of the connection's socket says; each starts or continues what can be done. */
+/* Does what can be done now: reads, answers, writes. May close and remove the connection. */
 void connection_run(struct connection *connection);
 
 /* The turn of its heavy request has come: answers it. */

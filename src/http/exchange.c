@@ -28,6 +28,8 @@ struct exchange *exchange_take(struct worker *worker, struct connection *connect
         exchange->worker = worker;
     }
     exchange->connection = connection;
+    if (worker->server->config->access_log)
+        exchange->started_ns = clock_ns();
     metrics_request_started(worker->metrics);
     return exchange;
 }
@@ -48,7 +50,7 @@ void exchange_release(struct exchange *exchange)
     metrics_request_ended(worker->metrics);
     if (exchange->reply.free_body)
         exchange->reply.free_body((void *)exchange->reply.body.at);
-    if (worker->n_free > KEPT_EXCHANGES / worker->server->n_workers) {
+    if (worker->n_free >= KEPT_EXCHANGES / worker->server->n_workers) {
         exchange_free(exchange);
         return;
     }
@@ -60,6 +62,33 @@ void exchange_release(struct exchange *exchange)
     exchange->next_free = worker->free;
     worker->free = exchange;
     worker->n_free++;
+}
+
+bool exchange_keep_rest(struct exchange *exchange, size_t n_sent)
+{
+    struct text *out = exchange->out;
+    struct body_budget *budget = &exchange->worker->server->budget;
+    struct body rest = {0};
+    if (out[0].at == exchange->body.at) /* as it is already */
+        return true;
+    if (!body_make_room(&rest, budget, out[0].length + out[1].length - n_sent))
+        return false;
+    for (int i = 0; i < 2; i++) {
+        const size_t gone = n_sent < out[i].length ? n_sent : out[i].length;
+        memcpy(rest.at + rest.length, out[i].at + gone, out[i].length - gone);
+        rest.length += out[i].length - gone;
+        n_sent -= gone;
+    }
+    if (exchange->reply.free_body)
+        exchange->reply.free_body((void *)exchange->reply.body.at);
+    exchange->reply.free_body = NULL;
+    body_reset(&exchange->body, budget, 0);
+    body_reset(&exchange->inflated, budget, 0);
+    arena_reset(&exchange->arena, 0);
+    exchange->body = rest;
+    out[0] = (struct text){rest.at, rest.length};
+    out[1] = (struct text){"", 0};
+    return true;
 }
 
 void exchange_free_kept(struct worker *worker)
@@ -107,8 +136,6 @@ bool exchange_begin(struct exchange *exchange, bool in_place)
 {
     struct head *head = &exchange->head;
     const bool is_logged = exchange->worker->server->config->access_log;
-    if (is_logged)
-        exchange->started_ns = clock_ns();
     bool at_once = check_head(exchange);
     if (!at_once && (!in_place || is_logged) &&
         (!keep_text(exchange, &head->method) || !keep_text(exchange, &head->target)))

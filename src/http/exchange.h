@@ -112,6 +112,12 @@ struct exchange {
 struct exchange *exchange_take(struct worker *worker, struct connection *connection);
 void exchange_release(struct exchange *exchange);
 
+/*
+ * The client does not take the reply: exchange->out becomes what is left behind its first `n_sent`
+ * bytes, within the budget of bodies, and all other memory is given back. false: there is no room.
+ */
+bool exchange_keep_rest(struct exchange *exchange, size_t n_sent);
+
 /* Gives back what the exchanges of a worker have kept. */
 void exchange_free_kept(struct worker *worker);
 

@@ -174,8 +174,9 @@ static void handle_load(struct exchange *exchange, bool load)
     } else if (load && registry_load(server->registry, &error) != DCNV2_OK) {
         log_event(LOG_LEVEL_WARNING, "model not loaded, the old one goes on: %s", error.message);
         /* A path is for the log only. */
-        reply_failure(exchange, 400, "Model with name %s was not loaded: %s",
-                      server->config->model_name, without_path(error.message, server->config));
+        reply_failure(exchange, error.status == DCNV2_ERROR_MEMORY ? 503 : 400,
+                      "Model with name %s was not loaded: %s", server->config->model_name,
+                      without_path(error.message, server->config));
     } else if (!load && !registry_unload(server->registry)) {
         reply_no_model(exchange);
     } else {

@@ -128,7 +128,7 @@ static int score(struct worker *worker, const dcnv2_model *model, struct predict
     dcnv2_workspace *workspace = workspace_for(worker, model);
     struct dcnv2_error failure;
     if (workspace == NULL)
-        return request_error_out_of_memory(error);
+        return request_error_no_memory_now(error);
     if (dcnv2_predict(model, workspace, prediction->n_rows, prediction->dense, prediction->indices,
                       prediction->scores, &failure) != DCNV2_OK)
         return request_error_set(error, 400, "Bad request: %s.", failure.message);
@@ -252,10 +252,12 @@ static bool wait_for_others(struct exchange *exchange, const dcnv2_model *model)
 {
     struct batch *batch = &exchange->worker->batch;
     struct text *id = &exchange->prediction->v2.id;
-    if (id->at) /* it may lie in the body */
-        id->at = arena_copy_text(&exchange->arena, id->at, id->length);
-    if (id->length && id->at == NULL)
-        return false;
+    if (id->at) { /* it may lie in the body */
+        const char *copy = arena_copy_text(&exchange->arena, id->at, id->length);
+        if (copy == NULL)
+            return false;
+        id->at = copy;
+    }
     exchange->next_pending = NULL;
     if (batch->first)
         batch->last->next_pending = exchange;

@@ -198,7 +198,7 @@ bool reply_lay_out(struct exchange *exchange, bool close)
     char *head = reply->content_type
                      ? arena_alloc(&exchange->arena, HEAD_MOST_BYTES + JOINED_MAX_BYTES)
                      : NULL;
-    exchange->out[1] = (struct text){NULL, 0};
+    exchange->out[1] = (struct text){"", 0};
     if (head == NULL) {
         reply->http_status = 503;
         exchange->out[0] = (struct text){no_memory_reply, sizeof no_memory_reply - 1};

@@ -127,7 +127,9 @@ void server_stop(struct server *server)
         return;
     atomic_store(&server->stopping, true);
     for (unsigned i = 0; i < server->n_workers; i++)
-        worker_stop(&server->workers[i]);
+        worker_join(&server->workers[i]);
+    for (unsigned i = 0; i < server->n_workers; i++)
+        worker_free(&server->workers[i]);
     if (server->listen_fd >= 0)
         close(server->listen_fd);
     free(server->workers);

@@ -22,8 +22,8 @@ struct server *server_start(const struct config *config, unsigned n_workers,
                             size_t message_size);
 
 /*
- * From now on readiness is 503 and every reply closes its connection. Returns when all
- * requests were answered, or at the end of the grace period: the number of requests cut then.
+ * From now on readiness is 503 and connections end with their last reply. Returns when all have
+ * ended, or at the end of the grace period: the number of requests cut then.
  */
 size_t server_drain(struct server *server);
 

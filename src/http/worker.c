@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -153,48 +154,49 @@ static struct worker *least_busy(struct server *server)
     return least;
 }
 
-/* Gives the socket to a worker. That one hears of it at once, since it can be written to. */
-static void hand_over(struct server *server, int fd)
+/* Gives the socket to a worker. That one hears of it at once, since it can be written to. false: no
+ * memory, and it is closed. */
+static bool hand_over(struct server *server, int fd)
 {
     const int on = 1;
     struct worker *worker = least_busy(server);
     struct connection *c = calloc(1, sizeof *c);
-    if (c == NULL) {
-        close(fd);
-        return;
-    }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    c->worker = worker;
-    c->fd = fd;
-    c->since_ms = c->bytes_came_ms = clock_ms();
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
-    atomic_fetch_add(&worker->n_connections, 1);
-    atomic_fetch_add(&server->n_connections, 1);
-    if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
-        return; /* from now on it is the other thread's */
-    atomic_fetch_sub(&worker->n_connections, 1);
-    atomic_fetch_sub(&server->n_connections, 1);
+    if (c) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        c->worker = worker;
+        c->fd = fd;
+        c->since_ms = c->bytes_came_ms = clock_ms();
+        atomic_fetch_add(&worker->n_connections, 1);
+        if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
+            return true; /* from now on it is the other thread's */
+        atomic_fetch_sub(&worker->n_connections, 1);
+    }
     close(fd);
     free(c);
+    return false;
 }
 
-/* One connection a turn, so that the workers share a burst. */
+/* One connection a turn, so that the workers share a burst. It is counted before it is accepted, so
+ * that it always is in the backlog or in the count. */
 static void accept_one(struct worker *worker)
 {
     struct server *server = worker->server;
-    if (atomic_load(&server->n_connections) >= server->max_connections) {
-        /* Set before the count is looked at again: who closes one after that sees it. */
+    if (atomic_fetch_add(&server->n_connections, 1) >= server->max_connections) {
         atomic_store(&server->backlog_waits, true);
-        if (atomic_load(&server->n_connections) >= server->max_connections) {
+        atomic_fetch_sub(&server->n_connections, 1);
+        /* Looked at once more: who closes one from now on sees that somebody waits. */
+        if (atomic_load(&server->n_connections) >= server->max_connections)
             listen_no_more(worker);
-            return;
-        }
+        return;
     }
     const int fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
-        hand_over(server, fd);
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        log_event(LOG_LEVEL_WARNING, "a connection cannot be accepted now: %m");
+    if (fd >= 0 && hand_over(server, fd))
+        return;
+    const int reason = errno;
+    atomic_fetch_sub(&server->n_connections, 1);
+    if (fd < 0 && (reason == EMFILE || reason == ENFILE || reason == ENOBUFS || reason == ENOMEM)) {
+        log_event(LOG_LEVEL_WARNING, "a connection cannot be accepted now: %s", strerror(reason));
         listen_no_more(worker); /* until the next look */
     }
 }
@@ -241,7 +243,7 @@ static void take_event(struct worker *worker, const struct epoll_event *event)
 
 static bool has_work(const struct worker *worker)
 {
-    return worker->first_waiting || worker->first_heavy || worker->batch.first;
+    return worker->first_waiting || worker->first_heavy || worker->batch.first || worker->answered;
 }
 
 static void *run(void *of_worker)
@@ -261,6 +263,7 @@ static void *run(void *of_worker)
             take_event(worker, &events[i]);
         answer_waiting(worker);
         run_one_heavy(worker);
+        worker->now_ms = clock_ms();
         if (worker->now_ms - looked_ms >= (uint64_t)look_ms) {
             looked_ms = worker->now_ms;
             look_at_deadlines(worker);
@@ -271,6 +274,7 @@ static void *run(void *of_worker)
         }
         free_closed(worker);
     }
+    predict_score(worker); /* lets go of the model, for which a reload may wait */
     return NULL;
 }
 
@@ -318,13 +322,19 @@ static void adopt_the_last(struct worker *worker)
     }
 }
 
-void worker_stop(struct worker *worker)
+void worker_join(struct worker *worker)
 {
-    if (worker->is_running) {
-        worker_wake(worker);
-        pthread_join(worker->thread, NULL);
+    if (!worker->is_running)
+        return;
+    worker_wake(worker);
+    pthread_join(worker->thread, NULL);
+    worker->is_running = false;
+}
+
+void worker_free(struct worker *worker)
+{
+    if (worker->epoll_fd >= 0)
         adopt_the_last(worker);
-    }
     while (worker->connections)
         connection_close(worker->connections);
     free_closed(worker);

@@ -8,7 +8,7 @@
 
 #include "http/connection.h"
 
-/* What it needs, for worker_stop() to give back in any case. -1: errno says what is not to be had.
+/* What it needs, for worker_free() to give back in any case. -1: errno says what is not to be had.
  */
 int worker_create(struct worker *worker);
 
@@ -19,8 +19,11 @@ int worker_start(struct worker *worker);
 /* From any thread: it looks at the server's flags. */
 void worker_wake(struct worker *worker);
 
-/* server->stopping is set. Joins the thread, ends the connections, gives all memory back. */
-void worker_stop(struct worker *worker);
+/* server->stopping is set. Waits for its thread. */
+void worker_join(struct worker *worker);
+
+/* All threads have ended. Ends the connections and gives all memory back. */
+void worker_free(struct worker *worker);
 
 /* For connection.c. It has more to do: it is run again when the others had their turn. */
 void worker_wait_turn(struct connection *connection);
