@@ -73,14 +73,13 @@ int frame_init(struct frame *frame, const struct schema *schema, struct arena *a
                uint32_t max_rows)
 {
     *frame = (struct frame){.schema = schema, .arena = arena, .max_rows = max_rows};
-    frame->columns =
-        arena_calloc(arena, (size_t)schema->n_sparse + schema->n_dense, sizeof *frame->columns);
+    frame->columns = arena_calloc(arena, schema_n_columns(schema), sizeof *frame->columns);
     return frame->columns ? 0 : -1;
 }
 
 void frame_clear(struct frame *frame)
 {
-    for (uint32_t c = 0; c < frame->schema->n_sparse + frame->schema->n_dense; c++) {
+    for (uint32_t c = 0; c < schema_n_columns(frame->schema); c++) {
         frame->columns[c].n = 0;
         frame->columns[c].kinds = 0;
     }

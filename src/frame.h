@@ -42,6 +42,11 @@ struct schema {
 
 enum { SCHEMA_NOT_FOUND = UINT32_MAX };
 
+static inline uint32_t schema_n_columns(const struct schema *schema)
+{
+    return schema->n_sparse + schema->n_dense;
+}
+
 /* `slots` and the copied names come from `arena`. -1: a name stands twice (its number in
  * *ret_twice) or, with *ret_twice SCHEMA_NOT_FOUND, out of memory. */
 int schema_init(struct schema *schema, struct arena *arena, const struct text *names,
@@ -114,7 +119,7 @@ int frame_end_segment(struct frame *frame, uint32_t n_rows, struct request_error
 
 static inline uint32_t schema_find(const struct schema *schema, struct text name, uint32_t hint)
 {
-    if (hint < schema->n_sparse + schema->n_dense && text_equal(schema->names[hint], name))
+    if (hint < schema_n_columns(schema) && text_equal(schema->names[hint], name))
         return hint;
     return schema_look_up(schema, name);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* main.c: the order of start and stop, and signals. No logic. */
+/* main.c: the order of start and stop, and signals. */
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
@@ -55,18 +55,23 @@ static void set_up_signals(struct program *program)
     pthread_sigmask(SIG_BLOCK, &program->signals, NULL);
 }
 
-/* From now on a reload must find the columns that the first model had. */
-static void pin_columns(struct program *program, const struct schema *schema)
+/* From now on a reload must find the columns that the first model had: metrics are by column, and
+ * workers remember tensors by it. -1: out of memory. */
+static int pin_columns(struct program *program, const struct schema *schema)
 {
-    const uint32_t n = schema->n_sparse + schema->n_dense;
+    const uint32_t n = schema_n_columns(schema);
     const char **names = arena_calloc(&program->arena, n + 1, sizeof *names);
-    for (uint32_t i = 0; names && i < n; i++)
+    for (uint32_t i = 0; names && i < n; i++) {
         names[i] = arena_copy_text(&program->arena, schema->names[i].at, schema->names[i].length);
+        if (names[i] == NULL)
+            return -1;
+    }
     if (names == NULL)
-        return;
+        return -1;
     program->config.source.sparse_columns = (struct dcnv2_columns){names, schema->n_sparse};
     program->config.source.dense_columns =
         (struct dcnv2_columns){names + schema->n_sparse, schema->n_dense};
+    return 0;
 }
 
 static int load_model(struct program *program)
@@ -97,9 +102,10 @@ static struct text *column_texts(struct program *program)
 static int start_server(struct program *program)
 {
     char message[256];
-    pin_columns(program, &registry_acquire(program->registry, 0)->encoder.schema);
+    const int pinned =
+        pin_columns(program, &registry_acquire(program->registry, 0)->encoder.schema);
     registry_release(program->registry, 0);
-    struct text *columns = column_texts(program);
+    struct text *columns = pinned == 0 ? column_texts(program) : NULL;
     program->metrics =
         metrics_create(program->n_workers, program->config.model_name, route_names, N_ROUTES,
                        columns, (uint32_t)program->config.source.sparse_columns.n);

@@ -39,6 +39,16 @@ static inline bool text_is(struct text a, const char *nul_terminated)
 
 int text_shown_length(struct text text);
 
+/* The value of a hexadecimal digit, or -1. */
+static inline int text_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+        return (c | 0x20) - 'a' + 10;
+    return -1;
+}
+
 /* Two words to one, every bit of either in every bit of the result: the halves of a 128-bit
  * product. */
 static inline uint64_t hash_mix(uint64_t a, uint64_t b)

@@ -18,18 +18,9 @@ enum state {
     ENDED
 };
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-        return (c | 0x20) - 'a' + 10;
-    return -1;
-}
-
 static const char *step_size(struct chunks *chunks, char c)
 {
-    const int digit = hex_digit(c);
+    const int digit = text_hex_digit(c);
     if (digit >= 0) {
         if (chunks->n_digits++ == CHUNK_SIZE_MAX_DIGITS)
             return "A chunk is too large.";

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "http/handlers.h"
 #include "http/reply.h"
 
 enum {

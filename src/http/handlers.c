@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* handlers.c: what each route answers. */
+#include "http/handlers.h"
+
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 

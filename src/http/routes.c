@@ -52,15 +52,6 @@ const char *const route_names[N_ROUTES] = {
     [ROUTE_V2_UNLOAD] = "v2_unload",
 };
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-        return (c | 0x20) - 'a' + 10;
-    return -1;
-}
-
 /* Decodes %XX. false: a bad escape, a NUL, bytes that are not UTF-8, or no memory. */
 static bool decode(struct arena *arena, struct text raw, struct text *ret_text)
 {
@@ -78,8 +69,8 @@ static bool decode(struct arena *arena, struct text raw, struct text *ret_text)
                 continue;
             }
             const bool whole = raw.length - i > 2;
-            const int high = whole ? hex_digit(raw.at[i + 1]) : -1;
-            const int low = whole ? hex_digit(raw.at[i + 2]) : -1;
+            const int high = whole ? text_hex_digit(raw.at[i + 1]) : -1;
+            const int low = whole ? text_hex_digit(raw.at[i + 2]) : -1;
             if (high < 0 || low < 0 || (high | low) == 0)
                 return false;
             out[n++] = (char)(high << 4 | low);

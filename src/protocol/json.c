@@ -72,13 +72,8 @@ static int hex4(const char *at, const char *end)
         return -1;
     int value = 0;
     for (int i = 0; i < 4; i++) {
-        const char c = at[i];
-        int digit;
-        if (c >= '0' && c <= '9')
-            digit = c - '0';
-        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-            digit = (c | 0x20) - 'a' + 10;
-        else
+        const int digit = text_hex_digit(at[i]);
+        if (digit < 0)
             return -1;
         value = value << 4 | digit;
     }

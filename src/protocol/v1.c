@@ -17,11 +17,6 @@ struct v1_reader {
     uint32_t n_instances;
 };
 
-static uint32_t n_columns(const struct frame *frame)
-{
-    return frame->schema->n_sparse + frame->schema->n_dense;
-}
-
 static int read_cell(struct v1_reader *v1, uint32_t c)
 {
     const struct column *column = &v1->frame->columns[c];
@@ -52,7 +47,7 @@ static int finish_instance(struct v1_reader *v1)
     const struct text *names = frame->schema->names;
     const uint32_t base = v1->n_rows;
     uint32_t first_list = SCHEMA_NOT_FOUND;
-    for (uint32_t c = 0; c < n_columns(frame); c++) {
+    for (uint32_t c = 0; c < schema_n_columns(frame->schema); c++) {
         if (v1->given[c] == GIVEN_NOT)
             return request_error_set(v1->error, 400, "Instance %u: column \"%.*s\" is missing.",
                                      v1->n_instances, TEXT_SHOWN(names[c]));
@@ -69,7 +64,7 @@ static int finish_instance(struct v1_reader *v1)
     }
     const uint32_t n_rows =
         first_list == SCHEMA_NOT_FOUND ? base + 1 : frame->columns[first_list].n;
-    for (uint32_t c = 0; c < n_columns(frame); c++) {
+    for (uint32_t c = 0; c < schema_n_columns(frame->schema); c++) {
         if (v1->given[c] == GIVEN_LIST)
             continue;
         const struct cell cell = frame->columns[c].cells[base];
@@ -85,7 +80,7 @@ static int finish_instance(struct v1_reader *v1)
 static int read_instance(struct v1_reader *v1)
 {
     v1->n_instances++;
-    memset(v1->given, GIVEN_NOT, n_columns(v1->frame));
+    memset(v1->given, GIVEN_NOT, schema_n_columns(v1->frame->schema));
     if (!json_enter(v1->json))
         return -1;
     bool first = true;
@@ -135,7 +130,7 @@ int v1_parse(struct frame *frame, struct text body, struct request_error *error)
     struct json_reader json;
     json_init(&json, body.at, body.length, frame->arena);
     struct v1_reader v1 = {.json = &json, .frame = frame};
-    v1.given = arena_alloc(frame->arena, n_columns(frame));
+    v1.given = arena_alloc(frame->arena, schema_n_columns(frame->schema));
     if (v1.given == NULL)
         return request_error_out_of_memory(error);
     if (request_json_enter_object(&json, error) != 0)

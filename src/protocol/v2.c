@@ -155,7 +155,7 @@ int v2_parse(struct frame *frame, struct text body, size_t json_length, const ch
                            .frame = frame,
                            .memory = memory,
                            .binary = {body.at + json_length, body.length - json_length}};
-    v2.seen = arena_calloc(frame->arena, frame->schema->n_sparse + frame->schema->n_dense, 1);
+    v2.seen = arena_calloc(frame->arena, schema_n_columns(frame->schema), 1);
     struct request_members request = {
         .errors = arena_alloc(frame->arena, N_MEMBERS * sizeof(struct request_error))};
     if (v2.seen == NULL || request.errors == NULL)

@@ -395,17 +395,12 @@ static int read_tensor(struct v2_reader *v2)
     return v2->json->reason ? -1 : finish_tensor(v2, &tensor);
 }
 
-static uint32_t n_columns(const struct frame *frame)
-{
-    return frame->schema->n_sparse + frame->schema->n_dense;
-}
-
 /* Every column given and of one length. */
 static int finish_inputs(struct v2_reader *v2)
 {
     struct frame *frame = v2->frame;
     const struct text *names = frame->schema->names;
-    for (uint32_t c = 0; c < n_columns(frame); c++) {
+    for (uint32_t c = 0; c < schema_n_columns(frame->schema); c++) {
         if (!v2->seen[c])
             return request_error_set(v2->error, 400, "Input \"%.*s\" is missing.",
                                      TEXT_SHOWN(names[c]));
@@ -424,7 +419,7 @@ static int finish_inputs(struct v2_reader *v2)
 int v2_read_inputs(struct v2_reader *v2)
 {
     frame_clear(v2->frame);
-    memset(v2->seen, 0, n_columns(v2->frame));
+    memset(v2->seen, 0, schema_n_columns(v2->frame->schema));
     v2->n_inputs = 0;
     v2->binary_used = 0;
     if (json_peek(v2->json) != JSON_ARRAY)

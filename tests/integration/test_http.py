@@ -352,6 +352,17 @@ def test_a_content_encoding_other_than_gzip_and_identity_is_415(server):
     problems.report()
 
 
+def test_the_access_log_tells_the_time_of_every_request():
+    with harness.Server("--access_log", "true") as server:
+        for data in (request_bytes("GET", "/"), request_bytes("POST", V1, GOOD_BODY), b"GET / HTTP/3.0\r\n\r\n",
+                     post_with([b"Content-Length: 99999999"])):
+            exchange(server, data, 1)
+        check(harness.wait_until(lambda: server.log().count(" us") == 4, 3), server.log())
+        for line in server.log().splitlines():
+            if line.endswith(" us"):
+                check(int(line.split()[-2]) < harness.limit(2e6), line)
+
+
 def test_names_and_ids_from_a_request_add_no_line_to_the_log():
     for kind in ("text", "json"):
         with harness.Server("--access_log", "true", "--log_format", kind) as server:

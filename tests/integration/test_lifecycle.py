@@ -382,6 +382,20 @@ def test_unload_and_load_under_load_give_only_scores_and_404():
         check_good(server)
 
 
+def test_a_load_between_predictions_of_one_moment_delays_none():
+    request = request_bytes("POST", V1, v1_body(TWO))
+    with Server("--workers", "1", *REPOSITORY) as server:
+        check_good(server)
+        for _ in range(10):
+            with Connection(server) as connection:
+                started = time.monotonic()
+                connection.send((request + request_bytes("POST", LOAD, b"")) * 4 + request)
+                for i in range(9):
+                    check(connection.response().status == 200, f"reply {i}")
+                took = time.monotonic() - started
+                check(took < harness.limit(0.2), f"{took:.2f} s for nine requests")
+
+
 def test_many_loads_leak_nothing():
     with Server(*REPOSITORY) as server:
         for _ in range(20):

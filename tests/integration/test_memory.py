@@ -72,6 +72,7 @@ REQUESTS = {
     "v2 binary": [request_bytes("POST", V2, BINARY, [*BINARY_HEADERS, CLOSE])],
     "head in pieces": [b"GET /v1/models HT", b"TP/1.1\r\nHost: h\r\n", b"Connection: close\r\n\r\n"],
     "body in pieces": in_two(request_bytes("POST", V1, LARGE, [CLOSE])),
+    "a part of the next one": [request_bytes("POST", V1, v1_body(TWO), [CLOSE]) + b"GET /v1/models HT"],
     "chunks": in_two(chunked_request(V1, [LARGE], [CLOSE])),
     "gzip": [request_bytes("POST", V1, gzip_bytes(LARGE), [*GZIP, CLOSE])],
     "escaped path": [request_bytes("GET", "/v1/models/%64cnv2", headers=[CLOSE])],
