@@ -2,8 +2,9 @@
 /*
  * registry.h: the model that is served now, and how another takes its place.
  *
- * A worker borrows the model for a request, or for those that it scores together, without a lock: it
- * announces the model in its own slot. Whoever swaps models waits until no slot holds the old one, then frees it.
+ * A worker borrows the model for a request, or for those that it scores together, without a lock:
+ * it announces the model in its own slot. Whoever swaps models waits until no slot holds the old
+ * one, then frees it.
  */
 #ifndef DCNV2_REGISTRY_H
 #define DCNV2_REGISTRY_H
