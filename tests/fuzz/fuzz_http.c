@@ -56,7 +56,8 @@ static void see_head(struct reader *reader, const struct head *head)
     see_number(reader, match.route);
     see(reader, match.model.at, match.model.length);
     see_number(reader, head->is_1_0 | head->keep_alive << 1 | head->is_chunked << 2 |
-                           head->accepts_gzip << 3 | head->expects_continue << 4);
+                           head->accepts_gzip << 3 | head->expects_continue << 4 |
+                           head->is_head << 5);
     see_number(reader, head->content_length);
     see_number(reader, (uint64_t)head->coding << 32 | (uint64_t)head->type);
     see_number(reader, head->n_inference_header_lengths);

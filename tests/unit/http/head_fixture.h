@@ -63,7 +63,7 @@ static inline struct outcome look(struct text bytes)
 static inline bool same_head(const struct head *a, const struct head *b)
 {
     return text_equal(a->method, b->method) && text_equal(a->target, b->target) &&
-           a->is_1_0 == b->is_1_0 && a->keep_alive == b->keep_alive &&
+           a->is_head == b->is_head && a->is_1_0 == b->is_1_0 && a->keep_alive == b->keep_alive &&
            a->is_chunked == b->is_chunked && a->content_length == b->content_length &&
            a->coding == b->coding && a->accepts_gzip == b->accepts_gzip &&
            a->expects_continue == b->expects_continue && a->type == b->type &&

@@ -144,7 +144,11 @@ TEST(method_and_target_are_given_as_they_came)
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         const struct head head = accepted(lines[i][0]);
         CHECK(text_is(head.method, lines[i][1]) && text_is(head.target, lines[i][2]));
+        CHECK(!head.is_head);
     }
+    CHECK(accepted("HEAD / HTTP/1.1\r\n" HOST END).is_head);
+    CHECK(!accepted("head / HTTP/1.1\r\n" HOST END).is_head);
+    CHECK(!accepted("HEADS / HTTP/1.1\r\n" HOST END).is_head);
 }
 
 TEST(each_byte_is_one_of_a_method_or_ends_it)
