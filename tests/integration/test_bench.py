@@ -37,7 +37,7 @@ def test_the_short_benchmark_prints_its_whole_table():
     check([begin for begin, row in zip(ROWS, rows) if row[0].startswith(begin)] == list(ROWS)
           and len(rows) == len(ROWS), f"rows: {[row[0] for row in rows]}")
     for what, ours, against, _, goal, verdict in rows:
-        if "this server's own fixed reply" in against:
+        if "this server's own fixed reply" in against or "merged by hand" in what:  # they have no goal
             check((goal, verdict) == ("", "-"), f"{what}: {goal} {verdict}")
             continue
         check(re.match(r"[≥≤] [\d/.]+( ms)?$", goal), f"{what}: goal {goal}")
