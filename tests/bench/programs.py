@@ -189,5 +189,4 @@ def load(program, requests, connections, seconds, waits=False, cores=CLIENT_CORE
           f"{requests.path}: {found['wrong']} wrong replies, {found['right']} right ones; {found['complaint']}")
     found["ran"], found["held_up"] = ((now - then) / found["seconds"]
                                       for now, then in zip(program.scheduled_s(), before))
-    found["rate_by_cpu"] = found["rate"] / found["ran"] if found["ran"] else 0
     return found
