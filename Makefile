@@ -236,7 +236,7 @@ $(TORCH_TESTS): $(TORCH_HELPERS)
 $(B)/tests/unit/native/test_gradient_kernels: private C_FLAGS += -Wno-psabi
 
 # With libFuzzer or, where the compiler has none, with a main() that reads the corpus.
-$(B)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(O)/tests/unit/format/build.o $(if $(findstring fuzzer,$(SANITIZER)),,$(O)/tests/fuzz/replay.o) $(filter-out $(O)/main.o,$(OBJECTS))
+$(FUZZ_PROGRAMS): $(B)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(O)/tests/unit/format/build.o $(if $(findstring fuzzer,$(SANITIZER)),,$(O)/tests/fuzz/replay.o) $(filter-out $(O)/main.o,$(OBJECTS))
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -MF $@.d $(LINK_FLAGS) $(if $(findstring fuzzer,$(SANITIZER)),-fsanitize=fuzzer) \

@@ -90,18 +90,20 @@ def test_two_builds_have_the_same_bytes():
                 (other / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, other / name)
         (other / "src/nothing.txt").write_text("nothing\n")
-        first = inspect(SERVER)
-        label = {key.rpartition(".")[2]: value for key, value in first["Labels"].items()}
-        again = {"IMAGE": NAMES["IMAGE"] + "2", "REVISION": label["revision"], "SOURCE": label["source"],
-                 "SOURCE_DATE_EPOCH": epoch_of(first)}
+        firsts = {"IMAGE": inspect(SERVER), "TOOLS_IMAGE": inspect(TOOLS)}
+        label = {key.rpartition(".")[2]: value for key, value in firsts["IMAGE"]["Labels"].items()}
+        again = {**{key: NAMES[key] + "2" for key in firsts}, "REVISION": label["revision"], "SOURCE": label["source"],
+                 "SOURCE_DATE_EPOCH": epoch_of(firsts["IMAGE"])}
         try:
-            containers.build("server", cwd=other, env=again)
-            second = inspect(again["IMAGE"])
+            containers.build("server", "tools", cwd=other, env=again)
+            seconds = {key: inspect(again[key]) for key in firsts}
         finally:
-            podman("rmi", "-f", again["IMAGE"], check_code=False)
-    check(first["RootFS"]["Layers"] == second["RootFS"]["Layers"] and first["Id"] == second["Id"],
-          f"{first['Id']} {first['RootFS']['Layers']} and {second['Id']} {second['RootFS']['Layers']}")
-    print(f"two builds: image {first['Id'][:19]}, layer {first['RootFS']['Layers'][0][:19]}", flush=True)
+            podman("rmi", "-f", *(again[key] for key in firsts), check_code=False)
+    for key, first in firsts.items():
+        second = seconds[key]
+        check(first["RootFS"]["Layers"] == second["RootFS"]["Layers"] and first["Id"] == second["Id"],
+              f"{first['Id']} {first['RootFS']['Layers']} and {second['Id']} {second['RootFS']['Layers']}")
+        print(f"two builds: image {first['Id'][:19]}, layer {first['RootFS']['Layers'][0][:19]}", flush=True)
 
 
 def test_the_bill_of_materials_is_valid_and_names_every_library():

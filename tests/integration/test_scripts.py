@@ -60,8 +60,9 @@ def test_make_load_gets_no_reply_but_200():
 
 
 def test_targets_of_the_readme_install_what_they_need_before_they_build():
+    outside = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     for target in ("run", "demo-model", "bench-scale"):
-        steps = subprocess.run(["make", "-n", target], cwd=ROOT, timeout=limit(60), stdin=subprocess.DEVNULL,
+        steps = subprocess.run(["make", "-n", target], cwd=ROOT, timeout=limit(60), stdin=subprocess.DEVNULL, env=outside,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         check(steps.returncode == 0, f"make -n {target}: {steps.stdout[-500:]}")
         check(steps.stdout.startswith("deploy/local/install.sh build"), f"make -n {target} begins with {steps.stdout[:200]}")
