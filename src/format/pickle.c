@@ -59,14 +59,19 @@ static int push(struct reader *r, struct pickle_value *value)
 }
 
 /* A new value on the stack; NULL: *error is set. */
+/* Only a record has all of the union: of hundreds of thousands of texts a third is not needed. */
 static struct pickle_value *push_new(struct reader *r, enum pickle_kind kind)
 {
-    struct pickle_value *value = arena_alloc(r->arena, sizeof *value);
+    struct pickle_value *value;
+    const size_t size = kind == PICKLE_RECORD
+                            ? sizeof *value
+                            : offsetof(struct pickle_value, text) + sizeof(struct text);
+    value = arena_alloc(r->arena, size);
     if (value == NULL) {
         out_of_memory(r);
         return NULL;
     }
-    memset(value, 0, sizeof *value);
+    memset(value, 0, size);
     value->kind = (uint8_t)kind;
     value->offset = (uint32_t)(r->opcode - r->start);
     return push(r, value) == 0 ? value : NULL;

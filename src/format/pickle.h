@@ -53,6 +53,7 @@ enum pickle_name {
     PICKLE_LABEL_ENCODER    /* sklearn.preprocessing._label.LabelEncoder */
 };
 
+/* Never copied whole: what is not a RECORD may end behind `text`. */
 struct pickle_value {
     uint8_t kind; /* enum pickle_kind */
     uint8_t name; /* enum pickle_name, of NAME and RECORD */

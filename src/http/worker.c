@@ -18,6 +18,7 @@
 enum {
     EVENTS_A_TURN = 64,
     LOOK_MS = 250,        /* between two looks at the deadlines .. */
+    LOOK_BUSY = 4,        /* times as long where there is something to do */
     LOOK_STOPPING_MS = 20 /* .. and while the server stops */
 };
 
@@ -264,7 +265,10 @@ static void *run(void *of_worker)
         answer_waiting(worker);
         run_one_heavy(worker);
         worker->now_ms = clock_ms();
-        if (worker->now_ms - looked_ms >= (uint64_t)look_ms) {
+        /* Better when nothing comes: where a request of a proxy's has, others of its are on their
+         * way, maybe on connections that would now be closed for being idle. */
+        const uint64_t not_looked_ms = worker->now_ms - looked_ms;
+        if (not_looked_ms >= (uint64_t)look_ms * (n > 0 ? LOOK_BUSY : 1)) {
             looked_ms = worker->now_ms;
             look_at_deadlines(worker);
             welcome(worker);
