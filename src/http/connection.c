@@ -176,9 +176,9 @@ static enum step send_continue(const struct connection *c)
     return n == (ssize_t)sizeof reply - 1 || (n < 0 && errno == EAGAIN) ? STEP_AGAIN : STEP_CLOSE;
 }
 
-static enum step answer(struct connection *c, bool collected)
+static enum step answer(struct connection *c)
 {
-    if (!exchange_answer(c->exchange, collected)) {
+    if (!exchange_answer(c->exchange)) {
         enter(c, CONNECTION_WAITING);
         return STEP_WAIT;
     }
@@ -192,7 +192,6 @@ static enum step start_request(struct connection *c, size_t head_bytes)
     struct exchange *exchange = c->exchange;
     struct head *head = &exchange->head;
     struct request_error error;
-    exchange->match = (struct route_match){0};
     if (head_read(head, c->input.at, head_bytes, &error) != 0) {
         take_input(c, head_bytes);
         return refuse(c, &error);
@@ -209,8 +208,9 @@ static enum step start_request(struct connection *c, size_t head_bytes)
     }
     if (in_place) { /* it is read where it lies */
         exchange->content = (struct text){c->input.at, head->content_length};
+        exchange->body.n_received = head->content_length;
         take_input(c, head->content_length);
-        return answer(c, false);
+        return answer(c);
     }
     c->chunks = (struct chunks){0};
     return head->expects_continue && c->input.length == 0 ? send_continue(c) : STEP_AGAIN;
@@ -233,8 +233,6 @@ static enum step read_head(struct connection *c)
         return STEP_CLOSE;
     if (size == HEAD_COMPLETE)
         return start_request(c, head_bytes);
-    c->exchange->head = (struct head){0};
-    c->exchange->match = (struct route_match){0};
     return refuse(c, &error);
 }
 
@@ -244,10 +242,10 @@ static enum step read_body(struct connection *c)
     struct exchange *exchange = c->exchange;
     struct body *body = &exchange->body;
     struct body_budget *budget = &c->worker->server->budget;
-    bool is_whole = false;
+    struct request_error error;
+    bool is_whole;
     if (exchange->head.is_chunked) {
         const char *at = c->input.at, *end = at + c->input.length;
-        struct request_error error;
         struct text data;
         enum chunks_result result;
         while ((result = chunks_next(&c->chunks, &at, end, &data, &error)) == CHUNKS_DATA)
@@ -264,18 +262,18 @@ static enum step read_body(struct connection *c)
         is_whole = n == left;
     }
     if (body->state == BODY_TOO_LARGE) {
-        struct request_error error;
         body_error(BODY_TOO_LARGE, budget, &error);
         return refuse(c, &error);
     }
     if (!is_whole)
         return read_more(c);
+    exchange->content = (struct text){body->at, body->length};
     if (body->length > IN_PLACE_MAX_BYTES || exchange->head.coding == CODING_GZIP) {
         enter(c, CONNECTION_WAITING);
         worker_wait_heavy(c);
         return STEP_WAIT;
     }
-    return answer(c, true);
+    return answer(c);
 }
 
 static enum step step(struct connection *c)
@@ -347,7 +345,7 @@ void connection_run(struct connection *c)
 
 void connection_run_heavy(struct connection *c)
 {
-    if (answer(c, true) == STEP_AGAIN)
+    if (answer(c) == STEP_AGAIN)
         connection_run(c);
 }
 

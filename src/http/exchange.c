@@ -29,6 +29,8 @@ struct exchange *exchange_take(struct worker *worker, struct connection *connect
         exchange->worker = worker;
     }
     exchange->connection = connection;
+    exchange->head = (struct head){0};
+    exchange->match = (struct route_match){0};
     if (worker->server->config->access_log)
         exchange->started_ns = clock_ns();
     metrics_request_started(worker->metrics);
@@ -182,13 +184,15 @@ static int check_body(struct exchange *exchange, struct request_error *error)
     return 0;
 }
 
-bool exchange_answer(struct exchange *exchange, bool collected)
+bool exchange_names_model(const struct exchange *exchange)
+{
+    return text_is(exchange->match.model, exchange->worker->server->config->model_name);
+}
+
+bool exchange_answer(struct exchange *exchange)
 {
     struct request_error error;
-    metrics_body(exchange->worker->metrics,
-                 collected ? exchange->body.n_received : exchange->content.length);
-    if (collected)
-        exchange->content = (struct text){exchange->body.at, exchange->body.length};
+    metrics_body(exchange->worker->metrics, exchange->body.n_received);
     if (check_body(exchange, &error) == 0)
         return handle(exchange);
     reply_error(exchange, &error);

@@ -63,9 +63,12 @@ void exchange_free_kept(struct worker *worker);
 bool exchange_begin(struct exchange *exchange, bool in_place);
 
 /*
- * The whole body is there: in exchange->content, or `collected` in exchange->body. true: the reply
- * is set. false: it will be when others have come to be scored with it, predict.h.
+ * exchange->content is the whole body, exchange->body.n_received its size as it came. true: the
+ * reply is set. false: it will be when others have come to be scored with it, predict.h.
  */
-bool exchange_answer(struct exchange *exchange, bool collected);
+bool exchange_answer(struct exchange *exchange);
+
+/* Whether the path names the model that is served. */
+bool exchange_names_model(const struct exchange *exchange);
 
 #endif

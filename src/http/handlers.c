@@ -15,14 +15,9 @@ static bool is_draining(const struct exchange *exchange)
     return atomic_load_explicit(&exchange->worker->server->draining, memory_order_relaxed);
 }
 
-static bool name_matches(const struct exchange *exchange)
-{
-    return text_is(exchange->match.model, exchange->worker->server->config->model_name);
-}
-
 static bool model_exists(const struct exchange *exchange)
 {
-    return name_matches(exchange) && registry_has_model(exchange->worker->server->registry);
+    return exchange_names_model(exchange) && registry_has_model(exchange->worker->server->registry);
 }
 
 /* ---- small documents ---- */
@@ -127,7 +122,7 @@ static void reply_metadata(struct exchange *exchange, const dcnv2_model *model)
 static void handle_metadata(struct exchange *exchange)
 {
     struct worker *worker = exchange->worker;
-    const dcnv2_model *model = name_matches(exchange) ? model_acquire(worker) : NULL;
+    const dcnv2_model *model = model_acquire(exchange);
     if (model)
         reply_metadata(exchange, model);
     else
@@ -170,7 +165,7 @@ static void handle_load(struct exchange *exchange, bool load)
         reply_failure(exchange, 404,
                       "The model repository is off; the server was not started with "
                       "--enable_model_repository true.");
-    } else if (!name_matches(exchange)) {
+    } else if (!exchange_names_model(exchange)) {
         reply_no_model(exchange);
     } else if (load && registry_load(server->registry, &error) != DCNV2_OK) {
         log_event(LOG_LEVEL_WARNING, "model not loaded, the old one goes on: %s", error.message);

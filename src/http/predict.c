@@ -25,8 +25,11 @@ struct prediction {
 
 /* ---- the model ---- */
 
-const dcnv2_model *model_acquire(struct worker *worker)
+const dcnv2_model *model_acquire(const struct exchange *exchange)
 {
+    const struct worker *worker = exchange->worker;
+    if (!exchange_names_model(exchange))
+        return NULL;
     return worker->batch.model ? worker->batch.model
                                : registry_acquire(worker->server->registry, worker->index);
 }
@@ -292,9 +295,7 @@ static bool predict_with(struct exchange *exchange, const dcnv2_model *model)
 bool predict(struct exchange *exchange)
 {
     struct worker *worker = exchange->worker;
-    const dcnv2_model *model = text_is(exchange->match.model, worker->server->config->model_name)
-                                   ? model_acquire(worker)
-                                   : NULL;
+    const dcnv2_model *model = model_acquire(exchange);
     bool answered = true;
     if (model)
         answered = predict_with(exchange, model);

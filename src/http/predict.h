@@ -21,10 +21,10 @@ bool predict(struct exchange *exchange);
 void predict_score(struct worker *worker);
 
 /*
- * The model in service, held until model_release(); NULL: there is none. While exchanges wait it is
- * the one that they are scored with, and stays held.
+ * The model in service, held until model_release(); NULL: there is none, or the path names another.
+ * While exchanges wait it is the one that they are scored with, and stays held.
  */
-const dcnv2_model *model_acquire(struct worker *worker);
+const dcnv2_model *model_acquire(const struct exchange *exchange);
 void model_release(struct worker *worker);
 
 #endif

@@ -95,7 +95,7 @@ static const char *reason_of(int http_status)
 }
 
 /* IMF-fixdate, RFC 9110 section 5.6.7: made anew once a second. */
-static struct text date_of(struct worker *worker)
+static const char *date_of(struct worker *worker)
 {
     static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -110,28 +110,7 @@ static struct text date_of(struct worker *worker)
                  t.tm_hour % 100, t.tm_min % 100, t.tm_sec % 100);
         worker->date_s = now.tv_sec;
     }
-    return text_of(worker->date);
-}
-
-static inline char *put(char *out, struct text text)
-{
-    memcpy(out, text.at, text.length);
-    return out + text.length;
-}
-
-static inline char *put_literal(char *out, const char *literal)
-{
-    return put(out, text_of(literal));
-}
-
-static char *put_number(char *out, size_t number)
-{
-    char digits[24];
-    size_t n = sizeof digits;
-    do
-        digits[--n] = (char)('0' + number % 10);
-    while (number /= 10);
-    return put(out, (struct text){digits + n, sizeof digits - n});
+    return worker->date;
 }
 
 /* The body as gzip where the client takes it and it pays; true: it is. */
@@ -157,38 +136,38 @@ static char *put_head(char *out, struct exchange *exchange, bool compressed, boo
 {
     const struct reply *reply = &exchange->reply;
     if (reply->http_status == 200) {
-        out = put_literal(out, "HTTP/1.1 200 OK\r\nDate: ");
+        out = write_raw(out, "HTTP/1.1 200 OK\r\nDate: ");
     } else {
-        out = put_literal(out, "HTTP/1.1 ");
-        out = put_number(out, (size_t)reply->http_status);
+        out = write_raw(out, "HTTP/1.1 ");
+        out = write_unsigned(out, (unsigned)reply->http_status);
         *out++ = ' ';
-        out = put_literal(out, reason_of(reply->http_status));
-        out = put_literal(out, "\r\nDate: ");
+        out = write_raw(out, reason_of(reply->http_status));
+        out = write_raw(out, "\r\nDate: ");
     }
-    out = put(out, date_of(exchange->worker));
-    out = put_literal(out, "\r\nContent-Type: ");
-    out = put_literal(out, reply->content_type);
-    out = put_literal(out, "\r\nContent-Length: ");
-    out = put_number(out, reply->body.length);
+    out = write_raw(out, date_of(exchange->worker));
+    out = write_raw(out, "\r\nContent-Type: ");
+    out = write_raw(out, reply->content_type);
+    out = write_raw(out, "\r\nContent-Length: ");
+    out = write_unsigned(out, reply->body.length);
     if (compressed)
-        out = put_literal(out, "\r\nContent-Encoding: gzip");
+        out = write_raw(out, "\r\nContent-Encoding: gzip");
     if (exchange->head.accepts_gzip)
-        out = put_literal(out, "\r\nVary: Accept-Encoding");
+        out = write_raw(out, "\r\nVary: Accept-Encoding");
     if (reply->allow) {
-        out = put_literal(out, "\r\nAllow: ");
-        out = put_literal(out, reply->allow);
+        out = write_raw(out, "\r\nAllow: ");
+        out = write_raw(out, reply->allow);
     }
     if (reply->retry_after)
-        out = put_literal(out, "\r\nRetry-After: 1");
+        out = write_raw(out, "\r\nRetry-After: 1");
     if (reply->json_length) {
-        out = put_literal(out, "\r\nInference-Header-Content-Length: ");
-        out = put_number(out, reply->json_length);
+        out = write_raw(out, "\r\nInference-Header-Content-Length: ");
+        out = write_unsigned(out, reply->json_length);
     }
     if (close)
-        out = put_literal(out, "\r\nConnection: close");
+        out = write_raw(out, "\r\nConnection: close");
     else if (exchange->head.is_1_0)
-        out = put_literal(out, "\r\nConnection: keep-alive");
-    return put_literal(out, "\r\n\r\n");
+        out = write_raw(out, "\r\nConnection: keep-alive");
+    return write_raw(out, "\r\n\r\n");
 }
 
 bool reply_lay_out(struct exchange *exchange, bool close)
@@ -205,10 +184,12 @@ bool reply_lay_out(struct exchange *exchange, bool close)
         return false;
     }
     char *end = put_head(head, exchange, compressed, close);
-    if (!exchange->head.is_head && reply->body.length <= JOINED_MAX_BYTES)
-        end = put(end, reply->body);
-    else if (!exchange->head.is_head)
+    if (!exchange->head.is_head && reply->body.length <= JOINED_MAX_BYTES) {
+        memcpy(end, reply->body.at, reply->body.length);
+        end += reply->body.length;
+    } else if (!exchange->head.is_head) {
         exchange->out[1] = reply->body;
+    }
     exchange->out[0] = (struct text){head, (size_t)(end - head)};
     return true;
 }
