@@ -172,16 +172,19 @@ static int wide_texts(const struct array *array, const struct pickle_value *valu
 static int object_texts(const struct array *array, const struct pickle_value *value,
                         const char *what, struct text *texts, struct format_error *error)
 {
-    if (array->data->kind != PICKLE_LIST || array->data->n != array->n)
+    const struct pickle_value *list = array->data;
+    if ((list->kind != PICKLE_LIST && list->kind != PICKLE_TEXTS) || list->n != array->n)
         return fail(error, value, what, "has not as many items as its shape says");
-    for (uint32_t i = 0; i < array->n; i++) {
-        const struct pickle_value *item = array->data->items[i];
-        if (item->kind != PICKLE_TEXT)
-            return format_error_set(error, item->offset, "%s holds %s where a text is expected",
-                                    what, pickle_describe(item));
-        texts[i] = item->text;
+    if (list->kind == PICKLE_TEXTS) {
+        pickle_texts(list, texts);
+        return 0;
     }
-    return 0;
+    for (uint32_t i = 0; i < list->n; i++)
+        if (list->items[i]->kind != PICKLE_TEXT)
+            return format_error_set(error, list->items[i]->offset,
+                                    "%s holds %s where a text is expected", what,
+                                    pickle_describe(list->items[i]));
+    return 0; /* an empty one */
 }
 
 int numpy_array_texts(const struct pickle_value *value, const char *what, struct arena *arena,
@@ -193,7 +196,8 @@ int numpy_array_texts(const struct pickle_value *value, const char *what, struct
     if (array.type != 'O' && array.type != 'U')
         return fail(error, value, what, "is not an array of text: fit it on astype(str)");
     /* Every text took bytes in the pickle, so a count beyond them is a lie. */
-    if (array.n > (array.type == 'O' ? array.data->n : array.data->text.length))
+    const bool is_bytes = array.data->kind == PICKLE_BYTES;
+    if (array.n > (is_bytes ? array.data->text.length : array.data->n))
         return fail(error, value, what, "has not as many items as its shape says");
     struct text *texts = arena_calloc(arena, (size_t)array.n + 1, sizeof *texts);
     if (texts == NULL)

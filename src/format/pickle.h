@@ -26,6 +26,7 @@ enum pickle_kind {
     PICKLE_BYTES, /* bytes, bytearray */
     PICKLE_TUPLE,
     PICKLE_LIST,
+    PICKLE_TEXTS, /* a list that has texts alone */
     PICKLE_DICT,
     PICKLE_NAME,      /* an allowed module.name, not called */
     PICKLE_RECORD,    /* an allowed name applied to arguments: REDUCE, NEWOBJ */
@@ -57,7 +58,7 @@ enum pickle_name {
 struct pickle_value {
     uint8_t kind; /* enum pickle_kind */
     uint8_t name; /* enum pickle_name, of NAME and RECORD */
-    uint32_t n;   /* items of TUPLE and LIST; pairs of DICT and of a RECORD of OrderedDict */
+    uint32_t n;   /* items of TUPLE, LIST and TEXTS; pairs of DICT and of a RECORD of OrderedDict */
     uint32_t capacity;
     uint32_t offset; /* in the pickle, for messages */
     union {
@@ -66,6 +67,10 @@ struct pickle_value {
         struct text text;            /* TEXT, BYTES */
         struct pickle_value **items; /* TUPLE, LIST: [n]; DICT: key, value, key, .. [2 n] */
         struct pickle_value *id;     /* PERSISTENT */
+        struct {
+            const uint8_t *start; /* of the pickle */
+            uint32_t *offsets;    /* [n] */
+        } texts;                  /* TEXTS, see pickle_texts() */
         struct {
             struct pickle_value *arguments; /* a TUPLE */
             struct pickle_value *state;     /* set by BUILD, else NULL */
@@ -77,6 +82,9 @@ struct pickle_value {
 /* 0: *ret_value is in the arena and points into `bytes`. -1: *error. */
 int pickle_read(struct arena *arena, const uint8_t *bytes, size_t size,
                 struct pickle_value **ret_value, struct format_error *error);
+
+/* Copies a list of TEXTS: ret_texts: [n]. */
+void pickle_texts(const struct pickle_value *list, struct text *ret_texts);
 
 /* "text", "tuple", .. or the module.name of a record, for messages. */
 const char *pickle_describe(const struct pickle_value *value);

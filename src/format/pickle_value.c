@@ -2,17 +2,25 @@
 /* pickle_value.c: looking into values that pickle.c has read. */
 #include "format/pickle.h"
 #include "format/pickle_names.h"
+#include "format/pickle_stack.h"
 
 const char *pickle_describe(const struct pickle_value *value)
 {
     static const char *const kinds[] = {
-        [PICKLE_NONE] = "None",     [PICKLE_BOOL] = "a bool", [PICKLE_INTEGER] = "an integer",
-        [PICKLE_FLOAT] = "a float", [PICKLE_TEXT] = "a text", [PICKLE_BYTES] = "bytes",
-        [PICKLE_TUPLE] = "a tuple", [PICKLE_LIST] = "a list", [PICKLE_DICT] = "a dict",
-        [PICKLE_NAME] = NULL,       [PICKLE_RECORD] = NULL,   [PICKLE_PERSISTENT] = "a storage"};
+        [PICKLE_NONE] = "None",           [PICKLE_BOOL] = "a bool", [PICKLE_INTEGER] = "an integer",
+        [PICKLE_FLOAT] = "a float",       [PICKLE_TEXT] = "a text", [PICKLE_BYTES] = "bytes",
+        [PICKLE_TUPLE] = "a tuple",       [PICKLE_LIST] = "a list", [PICKLE_TEXTS] = "a list",
+        [PICKLE_DICT] = "a dict",         [PICKLE_NAME] = NULL,     [PICKLE_RECORD] = NULL,
+        [PICKLE_PERSISTENT] = "a storage"};
     if (value->kind == PICKLE_NAME || value->kind == PICKLE_RECORD)
         return pickle_name_entry((enum pickle_name)value->name)->full;
     return kinds[value->kind];
+}
+
+void pickle_texts(const struct pickle_value *list, struct text *ret_texts)
+{
+    for (uint32_t i = 0; i < list->n; i++)
+        ret_texts[i] = pickle_text_at(list->texts.start + list->texts.offsets[i]);
 }
 
 struct pickle_value **pickle_pairs(const struct pickle_value *dict, uint32_t *ret_n)

@@ -2,6 +2,8 @@
 /* test_pickle.c: scalars, containers and the memo. */
 #include "format/pickle.h"
 
+#include <stdio.h>
+
 #include "build.h"
 #include "build_pickle.h"
 #include "test.h"
@@ -254,6 +256,79 @@ TEST(lists_grow_by_one_and_by_many)
     pickle_unload();
 }
 
+/* "0", "1", .. by each opcode for texts, memoized, in batches as Python writes them. */
+static void put_list_of_texts(struct bytes *bytes, unsigned n)
+{
+    pickle_op(bytes, OP_EMPTY_LIST);
+    for (unsigned i = 0; i < n; i++) {
+        char text[12];
+        const int length = snprintf(text, sizeof text, "%u", i);
+        if (i % 1000 == 0)
+            pickle_op(bytes, OP_MARK);
+        if (i % 3 == 0) {
+            pickle_text(bytes, text);
+        } else if (i % 3 == 1) {
+            pickle_op(bytes, OP_SHORT_BINUNICODE);
+            bytes_u8(bytes, (unsigned)length);
+            bytes_add(bytes, text, (size_t)length);
+        } else {
+            pickle_op(bytes, OP_BINUNICODE8);
+            bytes_u64(bytes, (uint64_t)length);
+            bytes_add(bytes, text, (size_t)length);
+        }
+        pickle_op(bytes, OP_MEMOIZE);
+        if (i % 1000 == 999 || i + 1 == n)
+            pickle_op(bytes, OP_APPENDS);
+    }
+}
+
+TEST(a_list_of_texts_is_kept_as_one)
+{
+    enum { N = 2500 };
+    struct bytes bytes = {0};
+    pickle_proto(&bytes, 4);
+    put_list_of_texts(&bytes, N);
+    pickle_op(&bytes, OP_LONG_BINGET);
+    bytes_u32(&bytes, 7);
+    pickle_op(&bytes, OP_APPEND); /* one of them again */
+    pickle_op(&bytes, OP_STOP);
+    struct pickle_value *value = pickle_load(&bytes);
+    CHECK(value && value->kind == PICKLE_TEXTS && value->n == N + 1);
+    CHECK(value && strcmp(pickle_describe(value), "a list") == 0);
+    static struct text texts[N + 1];
+    if (value)
+        pickle_texts(value, texts);
+    for (unsigned i = 0; i <= N; i++) {
+        char expected[12];
+        snprintf(expected, sizeof expected, "%u", i < N ? i : 7);
+        CHECK(value && text_is(texts[i], expected));
+    }
+    pickle_unload();
+}
+
+TEST(a_list_of_texts_and_something_else_is_a_list)
+{
+    enum { N = 1500 };
+    for (unsigned at = 0; at <= N; at += 500) { /* where the other value stands */
+        struct bytes bytes = {0};
+        pickle_proto(&bytes, 4);
+        pickle_op(&bytes, OP_EMPTY_LIST);
+        for (unsigned i = 0; i <= N; i++) {
+            if (i == at)
+                pickle_int(&bytes, 5);
+            else
+                pickle_text(&bytes, "text");
+            pickle_op(&bytes, OP_APPEND);
+        }
+        pickle_op(&bytes, OP_STOP);
+        struct pickle_value *value = pickle_load(&bytes);
+        CHECK(value && value->kind == PICKLE_LIST && value->n == N + 1);
+        for (unsigned i = 0; value && i <= N; i++)
+            CHECK(i == at ? is_integer(value->items[i], 5) : is_text(value->items[i], "text"));
+        pickle_unload();
+    }
+}
+
 TEST(dicts_keep_their_order_and_find_the_last_of_equal_keys)
 {
     struct bytes bytes = {0};
@@ -345,7 +420,7 @@ TEST(empty_dicts_have_no_pairs_and_other_values_are_no_dicts)
 
 /* ---- memo, frames, stack */
 
-TEST(a_value_from_the_memo_is_the_same_value)
+TEST(texts_come_from_the_memo)
 {
     struct bytes bytes = {0};
     pickle_proto(&bytes, 4);
@@ -371,8 +446,8 @@ TEST(a_value_from_the_memo_is_the_same_value)
         return;
     CHECK(value->n == 9 && is_text(value->items[3], "three"));
     for (unsigned i = 0; i < 4; i++)
-        CHECK(value->items[4 + i] == value->items[i]);
-    CHECK(value->items[8] == value->items[3]);
+        CHECK(text_equal(value->items[4 + i]->text, value->items[i]->text));
+    CHECK(is_text(value->items[8], "three"));
     pickle_unload();
 }
 
@@ -454,10 +529,12 @@ int main(void)
     RUN(a_bytearray_of_protocols_2_to_4_is_bytes);
     RUN(tuples_of_every_length_are_read);
     RUN(lists_grow_by_one_and_by_many);
+    RUN(a_list_of_texts_is_kept_as_one);
+    RUN(a_list_of_texts_and_something_else_is_a_list);
     RUN(dicts_keep_their_order_and_find_the_last_of_equal_keys);
     RUN(an_ordered_dict_holds_pairs_and_attributes);
     RUN(empty_dicts_have_no_pairs_and_other_values_are_no_dicts);
-    RUN(a_value_from_the_memo_is_the_same_value);
+    RUN(texts_come_from_the_memo);
     RUN(a_memo_slot_may_be_written_again);
     RUN(a_list_changed_after_memoizing_is_changed_everywhere);
     RUN(frames_are_read);
