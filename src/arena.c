@@ -7,7 +7,6 @@
 #include "memory.h"
 
 enum {
-    ALIGNMENT = 16,
     FIRST_BLOCK_BYTES = 64 * 1024,
     LARGEST_STEP_BYTES = 8 * 1024 * 1024,
     LARGE_BLOCK_BYTES = 2 * 1024 * 1024
@@ -16,7 +15,7 @@ enum {
 struct arena_block {
     struct arena_block *next;
     size_t size; /* bytes behind this head */
-    _Alignas(ALIGNMENT) char bytes[];
+    _Alignas(ARENA_ALIGNMENT) char bytes[];
 };
 
 void arena_init(struct arena *arena, size_t limit_bytes)
@@ -40,38 +39,47 @@ static void block_free(struct arena_block *block)
         free(block);
 }
 
-/* Appends a block that holds at least `size` bytes and makes it the current one. */
+/* Appends a block of `size` bytes and makes it the current one. */
 static int add_block(struct arena *arena, size_t size)
 {
-    size_t step = arena->last ? arena->last->size * 2 : FIRST_BLOCK_BYTES;
-    if (step > LARGEST_STEP_BYTES)
-        step = LARGEST_STEP_BYTES;
-    if (step < size)
-        step = size;
-    struct arena_block *block = block_alloc(step);
+    struct arena_block *block = block_alloc(size);
     if (block == NULL)
         return -1;
     block->next = NULL;
-    block->size = step;
+    block->size = size;
     if (arena->last)
         arena->last->next = block;
     else
         arena->first = block;
     arena->last = block;
     arena->at = block->bytes;
-    arena->end = block->bytes + step;
+    arena->end = block->bytes + size;
     return 0;
+}
+
+/* The size of the next block, which is to hold at least `size` bytes. */
+static size_t next_step(const struct arena *arena, size_t size)
+{
+    size_t step = arena->last ? arena->last->size * 2 : FIRST_BLOCK_BYTES;
+    if (step > LARGEST_STEP_BYTES)
+        step = LARGEST_STEP_BYTES;
+    return step < size ? size : step;
+}
+
+int arena_reserve(struct arena *arena, size_t size)
+{
+    return size > (size_t)(arena->end - arena->at) ? add_block(arena, size) : 0;
 }
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
     if (size > arena->limit_bytes - arena->used_bytes)
         return NULL;
-    size_t padded = (size + (ALIGNMENT - 1)) & ~(size_t)(ALIGNMENT - 1);
+    size_t padded = (size + (ARENA_ALIGNMENT - 1)) & ~(size_t)(ARENA_ALIGNMENT - 1);
     if (padded < size)
         return NULL;
     if (padded > (size_t)(arena->end - arena->at) || arena->at == NULL) {
-        if (add_block(arena, padded) != 0) {
+        if (add_block(arena, next_step(arena, padded)) != 0) {
             arena->starved = true;
             return NULL;
         }
@@ -129,7 +137,7 @@ void arena_reset(struct arena *arena, size_t keep_bytes)
         arena->first = arena->last = NULL;
         arena->at = arena->end = NULL;
         /* One block for what this use needed in several, so that the next one like it fits. */
-        if (used <= keep_bytes && add_block(arena, used) != 0)
+        if (used <= keep_bytes && add_block(arena, next_step(arena, used)) != 0)
             used = 0;
     } else {
         arena->at = first->bytes;

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { ARENA_ALIGNMENT = 16 };
+
 struct arena_block;
 
 struct arena {
@@ -28,7 +30,10 @@ struct arena {
 /* No allocation happens before the first arena_alloc(). */
 void arena_init(struct arena *arena, size_t limit_bytes);
 
-/* Aligned to 16 bytes, not cleared. NULL: out of memory, or over the limit. */
+/* The next `size` bytes lie together: what is large comes on huge pages. -1: out of memory. */
+int arena_reserve(struct arena *arena, size_t size);
+
+/* Aligned to ARENA_ALIGNMENT, not cleared. NULL: out of memory, or over the limit. */
 void *arena_alloc(struct arena *arena, size_t size);
 
 /* `count` times `size` bytes, cleared; NULL also when the product overflows. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "memory.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,13 @@ enum { ALIGNMENT = 64, LARGE_BYTES = 1 << 20, PAGE_BYTES = 4096, HUGE_PAGE_BYTES
 static size_t round_up(size_t size, size_t unit)
 {
     return (size + unit - 1) / unit * unit;
+}
+
+/* The last huge page is a whole one where more than half of it is needed. */
+static size_t mapped_bytes(size_t size)
+{
+    const bool is_last_large = size % HUGE_PAGE_BYTES > HUGE_PAGE_BYTES / 2;
+    return round_up(size, is_last_large ? HUGE_PAGE_BYTES : PAGE_BYTES);
 }
 
 /* Address space of `size` bytes that starts where a huge page may start. */
@@ -38,7 +46,7 @@ void *memory_alloc(size_t size)
             memset(memory, 0, padded);
         return memory;
     }
-    const size_t padded = round_up(size, PAGE_BYTES);
+    const size_t padded = mapped_bytes(size);
     void *memory = map_aligned(padded);
     if (memory)
         madvise(memory, padded, MADV_HUGEPAGE); /* a wish; small pages do as well */
@@ -52,5 +60,5 @@ void memory_free(void *memory, size_t size)
     if (size < LARGE_BYTES)
         free(memory);
     else
-        munmap(memory, round_up(size, PAGE_BYTES));
+        munmap(memory, mapped_bytes(size));
 }

@@ -9,6 +9,7 @@ enum { BATCH = 32 };
 
 struct cell_encoder {
     const struct fitted_encoder *encoder;
+    struct arena arena; /* of the vocabularies */
     struct encoded_column {
         struct vocabulary vocabulary;
         enum pandas_type type;
@@ -23,10 +24,19 @@ struct cell_encoder *cell_encoder_create(const struct fitted_encoder *encoder)
     if (cells == NULL)
         return NULL;
     cells->encoder = encoder;
+    arena_init(&cells->arena, SIZE_MAX);
+    size_t size = 0;
+    for (uint32_t c = 0; c < encoder->n_sparse; c++)
+        size += vocabulary_bytes(encoder->sparse[c].classes, encoder->sparse[c].n_classes);
+    if (arena_reserve(&cells->arena, size) != 0) {
+        cell_encoder_free(cells);
+        return NULL;
+    }
     for (uint32_t c = 0; c < encoder->n_sparse; c++) {
         const struct fitted_column *fitted = &encoder->sparse[c];
         struct encoded_column *column = &cells->columns[c];
-        if (vocabulary_init(&column->vocabulary, fitted->classes, fitted->n_classes) != 0) {
+        if (vocabulary_init(&column->vocabulary, &cells->arena, fitted->classes,
+                            fitted->n_classes) != 0) {
             cell_encoder_free(cells);
             return NULL;
         }
@@ -84,7 +94,6 @@ void cell_encoder_free(struct cell_encoder *cells)
 {
     if (cells == NULL)
         return;
-    for (uint32_t c = 0; c < cells->encoder->n_sparse; c++)
-        vocabulary_free(&cells->columns[c].vocabulary);
+    arena_free(&cells->arena);
     free(cells);
 }

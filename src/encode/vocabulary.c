@@ -1,45 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "encode/vocabulary.h"
 
-#include <stdlib.h>
-
 #include "encode/vocabulary_key.h"
-#include "memory.h"
 
-static size_t slot_bytes(const struct vocabulary *vocabulary)
+/* At most 60 % full. */
+static uint64_t slots_for(uint32_t n)
 {
-    return (size_t)vocabulary->n_slots * sizeof(struct vocabulary_slot);
+    return ((uint64_t)n + n / 3 * 2 + 4) / 4 * 4;
 }
 
-static void insert(struct vocabulary *vocabulary, const struct vocabulary_key *key, uint32_t index)
+/* Of the texts that do not fit in a slot. */
+static size_t long_bytes(const struct text *classes, uint32_t n)
 {
-    uint32_t i = first_slot(vocabulary->n_slots, key->hash);
-    while (!slot_is_empty(&vocabulary->own_slots[i]))
-        i = next_slot(vocabulary->n_slots, i);
-    vocabulary->own_slots[i] = (struct vocabulary_slot){key->low, key->high, index};
+    size_t size = 0;
+    for (uint32_t i = 0; i < n; i++)
+        size += classes[i].length > SHORT_MAX ? classes[i].length : 0;
+    return size;
 }
 
-/* Where a long text lies; without borrowed texts it is copied behind the last one. */
-static uint64_t place_of(struct vocabulary *vocabulary, struct text text)
+size_t vocabulary_bytes(const struct text *classes, uint32_t n)
 {
-    if (vocabulary->own_texts == NULL)
+    return slots_for(n) * sizeof(struct vocabulary_slot) + long_bytes(classes, n) + ARENA_ALIGNMENT;
+}
+
+static void insert(struct vocabulary_slot *slots, uint32_t n_slots,
+                   const struct vocabulary_key *key, uint32_t index)
+{
+    uint32_t i = first_slot(n_slots, key->hash);
+    while (!slot_is_empty(&slots[i]))
+        i = next_slot(n_slots, i);
+    slots[i] = (struct vocabulary_slot){key->low, key->high, index};
+}
+
+/* Where a long text lies; a copy of it where `*copy` says, unless that is NULL. */
+static uint64_t place_of(const struct vocabulary *vocabulary, struct text text, char **copy)
+{
+    if (*copy == NULL)
         return (uint64_t)(text.at - vocabulary->texts);
-    const size_t place = vocabulary->own_texts_size;
-    memcpy(vocabulary->own_texts + place, text.at, text.length);
-    vocabulary->own_texts_size += text.length;
-    return place;
+    char *const place = *copy;
+    memcpy(place, text.at, text.length);
+    *copy += text.length;
+    return (uint64_t)(place - vocabulary->texts);
 }
 
 /* Makes the slots. -1: too many, or out of memory. */
-static int fill(struct vocabulary *vocabulary, const struct text *classes)
+static int fill(struct vocabulary *vocabulary, struct arena *arena, const struct text *classes,
+                char *copy)
 {
     enum { BATCH = 16 }; /* slots that are on their way from memory together */
     const uint32_t n = vocabulary->n;
-    const uint64_t n_slots = ((uint64_t)n + n / 3 * 2 + 4) / 4 * 4; /* at most 60 % full */
-    vocabulary->n_slots = (uint32_t)n_slots;
-    vocabulary->own_slots = n_slots <= UINT32_MAX ? memory_alloc(slot_bytes(vocabulary)) : NULL;
-    vocabulary->slots = vocabulary->own_slots;
-    if (vocabulary->slots == NULL)
+    const uint64_t n_slots = slots_for(n);
+    struct vocabulary_slot *slots =
+        n_slots <= UINT32_MAX ? arena_calloc(arena, n_slots, sizeof *slots) : NULL;
+    if (slots == NULL)
         return -1;
     for (uint32_t first = 0; first < n; first += BATCH) {
         struct vocabulary_key keys[BATCH];
@@ -48,39 +61,33 @@ static int fill(struct vocabulary *vocabulary, const struct text *classes)
             const struct text text = classes[first + i];
             keys[i] = key_of(text);
             if (text.length > SHORT_MAX)
-                keys[i].low = place_of(vocabulary, text) | (uint64_t)text.length << 32;
-            __builtin_prefetch(&vocabulary->slots[first_slot(vocabulary->n_slots, keys[i].hash)],
-                               1);
+                keys[i].low = place_of(vocabulary, text, &copy) | (uint64_t)text.length << 32;
+            __builtin_prefetch(&slots[first_slot((uint32_t)n_slots, keys[i].hash)], 1);
         }
         for (uint32_t i = 0; i < count; i++)
-            insert(vocabulary, &keys[i], first + i);
+            insert(slots, (uint32_t)n_slots, &keys[i], first + i);
     }
+    vocabulary->slots = slots;
+    vocabulary->n_slots = (uint32_t)n_slots;
     return 0;
 }
 
-int vocabulary_init(struct vocabulary *vocabulary, const struct text *classes, uint32_t n)
+int vocabulary_init(struct vocabulary *vocabulary, struct arena *arena, const struct text *classes,
+                    uint32_t n)
 {
-    size_t long_bytes = 0;
-    for (uint32_t i = 0; i < n; i++)
-        if (classes[i].length > SHORT_MAX)
-            long_bytes += classes[i].length;
-    *vocabulary = (struct vocabulary){.n = n};
-    if (long_bytes > UINT32_MAX)
+    const size_t texts_size = long_bytes(classes, n);
+    char *texts = texts_size <= UINT32_MAX ? arena_alloc(arena, texts_size) : NULL;
+    if (texts == NULL)
         return -1;
-    vocabulary->own_texts = malloc(long_bytes + 1);
-    vocabulary->texts = vocabulary->own_texts;
-    if (vocabulary->texts == NULL || fill(vocabulary, classes) != 0) {
-        vocabulary_free(vocabulary);
-        return -1;
-    }
-    return 0;
+    *vocabulary = (struct vocabulary){.n = n, .texts = texts};
+    return fill(vocabulary, arena, classes, texts);
 }
 
-int vocabulary_init_in_place(struct vocabulary *vocabulary, const char *texts,
+int vocabulary_init_in_place(struct vocabulary *vocabulary, struct arena *arena, const char *texts,
                              const struct text *classes, uint32_t n)
 {
     *vocabulary = (struct vocabulary){.n = n, .texts = texts};
-    return fill(vocabulary, classes);
+    return fill(vocabulary, arena, classes, NULL);
 }
 
 const char *vocabulary_open(struct vocabulary *vocabulary, const struct vocabulary_slot *slots,
@@ -106,13 +113,6 @@ const char *vocabulary_open(struct vocabulary *vocabulary, const struct vocabula
     *vocabulary =
         (struct vocabulary){.slots = slots, .n_slots = (uint32_t)n_slots, .n = n, .texts = texts};
     return NULL;
-}
-
-void vocabulary_free(struct vocabulary *vocabulary)
-{
-    memory_free(vocabulary->own_slots, slot_bytes(vocabulary));
-    free(vocabulary->own_texts);
-    *vocabulary = (struct vocabulary){0};
 }
 
 uint32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, size_t length)

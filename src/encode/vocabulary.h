@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "arena.h"
 #include "text.h"
 
 /* As files hold them: little-endian, see vocabulary.c. */
@@ -24,17 +25,17 @@ struct vocabulary {
     uint32_t n_slots;
     uint32_t n;        /* number of classes: the index of an unknown text */
     const char *texts; /* where the texts are that do not fit in a slot */
-
-    struct vocabulary_slot *own_slots; /* to be freed; NULL: borrowed */
-    char *own_texts;
-    size_t own_texts_size;
 };
 
-/* -1: out of memory. The texts are distinct; they are copied. */
-int vocabulary_init(struct vocabulary *vocabulary, const struct text *classes, uint32_t n);
+/* What vocabulary_init() takes of its arena, for arena_reserve(). */
+size_t vocabulary_bytes(const struct text *classes, uint32_t n);
+
+/* -1: out of memory. The texts are distinct; they are copied. Slots and texts are in the arena. */
+int vocabulary_init(struct vocabulary *vocabulary, struct arena *arena, const struct text *classes,
+                    uint32_t n);
 
 /* The same of classes that lie within `texts`, below UINT32_MAX bytes, which is borrowed. */
-int vocabulary_init_in_place(struct vocabulary *vocabulary, const char *texts,
+int vocabulary_init_in_place(struct vocabulary *vocabulary, struct arena *arena, const char *texts,
                              const struct text *classes, uint32_t n);
 
 /*
@@ -44,8 +45,6 @@ int vocabulary_init_in_place(struct vocabulary *vocabulary, const char *texts,
  */
 const char *vocabulary_open(struct vocabulary *vocabulary, const struct vocabulary_slot *slots,
                             uint64_t n_slots, const char *texts, size_t texts_size, uint32_t n);
-
-void vocabulary_free(struct vocabulary *vocabulary);
 
 /* Position of `text` among the classes, or `n`. */
 uint32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, size_t length);

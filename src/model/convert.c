@@ -97,7 +97,7 @@ static int add_vocabulary(struct conversion *conversion, uint32_t i)
         offsets[k + 1] = offsets[k] + (uint32_t)moved[k].length;
     }
     struct vocabulary *vocabulary = &conversion->vocabularies[i];
-    if (vocabulary_init_in_place(vocabulary, texts, moved, n) != 0)
+    if (vocabulary_init_in_place(vocabulary, conversion->arena, texts, moved, n) != 0)
         return model_error_memory(conversion->error);
     const struct text none = {NULL, 0};
     int status =
@@ -282,8 +282,6 @@ int model_convert(const struct dcnv2_source *source, const char *label, const ch
         status = add_schema(&conversion);
     if (status == DCNV2_OK)
         status = replace_file(&conversion);
-    for (uint32_t i = 0; conversion.vocabularies && i < reading->n_sparse; i++)
-        vocabulary_free(&conversion.vocabularies[i]);
     dcnv2_model_free(conversion.model);
     reading_close(reading);
     return status;

@@ -8,14 +8,20 @@ struct dcnv2_workspace {
     float *scratch;
 };
 
-static int make_vocabulary(struct reading *reading, uint32_t i, struct vocabulary *vocabulary)
+/* Of a file that holds no vocabularies: makes them of the classes, in one piece of memory. */
+static int make_vocabularies(struct reading *reading, struct dcnv2_model *model)
 {
-    const struct reading_column *column = &reading->columns[i];
-    if (column->classes || column->n_classes == 0) {
-        if (vocabulary_init(vocabulary, column->classes, column->n_classes) != 0)
+    struct arena *arena = &model->vocabulary_arena;
+    size_t size = 0;
+    for (uint32_t i = 0; i < reading->n_sparse; i++)
+        size += vocabulary_bytes(reading->columns[i].classes, reading->columns[i].n_classes);
+    if (arena_reserve(arena, size) != 0)
+        return model_error_memory(reading->error);
+    for (uint32_t i = 0; i < reading->n_sparse; i++) {
+        const struct reading_column *column = &reading->columns[i];
+        if (vocabulary_init(&model->encoder.vocabularies[i], arena, column->classes,
+                            column->n_classes) != 0)
             return model_error_memory(reading->error);
-    } else {
-        *vocabulary = column->vocabulary;
     }
     return DCNV2_OK;
 }
@@ -42,10 +48,11 @@ static int make_encoder(struct reading *reading, struct dcnv2_model *model)
         memcpy(encoder->mean, reading->mean, n_dense * sizeof *encoder->mean);
         memcpy(encoder->scale, reading->scale, n_dense * sizeof *encoder->scale);
     }
-    int status = DCNV2_OK;
-    for (uint32_t i = 0; i < reading->n_sparse && status == DCNV2_OK; i++)
-        status = make_vocabulary(reading, i, &encoder->vocabularies[i]);
-    return status;
+    if (!reading->is_converted)
+        return make_vocabularies(reading, model);
+    for (uint32_t i = 0; i < reading->n_sparse; i++)
+        encoder->vocabularies[i] = reading->columns[i].vocabulary;
+    return DCNV2_OK;
 }
 
 static int make_network(struct reading *reading, struct dcnv2_model *model)
@@ -58,8 +65,7 @@ static int make_network(struct reading *reading, struct dcnv2_model *model)
     const struct network_inputs inputs = {.n_dense = reading->n_dense,
                                           .n_sparse = reading->n_sparse,
                                           .sparse_names = reading->names,
-                                          .vocabulary_sizes = sizes,
-                                          .in_place = reading->is_converted};
+                                          .vocabulary_sizes = sizes};
     struct format_error error;
     if (network_load(&model->network, &model->arena, &reading->tensors, &inputs, &error) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->source->model_path,
@@ -85,6 +91,7 @@ int model_make(struct reading *reading, dcnv2_model **ret_model)
     if (model == NULL)
         return model_error_memory(reading->error);
     arena_init(&model->arena, SIZE_MAX);
+    arena_init(&model->vocabulary_arena, SIZE_MAX);
     int status = choose_kernels(model, reading->error);
     if (status == DCNV2_OK)
         status = make_encoder(reading, model);
@@ -94,12 +101,17 @@ int model_make(struct reading *reading, dcnv2_model **ret_model)
         dcnv2_model_free(model);
         return status;
     }
-    if (reading->is_converted) {
-        model->file = reading->model_bytes;
-        reading->model_bytes = (struct file_bytes){0};
-    }
     *ret_model = model;
     return DCNV2_OK;
+}
+
+/* The model keeps the bytes that it uses where they lie. */
+static void take_file(struct reading *reading, struct dcnv2_model *model)
+{
+    if (!reading->is_converted && !model->network.is_borrowing)
+        return;
+    model->file = reading->model_bytes;
+    reading->model_bytes = (struct file_bytes){0};
 }
 
 int dcnv2_model_load(const struct dcnv2_source *source, dcnv2_model **ret_model,
@@ -109,6 +121,8 @@ int dcnv2_model_load(const struct dcnv2_source *source, dcnv2_model **ret_model,
     int status = reading_open(&reading, source, error);
     if (status == DCNV2_OK)
         status = model_make(&reading, ret_model);
+    if (status == DCNV2_OK)
+        take_file(&reading, *ret_model);
     reading_close(&reading);
     return status;
 }
@@ -117,11 +131,9 @@ void dcnv2_model_free(dcnv2_model *model)
 {
     if (model == NULL)
         return;
-    if (model->encoder.vocabularies)
-        for (uint32_t i = 0; i < model->encoder.schema.n_sparse; i++)
-            vocabulary_free(&model->encoder.vocabularies[i]);
     network_free(&model->network);
     file_free(&model->file);
+    arena_free(&model->vocabulary_arena);
     arena_free(&model->arena);
     free(model);
 }

@@ -10,15 +10,16 @@
 
 struct dcnv2_model {
     struct arena arena; /* names and descriptions of both */
+    struct arena vocabulary_arena;
     struct encoder encoder;
     struct network network;
     const struct kernels *kernels;
-    struct file_bytes file; /* a converted one, in which tables and vocabularies lie */
+    struct file_bytes file; /* in which tables, and a converted one's vocabularies, lie */
 };
 
 /*
- * Makes a model of what was read, as dcnv2_model_load() returns it. Takes a converted file's
- * bytes over: nothing else of the reading is needed afterwards.
+ * Makes a model of what was read, as dcnv2_model_load() returns it, except that it uses the
+ * reading's file where it lies: to be freed before reading_close().
  */
 int model_make(struct reading *reading, dcnv2_model **ret_model);
 

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,8 +16,7 @@ struct loader {
     bool *used; /* [n_tensors] */
     struct network *network;
     struct arena *arena;
-    bool in_place; /* embedding tables are not copied */
-    float *at;     /* next free float of the block; NULL while sizes are only counted */
+    float *at; /* next free float of the block; NULL while sizes are only counted */
     size_t n_floats;
     struct format_error *error;
 };
@@ -117,13 +115,14 @@ static int load_plain(struct loader *loader, const struct tensor *tensor, const 
     return check_finite(loader, tensor, values);
 }
 
-/* The same without a copy where the tensor stays and is as the network needs it. */
+/* The same without a copy where the tensor is as the network needs it. */
 static int load_table(struct loader *loader, const struct tensor *tensor, const float **ret_values)
 {
-    if (!loader->in_place || tensor->dtype != TENSOR_F32 || !tensor_is_contiguous(tensor) ||
+    if (tensor->dtype != TENSOR_F32 || !tensor_is_contiguous(tensor) ||
         (uintptr_t)tensor->data % sizeof(float) != 0)
         return load_plain(loader, tensor, ret_values);
     *ret_values = (const float *)(const void *)tensor->data;
+    loader->network->is_borrowing = true;
     return loader->at ? check_finite(loader, tensor, *ret_values) : 0;
 }
 
@@ -306,7 +305,6 @@ int network_load(struct network *network, struct arena *arena, const struct tens
 {
     *network = (struct network){0};
     struct loader loader = {.list = list, .network = network, .arena = arena, .error = error};
-    loader.in_place = inputs->in_place;
     loader.used = arena_calloc(arena, list->n_tensors + 1, sizeof *loader.used);
     if (loader.used == NULL)
         return format_error_memory(error);

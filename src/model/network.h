@@ -15,6 +15,7 @@
 #ifndef DCNV2_MODEL_NETWORK_H
 #define DCNV2_MODEL_NETWORK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "arena.h"
@@ -50,8 +51,9 @@ struct network {
     const float *output_cross; /* [width] */
     const float *output_deep;  /* [deep_width] */
     float output_bias;
-    float *weights; /* all of the above, but tables in place, in one aligned block, [n_weights] */
+    float *weights; /* all of the above, but borrowed tables, in one aligned block, [n_weights] */
     size_t n_weights;
+    bool is_borrowing; /* a table is used where its tensor lies, which must outlive the network */
 };
 
 /* What the encoder needs of the network. */
@@ -60,7 +62,6 @@ struct network_inputs {
     size_t n_sparse;
     const struct text *sparse_names;  /* [n_sparse], for messages */
     const uint32_t *vocabulary_sizes; /* [n_sparse]: table i needs one row more */
-    bool in_place; /* the tensors outlive the network, which uses its tables where they lie */
 };
 
 /*

@@ -28,7 +28,7 @@ struct reading {
     struct arena arena; /* of everything below */
     struct file_bytes model_bytes, encoder_bytes;
 
-    bool is_converted;              /* tensors and vocabularies are to be used where they lie */
+    bool is_converted;              /* vocabularies are used where they lie */
     const char *schema_path;        /* the file that says which columns there are */
     uint32_t n_sparse, n_dense;     /* not both 0 */
     struct text *names;             /* [n_sparse + n_dense], sparse first */

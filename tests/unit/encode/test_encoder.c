@@ -8,6 +8,8 @@
 #include "fixture.h"
 #include "test.h"
 
+static struct arena arena = {.limit_bytes = SIZE_MAX}; /* of vocabularies */
+
 /* Categories a and b, dense p and q. */
 enum { A, B, P, Q, MAX_ROWS = 2000 };
 
@@ -26,8 +28,8 @@ static void init(void)
     static const struct text a[] = {{"1", 1}, {"2", 1}, {"None", 4}, {"True", 4}, {"x", 1}};
     static const struct text b[] = {{"1.0", 3}, {"nan", 3}, {"\xC3\xA9", 2}};
     fixture_init(&f, "a,b,p,q", 2, 2, MAX_ROWS);
-    CHECK(vocabulary_init(&vocabularies[0], a, 5) == 0);
-    CHECK(vocabulary_init(&vocabularies[1], b, 3) == 0);
+    CHECK(vocabulary_init(&vocabularies[0], &arena, a, 5) == 0);
+    CHECK(vocabulary_init(&vocabularies[1], &arena, b, 3) == 0);
     encoder = (struct encoder){f.schema, vocabularies, mean, scale};
 }
 
@@ -315,8 +317,7 @@ int main(void)
     RUN(each_instance_is_typed_by_itself_before_they_are_joined);
     RUN(a_value_that_was_replaced_does_not_type_its_column);
     RUN(a_category_may_be_any_text);
-    vocabulary_free(&encoder.vocabularies[0]);
-    vocabulary_free(&encoder.vocabularies[1]);
+    arena_free(&arena);
     fixture_free(&f);
     return test_report();
 }
