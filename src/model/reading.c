@@ -103,6 +103,8 @@ int reading_open(struct reading *reading, const struct dcnv2_source *source,
         return status;
     reading->arena.limit_bytes =
         reading_limit_bytes(reading->model_bytes.size + reading->encoder_bytes.size);
+    if (arena_reserve(&reading->arena, 3 * reading->encoder_bytes.size) != 0)
+        return model_error_memory(error);
     return reading->is_converted ? converted_read(reading) : pair_read(reading);
 }
 
