@@ -65,6 +65,11 @@ static bool is_list(const struct setting *setting)
     return setting->kind == SETTING_LIST || setting->kind == SETTING_PATHS;
 }
 
+static int out_of_memory(const struct reading *reading, const char *shown)
+{
+    return wrong(reading, shown, "", "out of memory");
+}
+
 static int add_name(const struct reading *reading, const struct setting *setting, const char *shown,
                     const char *at, size_t length)
 {
@@ -73,7 +78,7 @@ static int add_name(const struct reading *reading, const struct setting *setting
     const char **grown = arena_calloc(reading->arena, *n + 1, sizeof *grown);
     char *name = arena_copy_text(reading->arena, at, length);
     if (grown == NULL || name == NULL)
-        return wrong(reading, shown, "", "out of memory");
+        return out_of_memory(reading, shown);
     for (size_t i = 0; i < *n; i++) {
         if (strcmp((*list)[i], name) == 0)
             return wrong(reading, shown, name,
@@ -260,7 +265,7 @@ static int read_flag(const struct reading *reading, int argc, char **argv, int i
         return set_value(reading, setting, argv[i], argv[i]) == 0 ? 1 : -1;
     char *shown = arena_copy_text(reading->arena, argv[i], strcspn(argv[i], "="));
     if (shown == NULL)
-        return wrong(reading, argv[i], "", "out of memory");
+        return out_of_memory(reading, argv[i]);
     uint8_t *given = &seen[setting - reading->settings->all];
     if (*given)
         return wrong(reading, shown, "", "given twice");
@@ -298,19 +303,15 @@ enum settings_result settings_read(const struct settings *settings, void *target
         if (strcmp(argv[i], "--version") == 0)
             return SETTINGS_SHOW_VERSION;
     }
-    if (seen == NULL) {
-        wrong(&reading, "settings", "", "out of memory");
-        return SETTINGS_WRONG;
-    }
-    if (read_environment(&reading) != 0)
-        return SETTINGS_WRONG;
-    for (int i = 1; i < argc;) {
+    int status = seen ? read_environment(&reading) : out_of_memory(&reading, "settings");
+    for (int i = 1; i < argc && status == 0;) {
         const int taken = read_flag(&reading, argc, argv, i, seen);
-        if (taken < 0)
-            return SETTINGS_WRONG;
+        status = taken < 0 ? -1 : 0;
         i += taken;
     }
-    return SETTINGS_RUN;
+    if (status == 0)
+        return SETTINGS_RUN;
+    return arena->starved ? SETTINGS_FAILED : SETTINGS_WRONG;
 }
 
 void settings_print_help(const struct settings *settings, FILE *out)

@@ -57,7 +57,13 @@ struct settings {
         all, sizeof(all) / sizeof((all)[0])                                                        \
     }
 
-enum settings_result { SETTINGS_RUN, SETTINGS_SHOW_HELP, SETTINGS_SHOW_VERSION, SETTINGS_WRONG };
+enum settings_result {
+    SETTINGS_RUN,
+    SETTINGS_SHOW_HELP,
+    SETTINGS_SHOW_VERSION,
+    SETTINGS_WRONG, /* the user's fault */
+    SETTINGS_FAILED /* out of memory */
+};
 
 /*
  * Into *target, a struct with its defaults. --help, -h and --version anywhere beat all else.

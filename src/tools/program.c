@@ -34,6 +34,8 @@ int program_respond(const char *name, enum settings_result result, void (*print_
         return program_flush(name);
     case SETTINGS_WRONG:
         return program_fail(name, EXIT_WRONG_USAGE, message);
+    case SETTINGS_FAILED:
+        return program_fail(name, EXIT_FAILURE, message);
     case SETTINGS_RUN:
         break;
     }
