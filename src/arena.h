@@ -30,7 +30,7 @@ struct arena {
 /* No allocation happens before the first arena_alloc(). */
 void arena_init(struct arena *arena, size_t limit_bytes);
 
-/* The next `size` bytes lie together: what is large comes on huge pages. -1: out of memory. */
+/* The next `size` bytes lie together, on huge pages where they are many. -1: out of memory. */
 int arena_reserve(struct arena *arena, size_t size);
 
 /* Aligned to ARENA_ALIGNMENT, not cleared. NULL: out of memory, or over the limit. */

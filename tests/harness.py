@@ -195,10 +195,12 @@ class Server:
         end = time.monotonic() + limit(seconds)
         while time.monotonic() < end and self.process.poll() is None:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return True
+                with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
+                    if probe.getsockname() != probe.getpeername():  # else it has called itself: nobody listens yet
+                        return True
             except OSError:
-                time.sleep(0.005)
+                pass
+            time.sleep(0.005)
         return False
 
     @property

@@ -6,9 +6,15 @@
 
 #include "format/safetensors.h"
 
-/* What reading may take beside the files themselves: a pickle's values and the texts of its
- * classes are some 14 times its bytes. Shared values can ask for far more; they are refused. */
-enum { READING_BYTES_PER_FILE_BYTE = 40, READING_LEAST_BYTES = 64 << 20 };
+/* What reading may take beside the files themselves. The texts of a pickle's classes and their
+ * places are some three times its bytes. Other values, and shared ones, can ask for far more; they
+ * are refused. */
+enum {
+    TEXT_BYTES_PER_FILE_BYTE = 3,
+    READING_BYTES_PER_FILE_BYTE = 40,
+    READING_LEAST_BYTES = 64 << 20,
+    RESERVED_BYTES = 64 << 20 /* at once, the rest as it is needed */
+};
 
 int model_error_set(struct dcnv2_error *error, enum dcnv2_status status, const char *path,
                     const char *format, ...)
@@ -103,9 +109,12 @@ int reading_open(struct reading *reading, const struct dcnv2_source *source,
         return status;
     reading->arena.limit_bytes =
         reading_limit_bytes(reading->model_bytes.size + reading->encoder_bytes.size);
-    if (arena_reserve(&reading->arena, 3 * reading->encoder_bytes.size) != 0)
+    if (reading->is_converted)
+        return converted_read(reading);
+    const size_t wanted = TEXT_BYTES_PER_FILE_BYTE * reading->encoder_bytes.size;
+    if (arena_reserve(&reading->arena, wanted < RESERVED_BYTES ? wanted : RESERVED_BYTES) != 0)
         return model_error_memory(error);
-    return reading->is_converted ? converted_read(reading) : pair_read(reading);
+    return pair_read(reading);
 }
 
 void reading_close(struct reading *reading)

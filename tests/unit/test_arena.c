@@ -216,6 +216,33 @@ TEST(a_reset_arena_serves_again_whatever_it_keeps)
     }
 }
 
+TEST(what_was_reserved_lies_together)
+{
+    static const size_t sizes[] = {1 << 10, 1 << 18, 3 << 20}; /* from the heap and as a map */
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct arena arena;
+        arena_init(&arena, SIZE_MAX);
+        CHECK(arena_alloc(&arena, 100) != NULL);
+        CHECK(arena_reserve(&arena, sizes[i]) == 0);
+        char *const first = arena_alloc(&arena, sizes[i] / 2);
+        char *const second = arena_alloc(&arena, sizes[i] / 2);
+        CHECK(first && second == first + sizes[i] / 2);
+        memset(first, 1, sizes[i]);
+        arena_free(&arena);
+    }
+}
+
+TEST(what_cannot_be_reserved_is_refused)
+{
+    struct arena arena;
+    arena_init(&arena, SIZE_MAX);
+    CHECK(arena_reserve(&arena, 0) == 0);
+    CHECK(arena_reserve(&arena, SIZE_MAX / 2) == -1);
+    CHECK(arena_reserve(&arena, SIZE_MAX) == -1);
+    CHECK(arena_alloc(&arena, 100) != NULL);
+    arena_free(&arena);
+}
+
 TEST(a_freed_arena_may_be_used_and_freed_again)
 {
     struct arena arena;
@@ -245,6 +272,8 @@ int main(void)
     RUN(a_warm_arena_takes_no_more_memory);
     RUN(what_took_several_blocks_takes_one_the_next_time);
     RUN(a_reset_arena_serves_again_whatever_it_keeps);
+    RUN(what_was_reserved_lies_together);
+    RUN(what_cannot_be_reserved_is_refused);
     RUN(a_freed_arena_may_be_used_and_freed_again);
     return test_report();
 }
