@@ -15,7 +15,6 @@ where_from() {
     case $1 in
     kubectl) echo "https://kubernetes.io/docs/tasks/tools (1.31 or later)" ;;
     kind) echo "https://kind.sigs.k8s.io (0.30 or later)" ;;
-    docker) echo "docker or podman, of the distribution: apt-get install podman" ;;
     *) echo "apt-get install $1" ;;
     esac
 }

@@ -3,7 +3,8 @@
 # A step of docs/cluster.md on a cluster; behind the make targets of the same names.
 # usage: deploy/step.sh registry-secret|storage|train-job|serve|security|monitoring|notebooks|forward|infer|load-cluster
 # IMAGE (and TRAINER_IMAGE, if its name does not follow), OVERLAY (of deploy/serve/overlays), TRAIN (of deploy/train),
-# OUTPUT (where the trainer writes), URL, LOAD_SECONDS; seconds: START_S for a training pod to run, TRAIN_S for its job to end after the log
+# OUTPUT (where the trainer writes), URL, LOAD_SECONDS; seconds: START_S for a training pod to run, TRAIN_S for its job to end after the log,
+# CREATE_S for a pod of the service to be made
 set -eu
 cd "$(dirname "$0")/.."
 . deploy/needs.sh
@@ -14,6 +15,7 @@ TRAIN=${TRAIN:-trainjob}
 OUTPUT=${OUTPUT:-/workspace}
 START_S=${START_S:-600}
 TRAIN_S=${TRAIN_S:-3600}
+CREATE_S=${CREATE_S:-120}
 PAUSE_S=${PAUSE_S:-5}
 URL=${URL:-http://localhost:8080}
 AUDIENCE=istio-ingressgateway.istio-system.svc.cluster.local
@@ -74,6 +76,9 @@ registry_secret() {
         [ ! -f "$config" ] || break
     done
     need_file "$config" "podman login or docker login"
+    if [ -f "$config" ] && ! grep -q '"auth"' "$config"; then # docker's credential stores
+        note_missing "a login inside $config, which keeps its logins elsewhere: podman login --authfile FILE, then REGISTRY_AUTH_FILE=FILE make registry-secret"
+    fi
     need_cluster
     need_namespace
     needs_met registry-secret
@@ -95,7 +100,7 @@ storage() {
     kubectl get pvc torch-workspace -n "$NAMESPACE"
 }
 
-# What jsonpath finds in the first pod of the run, whose labels are in $pods; nothing while there is none.
+# What jsonpath finds in the pods with the labels in $pods; nothing while there are none.
 of_pods() { kubectl get pods -n "$NAMESPACE" -l "$pods" -o "jsonpath=$1" 2>/dev/null || true; }
 # The run's conditions that hold, as "TYPE: message".
 conditions() {
@@ -138,8 +143,9 @@ train_job() {
         ;;
     esac
     needs_met train-job
-    # A job cannot be changed once it is there: the last run makes room.
-    kubectl delete "$TRAIN" dcnv2-train -n "$NAMESPACE" --ignore-not-found
+    # A job cannot be changed once it is there: the last run makes room, with its pods, whose log and end would
+    # else be taken for those of this one.
+    kubectl delete "$TRAIN" dcnv2-train -n "$NAMESPACE" --ignore-not-found --cascade=foreground --timeout=300s
     # shellcheck disable=SC2086 # a list
     apply "deploy/train/$TRAIN" "$(output_patches $kind $containers)"
     left=$START_S # the image may have to be pulled
@@ -163,6 +169,16 @@ train_job() {
     case $ended in Failed*) exit 1 ;; esac
 }
 
+# Waits for the first of $pods. (kubectl wait --for=create takes labels from 1.33 on.)
+await_pods() {
+    left=$CREATE_S
+    while [ -z "$(of_pods '{.items[*].metadata.name}')" ]; do
+        [ "$left" -gt 0 ] || { echo "$1: no pod after $CREATE_S s: kubectl get pods -n $NAMESPACE -l $pods" >&2; return 1; }
+        sleep "$PAUSE_S"
+        left=$((left - PAUSE_S))
+    done
+}
+
 serve() {
     need_file "deploy/serve/overlays/$OVERLAY/kustomization.yaml" "OVERLAY is one of: $(ls deploy/serve/overlays | tr '\n' ' ')"
     need_image "$IMAGE" IMAGE
@@ -183,9 +199,10 @@ serve() {
     apply "deploy/serve/overlays/$OVERLAY" "  - target: {kind: InferenceService}
     patch: |-
       - {op: add, path: /spec/predictor/labels, value: {dcnv2/rollout: $rollout}}"
+    pods=dcnv2/rollout=$rollout
     {
-        kubectl wait pod -n "$NAMESPACE" -l "dcnv2/rollout=$rollout" --for=create --timeout=120s &&
-            kubectl wait pod -n "$NAMESPACE" -l "dcnv2/rollout=$rollout" --for=condition=Ready --timeout=300s &&
+        await_pods serve &&
+            kubectl wait pod -n "$NAMESPACE" -l "$pods" --for=condition=Ready --timeout=300s &&
             kubectl wait inferenceservice dcnv2 -n "$NAMESPACE" --for=condition=Ready --timeout=300s
     } || {
         kubectl describe inferenceservice dcnv2 -n "$NAMESPACE" | sed -n '/^Status/,$p' >&2

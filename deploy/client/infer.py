@@ -17,8 +17,7 @@ import asyncio
 import json
 import os
 import sys
-
-import requests
+import urllib.parse
 
 INPUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../model/input.json")
 TIMEOUT_S = 30
@@ -50,6 +49,7 @@ def explain(status, text):
 
 def post(url, body, headers, timeout):
     """The reply's JSON, by requests."""
+    import requests  # here, so that --help needs no package
     try:
         reply = requests.post(url, json=body, headers=headers, timeout=timeout, allow_redirects=False)
     except requests.RequestException as error:
@@ -125,8 +125,11 @@ def main():
     arguments = parser.parse_args()
 
     url, model, timeout = arguments.url.rstrip("/"), arguments.model, arguments.timeout
-    if "://" not in url:
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         parser.error("--url: expected http://HOST:PORT, not %s" % url)
+    if not timeout > 0:
+        parser.error("--timeout: expected seconds above 0, not %g" % timeout)
     headers = {}
     if arguments.host:
         headers["Host"] = arguments.host
@@ -152,6 +155,8 @@ def main():
             answers.append(ask())
         except RequestFailed as failure:
             sys.exit("infer.py: %s: %s" % (name, failure))
+        except ImportError as error:
+            sys.exit("infer.py: %s: pip install -r deploy/client/requirements.txt" % error)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             sys.exit("infer.py: %s: the reply is not a prediction: %s: %s" % (name, type(error).__name__, error))
         print("%-24s %s" % (name, answers[-1]))

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 . deploy/needs.sh
 need_command kind
 need_kubectl || true
-command -v docker >/dev/null || command -v podman >/dev/null || need_command docker
+command -v podman >/dev/null || timeout 20 docker info >/dev/null 2>&1 || note_missing "podman, or docker with a daemon that answers: apt-get install podman"
 # Kubeflow's many pods watch many files; with the kernel's defaults some of them end at once.
 check_limit() { # NAME LEAST
     have=$(cat "/proc/sys/fs/inotify/$1" 2>/dev/null || echo "$2")

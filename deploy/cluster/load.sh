@@ -8,12 +8,13 @@ cd "$(dirname "$0")/../.."
 . deploy/needs.sh
 . deploy/image/engine.sh
 need_command kind
+! command -v kind >/dev/null || kind get clusters 2>/dev/null | grep -qx kubeflow || note_missing "the kind cluster kubeflow: make cluster"
+if said=$(find_engine 2>&1); then find_engine; else note_missing "$said"; fi
+[ "${ENGINE:-}" != buildah ] || note_missing "podman or docker in the place of buildah, which saves no archive: apt-get install podman"
 needs_met kind-load
 case $IMAGE in */*) ;; *) IMAGE=kind.local/$IMAGE ;; esac
 case $TRAINER_IMAGE in */*) ;; *) TRAINER_IMAGE=kind.local/$TRAINER_IMAGE ;; esac
 export IMAGE TRAINER_IMAGE
-find_engine
-[ "$ENGINE" != buildah ] || { echo "kind-load: podman or docker is needed; buildah saves no archive" >&2; exit 1; }
 deploy/image/build.sh server trainer
 for image in "$IMAGE" "$TRAINER_IMAGE"; do
     rm -f build/image/load.tar

@@ -56,7 +56,10 @@ for target in "$@"; do
     # shellcheck disable=SC2086 # lists of flags
     "$ENGINE" build $times ${BUILD_FLAGS:-} --target "$target" -t "$image" \
         --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" --build-arg "VERSION=$VERSION" \
-        --build-arg "REVISION=$REVISION" --build-arg "SOURCE=$SOURCE" ${BASE:+--build-arg "BASE=$BASE"} -f Dockerfile .
+        --build-arg "REVISION=$REVISION" --build-arg "SOURCE=$SOURCE" ${BASE:+--build-arg "BASE=$BASE"} -f Dockerfile . || {
+        [ -n "${BASE:-}" ] || echo "build: where docker.io cannot be reached: BASE=\$(deploy/image/base.sh) make image" >&2
+        exit 1
+    }
     sbom_of "$image" "/usr/share/doc/dcnv2-$target/sbom.spdx.json" >"build/image/dcnv2-$target.spdx.json"
     case $ENGINE in
     buildah) size=$(buildah inspect --type image --format '{{.FromImageID}}' "$image") ;;

@@ -16,6 +16,17 @@ for target in "$@"; do
     esac
 done
 find_engine
+
+is_logged_in() { # REGISTRY
+    case $ENGINE in
+    docker) grep -qE "\"($1|https://index\.$1/v1/|credsStore|credHelpers)\"" "${DOCKER_CONFIG:-$HOME/.docker}/config.json" 2>/dev/null ;;
+    *) "$ENGINE" login --get-login "$1" >/dev/null 2>&1 ;;
+    esac
+}
+# Not all registries want one: said before the build, and the push decides.
+registry=${IMAGE%%/*}
+is_logged_in "$registry" || echo "push: there is no login for $registry here; if it wants one, end this (Ctrl-C): $ENGINE login $registry" >&2
+
 deploy/image/build.sh "$@"
 for target in "$@"; do
     image=$(image_of "$target")

@@ -6,8 +6,11 @@ Containers share the machine's network, so that a server listens on a port that 
 all are removed at the end. The images are named dcnv2-test-*.
 """
 import atexit
+import datetime
 import json
 import os
+import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -79,6 +82,41 @@ def _remove():
     for container in list(_ids):
         subprocess.run(["podman", "rm", "-f", "-t", "0", container], stdin=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
+
+
+def inspect(image):
+    return json.loads(podman("image", "inspect", image))[0]
+
+
+def check_two_builds(*targets):
+    """The images have the same bytes when they are built again: from another folder, in another order, with nothing of
+    ours from the cache, since a file more, which nothing includes, makes each step after the packages run again."""
+    keys = ["IMAGE" if target == "server" else target.upper() + "_IMAGE" for target in targets]
+    firsts = {key: inspect(NAMES[key]) for key in keys}
+    about = firsts[keys[0]]
+    label = {key.rpartition(".")[2]: value for key, value in about["Labels"].items()}
+    created = datetime.datetime.fromisoformat(about["Created"].replace("Z", "+00:00"))
+    again = {**{key: NAMES[key] + "2" for key in keys}, "REVISION": label["revision"], "SOURCE": label["source"],
+             "SOURCE_DATE_EPOCH": str(int(created.timestamp()))}
+    with tempfile.TemporaryDirectory() as folder:
+        other = pathlib.Path(folder) / "elsewhere"
+        names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "Dockerfile", ".dockerignore", "Makefile", "LICENSE",
+                                "include", "src", "deploy"], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout
+        for name in reversed(names.splitlines()):
+            if (ROOT / name).is_file():
+                (other / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, other / name)
+        (other / "src/nothing.txt").write_text("nothing\n")
+        try:
+            build(*targets, cwd=other, env=again)
+            seconds = {key: inspect(again[key]) for key in keys}
+        finally:
+            podman("rmi", "-f", *(again[key] for key in keys), check_code=False)
+    for key, first in firsts.items():
+        layers = first["RootFS"]["Layers"]
+        check(layers == seconds[key]["RootFS"]["Layers"] and first["Id"] == seconds[key]["Id"],
+              f"{first['Id']} {layers} and {seconds[key]['Id']} {seconds[key]['RootFS']['Layers']}")
+        print(f"two builds: image {first['Id'][:19]}, layer {layers[-1][:19]}", flush=True)
 
 
 class Container:

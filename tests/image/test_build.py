@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The images themselves: what is in them, how large they are, whether they come out the same twice, and
 what their bills of materials say."""
-import datetime
 import io
 import json
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -15,7 +13,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import containers
 import harness
-from containers import NAMES, SERVER, TOOLS, podman, script
+from containers import SERVER, TOOLS, inspect, podman, script
 from harness import ROOT, check
 
 MOST_BYTES = 10_000_000
@@ -32,15 +30,6 @@ def files_of(image):
         podman("rm", container)
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         return {member.name: member for member in archive}
-
-
-def inspect(image):
-    return json.loads(podman("image", "inspect", image))[0]
-
-
-def epoch_of(about):
-    """What SOURCE_DATE_EPOCH was."""
-    return str(int(datetime.datetime.fromisoformat(about["Created"].replace("Z", "+00:00")).timestamp()))
 
 
 def test_the_images_build_from_a_base_that_is_found_or_made():
@@ -79,31 +68,7 @@ def test_they_run_as_a_numeric_user_and_say_what_they_are():
 
 
 def test_two_builds_have_the_same_bytes():
-    # From another folder, in another order, with nothing of ours from the cache: a file more, which
-    # nothing includes, makes each step after the packages run again.
-    with tempfile.TemporaryDirectory() as folder:
-        other = pathlib.Path(folder) / "elsewhere"
-        names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "Dockerfile", ".dockerignore", "Makefile", "LICENSE",
-                                "include", "src", "deploy"], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout
-        for name in reversed(names.splitlines()):
-            if (ROOT / name).is_file():
-                (other / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, other / name)
-        (other / "src/nothing.txt").write_text("nothing\n")
-        firsts = {"IMAGE": inspect(SERVER), "TOOLS_IMAGE": inspect(TOOLS)}
-        label = {key.rpartition(".")[2]: value for key, value in firsts["IMAGE"]["Labels"].items()}
-        again = {**{key: NAMES[key] + "2" for key in firsts}, "REVISION": label["revision"], "SOURCE": label["source"],
-                 "SOURCE_DATE_EPOCH": epoch_of(firsts["IMAGE"])}
-        try:
-            containers.build("server", "tools", cwd=other, env=again)
-            seconds = {key: inspect(again[key]) for key in firsts}
-        finally:
-            podman("rmi", "-f", *(again[key] for key in firsts), check_code=False)
-    for key, first in firsts.items():
-        second = seconds[key]
-        check(first["RootFS"]["Layers"] == second["RootFS"]["Layers"] and first["Id"] == second["Id"],
-              f"{first['Id']} {first['RootFS']['Layers']} and {second['Id']} {second['RootFS']['Layers']}")
-        print(f"two builds: image {first['Id'][:19]}, layer {first['RootFS']['Layers'][0][:19]}", flush=True)
+    containers.check_two_builds("server", "tools")
 
 
 def test_the_bill_of_materials_is_valid_and_names_every_library():

@@ -17,7 +17,7 @@ import yaml
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import containers
 import harness
-from containers import TOOLS, TRAINER, USER, Container, ServerContainer, podman
+from containers import TOOLS, TRAINER, USER, Container, ServerContainer, inspect, podman
 from harness import ROOT, check
 from samples import COLUMNS, check_scores, post_v1, scores_of
 
@@ -150,7 +150,7 @@ def test_the_image_builds_and_its_bill_of_materials_is_valid():
     from spdx_tools.spdx.parser.parse_anything import parse_file
     from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
     took = containers.build("server", "tools", "trainer")
-    size = json.loads(podman("image", "inspect", TRAINER))[0]["Size"]
+    size = inspect(TRAINER)["Size"]
     print(f"trainer's image: {took:.0f} s, {size / 1e6:.0f} MB", flush=True)
     path = ROOT / "build/image/dcnv2-trainer.spdx.json"
     messages = validate_full_spdx_document(parse_file(str(path)), "SPDX-2.3")
@@ -159,8 +159,12 @@ def test_the_image_builds_and_its_bill_of_materials_is_valid():
     check({"libtorch1.13", "libgloo0", "libopenblas0-serial", "libc6", "base-files", "dcnv2-trainer"} <= names, str(sorted(names)))
 
 
+def test_two_builds_have_the_same_bytes():
+    containers.check_two_builds("trainer")
+
+
 def test_it_runs_as_a_numeric_user_with_dcnv2_train_for_its_entry_point():
-    about = json.loads(podman("image", "inspect", TRAINER))[0]
+    about = inspect(TRAINER)
     check(about["User"] == "65532:65532" and about["Config"]["Entrypoint"] == ["/usr/bin/dcnv2-train"], str(about["Config"]))
     done = subprocess.run(["podman", "run", "--rm", *containers.HELD, "--network=none", TRAINER], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=60, text=True)

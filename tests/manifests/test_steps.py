@@ -67,6 +67,10 @@ class Machine:
         self.environment = {"PATH": str(binaries), "CALLS": str(self.calls), "APPLIED": str(self.applied),
                             "HOME": str(self.folder), "IMAGE": "somebody/dcnv2-server:v7"}
 
+    def with_cluster(self, name="kubeflow"):
+        """kind knows a cluster of this name."""
+        (self.folder / "bin/kind").write_text('#!/bin/sh\nif [ "$1 $2" = "get clusters" ]; then echo %s; else echo "kind $*" >>"$CALLS"; fi\n' % name)
+
     def project(self, *names):
         """A copy of these files of the project, for what would otherwise write into it."""
         root = self.folder / "project"
@@ -85,6 +89,7 @@ def test_images_are_loaded_into_kind_as_archives_of_either_engine():
     for engine in ("podman", "docker"):
         with tempfile.TemporaryDirectory() as folder:
             some = Machine(folder, ["kind", engine])
+            some.with_cluster()
             root = some.project("deploy/needs.sh", "deploy/cluster/load.sh", "deploy/image/engine.sh", "include/dcnv2.h")
             (root / "deploy/image/build.sh").write_text('#!/bin/sh\necho "build $IMAGE $TRAINER_IMAGE $*" >>"$CALLS"\n')
             (root / "deploy/image/build.sh").chmod(0o755)
@@ -95,6 +100,45 @@ def test_images_are_loaded_into_kind_as_archives_of_either_engine():
             check([line.split(":")[0] for line in lines[1::2]] == [engine + " save -o build/image/load.tar kind.local/dcnv2-server",
                                                                     engine + " save -o build/image/load.tar kind.local/dcnv2-trainer"], str(lines))
             check(lines[2::2] == ["kind load image-archive build/image/load.tar --name kubeflow"] * 2, str(lines))
+
+
+def test_images_are_not_built_for_a_kind_cluster_that_is_not_there():
+    for commands, name, wanted in ((["kind", "podman"], "another", ["make cluster"]), (["kind"], "kubeflow", ["podman, buildah, or docker"]),
+                                   (["kind", "buildah"], "kubeflow", ["saves no archive"]),
+                                   (["kind"], "another", ["make cluster", "podman, buildah, or docker"])):
+        with tempfile.TemporaryDirectory() as folder:
+            some = Machine(folder, commands)
+            some.with_cluster(name)
+            done = some.run("deploy/cluster/load.sh")
+            check(done.returncode == 1 and done.stderr.startswith("make kind-load needs:") and all(w in done.stderr for w in wanted)
+                  and not some.calls.read_text(), "%s: %s" % (commands, done.stderr))
+
+
+def test_a_docker_without_a_daemon_makes_no_cluster():
+    with tempfile.TemporaryDirectory() as folder:
+        some = Machine(folder, ["kind", "kubectl", "docker"])
+        (some.folder / "bin/docker").write_text("#!/bin/sh\nexit 1\n")
+        done = some.run("deploy/cluster/create.sh", LEAST_CPUS="1", LEAST_GB="1")
+        check(done.returncode == 1 and "docker with a daemon" in done.stderr, done.stderr)
+
+
+def test_a_push_without_a_login_says_so_before_the_build():
+    for engine, login, noted in (("podman", "exit 1", True), ("podman", "exit 0", False), ("docker", "{}", True),
+                                 ("docker", '{"auths": {"https://index.docker.io/v1/": {}}}', False), ("docker", '{"credsStore": "pass"}', False)):
+        with tempfile.TemporaryDirectory() as folder:
+            some = Machine(folder, [engine])
+            if engine == "podman":
+                (some.folder / "bin/podman").write_text('#!/bin/sh\n[ "$1" != login ] || %s\necho "podman $*" >>"$CALLS"\n' % login)
+            else:
+                (some.folder / ".docker").mkdir()
+                (some.folder / ".docker/config.json").write_text(login)
+            root = some.project("deploy/image/push.sh", "deploy/image/engine.sh", "include/dcnv2.h")
+            (root / "deploy/image/build.sh").write_text('#!/bin/sh\necho "build: now" >&2\n')
+            (root / "deploy/image/build.sh").chmod(0o755)
+            done = some.run(root / "deploy/image/push.sh", "server", IMAGE="docker.io/you/dcnv2-server:v1")
+            check(done.returncode == 0 and engine + " push docker.io/you/dcnv2-server:v1" in some.calls.read_text(), done.stderr)
+            said = "push: there is no login for docker.io here"
+            check(done.stderr.startswith(said) == noted and ("build: now" in done.stderr), "%s %s: %s" % (engine, login, done.stderr))
 
 
 def train_job(**environment):
@@ -179,13 +223,19 @@ def test_the_registrys_login_is_found_of_podman_and_of_docker():
             some = Machine(folder, ["kubectl"])
             path = some.folder / place
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("{}")
+            path.write_text('{"auths": {"docker.io": {"auth": "eDp5"}}}')
             settings = {"XDG_RUNTIME_DIR": str(some.folder / "run"), **({"REGISTRY_AUTH_FILE": str(path)} if place == "mine.json" else {})}
             done = some.run("deploy/step.sh", "registry-secret", **settings)
             check(done.returncode == 0 and "--from-file=.dockerconfigjson=%s" % path in some.calls.read_text(), place + done.stderr)
     with tempfile.TemporaryDirectory() as folder:
         done = Machine(folder, ["kubectl"]).run("deploy/step.sh", "registry-secret", XDG_RUNTIME_DIR=folder)
         check(done.returncode == 1 and "podman login or docker login" in done.stderr, done.stderr)
+    with tempfile.TemporaryDirectory() as folder:  # the login itself is in docker's credential store
+        some = Machine(folder, ["kubectl"])
+        (some.folder / ".docker").mkdir()
+        (some.folder / ".docker/config.json").write_text('{"auths": {"https://index.docker.io/v1/": {}}, "credsStore": "desktop"}')
+        done = some.run("deploy/step.sh", "registry-secret", XDG_RUNTIME_DIR=folder)
+        check(done.returncode == 1 and "REGISTRY_AUTH_FILE=FILE make registry-secret" in done.stderr, done.stderr)
 
 
 def test_a_step_without_its_predecessor_names_it():
@@ -235,15 +285,33 @@ def test_serve_starts_new_pods_each_time_and_waits_for_these():
             check(done.returncode == 0, done.stderr)
             [label] = re.findall(r"    labels:\n      dcnv2/rollout: (\S+)\n", some.applied.read_text())
             waits = [call for call in some.calls.read_text().splitlines() if call.startswith("kubectl wait")]
-            check(["create" in waits[0], "condition=Ready" in waits[1], "inferenceservice dcnv2" in waits[2]] == [True] * 3
-                  and all("-l dcnv2/rollout=" + label in call for call in waits[:2]), str(waits))
+            check(["condition=Ready" in waits[0], "inferenceservice dcnv2" in waits[1]] == [True] * 2
+                  and "-l dcnv2/rollout=" + label in waits[0], str(waits))
             seen.add(label)
         time.sleep(1.1)
     check(len(seen) == 2, str(seen))
 
 
+def test_serve_waits_until_there_are_pods_to_wait_for():
+    # `kubectl wait --for=create -l ..` would fail at once before kubectl 1.33.
+    with tempfile.TemporaryDirectory() as folder:
+        some = Machine(folder, ["kubectl"])
+        done = some.run("deploy/step.sh", "serve", PHASES="||dcnv2-predictor-1", PAUSE_S="0")
+        calls = some.calls.read_text().splitlines()
+        polls = [i for i, call in enumerate(calls) if call.startswith("kubectl get pods") and "dcnv2/rollout=" in call]
+        waits = [i for i, call in enumerate(calls) if call.startswith("kubectl wait")]
+        check(done.returncode == 0 and len(polls) == 3 and polls[-1] < waits[0], str(calls) + done.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        some = Machine(folder, ["kubectl"])
+        done = some.run("deploy/step.sh", "serve", PHASES="|", PAUSE_S="1", CREATE_S="1")
+        check(done.returncode == 1 and "serve: no pod after 1 s" in done.stderr
+              and "kubectl describe inferenceservice" in some.calls.read_text(), done.stderr)
+    scripts = "".join(path.read_text() for path in (ROOT / "deploy").rglob("*.sh"))
+    check(not re.search(r"kubectl wait [^&|]*-l [^&|]*--for=create", scripts), "kubectl before 1.33 does not wait for what a selector finds")
+
+
 def test_serve_fails_with_the_pods_that_do_not_come():
-    for wait in ("--for=create", "pod -n kubeflow-user-example-com -l dcnv2/rollout", "inferenceservice dcnv2"):
+    for wait in ("pod -n kubeflow-user-example-com -l dcnv2/rollout", "inferenceservice dcnv2"):
         with tempfile.TemporaryDirectory() as folder:
             some = Machine(folder, ["kubectl"])
             done = some.run("deploy/step.sh", "serve", WAIT_FAILS=wait)
@@ -300,6 +368,7 @@ def test_train_job_makes_room_and_sets_the_image():
             applied, calls = some.applied.read_text(), some.calls.read_text()
             check("kind: %s\n" % kind in applied and "image: somebody/trainer:v3\n" in applied, applied)
             check(calls.index("kubectl delete " + train) < calls.index("kubectl apply -k"), calls)
+            check("--cascade=foreground" in calls, "the last run's pods would still be there: " + calls)
 
 
 def test_the_services_host_is_found_with_and_without_paths_in_urls():
