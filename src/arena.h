@@ -27,10 +27,11 @@ struct arena {
     bool starved;       /* since the last reset it failed below the limit, for want of memory */
 };
 
-/* No allocation happens before the first arena_alloc(). */
+/* No allocation happens before the first arena_alloc() or arena_reserve(). */
 void arena_init(struct arena *arena, size_t limit_bytes);
 
-/* The next `size` bytes lie together, on huge pages where they are many. -1: out of memory. */
+/* What is allocated next lies together, up to `size` bytes, each allocation rounded up to
+ * ARENA_ALIGNMENT; on huge pages where they are many. -1: out of memory, or over the limit. */
 int arena_reserve(struct arena *arena, size_t size);
 
 /* Aligned to ARENA_ALIGNMENT, not cleared. NULL: out of memory, or over the limit. */

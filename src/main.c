@@ -184,9 +184,7 @@ int main(int argc, char **argv)
     struct program program = {0};
     arena_init(&program.arena, SIZE_MAX);
     int status = EXIT_FAILURE;
-    const enum settings_result result =
-        config_read(&program.config, &program.arena, argc, argv, message, sizeof message);
-    switch (result) {
+    switch (config_read(&program.config, &program.arena, argc, argv, message, sizeof message)) {
     case SETTINGS_SHOW_HELP:
         config_print_help(stdout);
         status = EXIT_SUCCESS;
@@ -196,10 +194,11 @@ int main(int argc, char **argv)
         status = EXIT_SUCCESS;
         break;
     case SETTINGS_WRONG:
+        fprintf(stderr, "dcnv2-server: %s\n", message);
+        status = EXIT_WRONG_USAGE;
+        break;
     case SETTINGS_FAILED:
         fprintf(stderr, "dcnv2-server: %s\n", message);
-        if (result == SETTINGS_WRONG)
-            status = EXIT_WRONG_USAGE;
         break;
     case SETTINGS_RUN:
         status = run(&program, start_ns);

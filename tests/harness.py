@@ -20,6 +20,7 @@ Everything is on 127.0.0.1, on ports that the kernel gives. Only processes that 
 here are ended, by their pid.
 """
 import atexit
+import contextlib
 import inspect
 import os
 import pathlib
@@ -253,6 +254,14 @@ class Server:
 
     def n_open_files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def open_files(self):
+        """What they are; one may be closed while they are listed."""
+        names = []
+        for number in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                names.append(os.readlink(f"/proc/{self.pid}/fd/{number}"))
+        return sorted(names)
 
     def __enter__(self):
         return self

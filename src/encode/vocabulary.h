@@ -30,7 +30,8 @@ struct vocabulary {
 /* What vocabulary_init() takes of its arena, for arena_reserve(). */
 size_t vocabulary_bytes(const struct text *classes, uint32_t n);
 
-/* -1: out of memory. The texts are distinct; they are copied. Slots and texts are in the arena. */
+/* -1: out of memory, or 4 GiB of texts or slots. The texts are distinct; they are copied. Slots and
+ * texts are in the arena. */
 int vocabulary_init(struct vocabulary *vocabulary, struct arena *arena, const struct text *classes,
                     uint32_t n);
 

@@ -9,7 +9,7 @@ struct array {
     char type;      /* 'f', 'O', 'U', .. */
     uint32_t width; /* bytes of 'f', code points of 'U' */
     bool big_endian;
-    const struct pickle_value *data; /* BYTES, or a LIST of objects */
+    const struct pickle_value *data; /* BYTES, or a LIST or TEXTS of objects */
 };
 
 static int fail(struct format_error *error, const struct pickle_value *value, const char *what,
@@ -179,12 +179,14 @@ static int object_texts(const struct array *array, const struct pickle_value *va
         pickle_texts(list, texts);
         return 0;
     }
-    for (uint32_t i = 0; i < list->n; i++)
-        if (list->items[i]->kind != PICKLE_TEXT)
-            return format_error_set(error, list->items[i]->offset,
-                                    "%s holds %s where a text is expected", what,
-                                    pickle_describe(list->items[i]));
-    return 0; /* an empty one */
+    for (uint32_t i = 0; i < list->n; i++) {
+        const struct pickle_value *item = list->items[i];
+        if (item->kind != PICKLE_TEXT)
+            return format_error_set(error, item->offset, "%s holds %s where a text is expected",
+                                    what, pickle_describe(item));
+        texts[i] = item->text;
+    }
+    return 0;
 }
 
 int numpy_array_texts(const struct pickle_value *value, const char *what, struct arena *arena,

@@ -26,7 +26,7 @@ enum pickle_kind {
     PICKLE_BYTES, /* bytes, bytearray */
     PICKLE_TUPLE,
     PICKLE_LIST,
-    PICKLE_TEXTS, /* a list that has texts alone */
+    PICKLE_TEXTS, /* a list of one text or more, and of nothing else */
     PICKLE_DICT,
     PICKLE_NAME,      /* an allowed module.name, not called */
     PICKLE_RECORD,    /* an allowed name applied to arguments: REDUCE, NEWOBJ */

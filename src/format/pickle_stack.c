@@ -13,10 +13,14 @@ int pickle_fail_memory(struct pickle_reader *r)
     return format_error_memory(r->error);
 }
 
-/* Neither the stack nor the memo can ask for more than 8 bytes for each byte of the pickle. */
+/* Each word took a byte of the pickle at least, so that neither the stack nor the memo ever takes
+ * more than eight times the pickle. */
 static int reserve(struct pickle_reader *r, struct pickle_words *words, size_t n)
 {
+    const size_t most = (size_t)(r->end - r->start);
     size_t capacity = words->capacity ? 2 * words->capacity : 1024;
+    if (capacity > most)
+        capacity = most;
     if (capacity < n)
         capacity = n;
     pickle_word *grown = realloc(words->at, capacity * sizeof *grown);

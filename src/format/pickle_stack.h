@@ -47,7 +47,7 @@ struct pickle_reader {
     struct format_error *error;
 };
 
-/* All of these return -1, false or NULL with *error set. */
+/* What can fail returns -1, false or NULL with *error set. */
 
 int pickle_fail(struct pickle_reader *r, const char *reason);
 int pickle_fail_memory(struct pickle_reader *r);
@@ -78,7 +78,7 @@ struct pickle_value *pickle_word_value(struct pickle_reader *r, pickle_word word
 /* Whether `n` words lie on the stack above its topmost mark. */
 bool pickle_has(struct pickle_reader *r, size_t n);
 
-/* The value `depth` below the top, where no mark lies between. */
+/* The value `depth` below the top, where no mark lies between; of a text a new one. */
 struct pickle_value *pickle_peek(struct pickle_reader *r, size_t depth);
 
 /* Position of the topmost mark. */

@@ -202,25 +202,13 @@ static int read_tensor(struct reader *reader, struct tensor *tensor, const cJSON
     return read_place(reader, tensor, offsets, end);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return text_compare((*(const struct tensor *const *)a)->name,
-                        (*(const struct tensor *const *)b)->name);
-}
-
 static int check_names(struct reader *reader)
 {
-    const struct tensor_list *list = &reader->file->list;
-    const struct tensor **sorted = arena_calloc(reader->arena, list->n_tensors + 1, sizeof *sorted);
-    if (sorted == NULL)
-        return format_error_memory(reader->error);
-    for (size_t i = 0; i < list->n_tensors; i++)
-        sorted[i] = &list->tensors[i];
-    qsort(sorted, list->n_tensors, sizeof *sorted, by_name);
-    for (size_t i = 1; i < list->n_tensors; i++)
-        if (text_equal(sorted[i - 1]->name, sorted[i]->name))
-            return FAIL(reader, "tensor \"%.*s\" stands twice", TEXT_SHOWN(sorted[i]->name));
-    return 0;
+    const struct tensor *twice;
+    if (tensor_list_sort(&reader->file->list, reader->arena, &twice) == 0)
+        return 0;
+    return twice ? FAIL(reader, "tensor \"%.*s\" stands twice", TEXT_SHOWN(twice->name))
+                 : format_error_memory(reader->error);
 }
 
 /* The key of a tensor's checksum; false: its name is too long. */

@@ -4,17 +4,44 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "format/little_endian.h"
 #include "half.h"
 
+static int compare_names(const void *a, const void *b)
+{
+    return text_compare((*(const struct tensor *const *)a)->name,
+                        (*(const struct tensor *const *)b)->name);
+}
+
+int tensor_list_sort(struct tensor_list *list, struct arena *arena, const struct tensor **ret_twice)
+{
+    const struct tensor **sorted = arena_calloc(arena, list->n_tensors + 1, sizeof *sorted);
+    *ret_twice = NULL;
+    if (sorted == NULL)
+        return -1;
+    for (size_t i = 0; i < list->n_tensors; i++)
+        sorted[i] = &list->tensors[i];
+    qsort(sorted, list->n_tensors, sizeof *sorted, compare_names);
+    for (size_t i = 1; i < list->n_tensors; i++) {
+        if (text_equal(sorted[i - 1]->name, sorted[i]->name)) {
+            *ret_twice = sorted[i];
+            return -1;
+        }
+    }
+    list->by_name = sorted;
+    return 0;
+}
+
 const struct tensor *tensor_find(const struct tensor_list *list, const char *name)
 {
-    const struct text wanted = text_of(name);
-    for (size_t i = 0; i < list->n_tensors; i++)
-        if (text_equal(list->tensors[i].name, wanted))
-            return &list->tensors[i];
-    return NULL;
+    const struct tensor wanted = {.name = text_of(name)}, *key = &wanted;
+    if (list->n_tensors == 0)
+        return NULL;
+    const struct tensor *const *found =
+        bsearch(&key, list->by_name, list->n_tensors, sizeof *list->by_name, compare_names);
+    return found ? *found : NULL;
 }
 
 unsigned tensor_element_size(enum tensor_dtype dtype)

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "arena.h"
 #include "text.h"
 
 enum { TENSOR_MAX_DIMS = 4 };
@@ -36,9 +37,17 @@ struct tensor {
 struct tensor_list {
     struct tensor *tensors;
     size_t n_tensors;
+    const struct tensor *
+        *by_name; /* sorted; NULL: nobody looks for one, the list is to be written */
 };
 
-/* NULL: no tensor of that name. */
+/*
+ * Makes `by_name` in the arena. -1: out of memory, or a name stands twice: *ret_twice, else NULL.
+ */
+int tensor_list_sort(struct tensor_list *list, struct arena *arena,
+                     const struct tensor **ret_twice);
+
+/* Of a sorted list. NULL: no tensor of that name. */
 const struct tensor *tensor_find(const struct tensor_list *list, const char *name);
 
 /* Bytes of an element, and the name that safetensors files give the type. */

@@ -3,7 +3,6 @@
 
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "format/little_endian.h"
 #include "format/pickle.h"
@@ -164,24 +163,15 @@ static int read_tensor(struct torch_reader *torch, struct tensor *tensor,
     return 0;
 }
 
-static int by_name(const void *a, const void *b)
+static int check_names(struct torch_reader *torch, struct tensor_list *list)
 {
-    return text_compare(*(const struct text *)a, *(const struct text *)b);
-}
-
-static int check_names(struct torch_reader *torch, const struct tensor_list *list)
-{
-    struct text *names = arena_calloc(torch->arena, list->n_tensors + 1, sizeof *names);
-    if (names == NULL)
+    const struct tensor *twice;
+    if (tensor_list_sort(list, torch->arena, &twice) == 0)
+        return 0;
+    if (twice == NULL)
         return format_error_memory(torch->error);
-    for (size_t i = 0; i < list->n_tensors; i++)
-        names[i] = list->tensors[i].name;
-    qsort(names, list->n_tensors, sizeof *names, by_name);
-    for (size_t i = 1; i < list->n_tensors; i++)
-        if (text_equal(names[i - 1], names[i]))
-            return format_error_set(torch->error, FORMAT_NO_OFFSET, "tensor \"%.*s\" stands twice",
-                                    (int)names[i].length, names[i].at);
-    return 0;
+    return format_error_set(torch->error, FORMAT_NO_OFFSET, "tensor \"%.*s\" stands twice",
+                            TEXT_SHOWN(twice->name));
 }
 
 static int read_state_dict(struct torch_reader *torch, struct tensor_list *list,

@@ -19,8 +19,7 @@ struct conversion {
     const char *label; /* or NULL */
     const char *path;  /* of the file to be made */
     struct dcnv2_error *error;
-    dcnv2_model *model;              /* made of the sources: they describe a model */
-    struct vocabulary *vocabularies; /* [n_sparse], in place in the texts */
+    dcnv2_model *model; /* made of the sources: they describe a model */
     struct tensor_list list;
     struct safetensors_metadata metadata;
 };
@@ -96,8 +95,8 @@ static int add_vocabulary(struct conversion *conversion, uint32_t i)
             memcpy(texts + offsets[k], column->classes[k].at, moved[k].length);
         offsets[k + 1] = offsets[k] + (uint32_t)moved[k].length;
     }
-    struct vocabulary *vocabulary = &conversion->vocabularies[i];
-    if (vocabulary_init_in_place(vocabulary, conversion->arena, texts, moved, n) != 0)
+    struct vocabulary vocabulary; /* in place in the texts */
+    if (vocabulary_init_in_place(&vocabulary, conversion->arena, texts, moved, n) != 0)
         return model_error_memory(conversion->error);
     const struct text none = {NULL, 0};
     int status =
@@ -105,10 +104,9 @@ static int add_vocabulary(struct conversion *conversion, uint32_t i)
     if (status == DCNV2_OK)
         status = add_part(conversion, i, CONVERTED_OFFSETS,
                           new_tensor(none, TENSOR_U32, (uint64_t)n + 1, 0, offsets));
-    return status
-               ? status
-               : add_part(conversion, i, CONVERTED_SLOTS,
-                          new_tensor(none, TENSOR_U64, vocabulary->n_slots, 2, vocabulary->slots));
+    return status ? status
+                  : add_part(conversion, i, CONVERTED_SLOTS,
+                             new_tensor(none, TENSOR_U64, vocabulary.n_slots, 2, vocabulary.slots));
 }
 
 static int add_tensors(struct conversion *conversion)
@@ -117,9 +115,7 @@ static int add_tensors(struct conversion *conversion)
     const size_t n = reading->tensors.n_tensors + (size_t)reading->n_sparse * CONVERTED_PARTS;
     conversion->list.tensors =
         arena_calloc(conversion->arena, n + 1, sizeof *conversion->list.tensors);
-    conversion->vocabularies = arena_calloc(conversion->arena, (size_t)reading->n_sparse + 1,
-                                            sizeof *conversion->vocabularies);
-    if (!conversion->list.tensors || !conversion->vocabularies)
+    if (conversion->list.tensors == NULL)
         return model_error_memory(conversion->error);
     int status = add_network(conversion);
     for (uint32_t i = 0; i < reading->n_sparse && status == DCNV2_OK; i++)

@@ -144,6 +144,9 @@ static int read_network(struct reading *reading, const struct tensor_list *list)
         return FAIL(reading, "has %zu tensors of vocabularies; its %u sparse columns need %llu",
                     list->n_tensors - network->n_tensors, reading->n_sparse,
                     (unsigned long long)n_parts);
+    const struct tensor *twice; /* none, as in the whole list */
+    if (tensor_list_sort(network, &reading->arena, &twice) != 0)
+        return model_error_memory(reading->error);
     return DCNV2_OK;
 }
 

@@ -9,12 +9,13 @@
 #include "model/reading.h"
 
 struct dcnv2_model {
-    struct arena arena; /* names and descriptions of both */
-    struct arena vocabulary_arena;
+    struct arena arena;            /* names and descriptions of both */
+    struct arena vocabulary_arena; /* of a pair, in one block; unused of a converted file */
     struct encoder encoder;
     struct network network;
     const struct kernels *kernels;
-    struct file_bytes file; /* in which tables, and a converted one's vocabularies, lie */
+    bool keeps_file; /* for the tables, and a converted one's vocabularies, that lie in it */
+    struct file_bytes file;
 };
 
 /*

@@ -16,7 +16,8 @@ struct loader {
     bool *used; /* [n_tensors] */
     struct network *network;
     struct arena *arena;
-    float *at; /* next free float of the block; NULL while sizes are only counted */
+    bool in_place; /* embedding tables are not copied */
+    float *at;     /* next free float of the block; NULL while sizes are only counted */
     size_t n_floats;
     struct format_error *error;
 };
@@ -115,14 +116,13 @@ static int load_plain(struct loader *loader, const struct tensor *tensor, const 
     return check_finite(loader, tensor, values);
 }
 
-/* The same without a copy where the tensor is as the network needs it. */
+/* The same without a copy where the tensor stays and is as the network needs it. */
 static int load_table(struct loader *loader, const struct tensor *tensor, const float **ret_values)
 {
-    if (tensor->dtype != TENSOR_F32 || !tensor_is_contiguous(tensor) ||
+    if (!loader->in_place || tensor->dtype != TENSOR_F32 || !tensor_is_contiguous(tensor) ||
         (uintptr_t)tensor->data % sizeof(float) != 0)
         return load_plain(loader, tensor, ret_values);
     *ret_values = (const float *)(const void *)tensor->data;
-    loader->network->is_borrowing = true;
     return loader->at ? check_finite(loader, tensor, *ret_values) : 0;
 }
 
@@ -147,6 +147,12 @@ static int load_linear(struct loader *loader, const struct tensor *weight,
             return -1;
     }
     return load_plain(loader, bias, &linear->bias);
+}
+
+bool network_is_table(struct text name)
+{
+    static const char start[] = "embeddings.";
+    return name.length >= sizeof start && memcmp(name.at, start, sizeof start - 1) == 0;
 }
 
 static int load_embeddings(struct loader *loader, const struct network_inputs *inputs)
@@ -305,6 +311,7 @@ int network_load(struct network *network, struct arena *arena, const struct tens
 {
     *network = (struct network){0};
     struct loader loader = {.list = list, .network = network, .arena = arena, .error = error};
+    loader.in_place = inputs->in_place;
     loader.used = arena_calloc(arena, list->n_tensors + 1, sizeof *loader.used);
     if (loader.used == NULL)
         return format_error_memory(error);
@@ -312,6 +319,11 @@ int network_load(struct network *network, struct arena *arena, const struct tens
         check_all_used(&loader) != 0)
         return -1;
     network->n_weights = loader.n_floats + KERNEL_LANES;
+    if (network->n_weights > inputs->most_bytes / sizeof(float))
+        return format_error_set(error, FORMAT_NO_OFFSET,
+                                "its tensors are %zu MB, far more than the file: they repeat its "
+                                "values",
+                                network->n_weights * sizeof(float) >> 20);
     network->weights = memory_alloc(network->n_weights * sizeof(float)); /* zeros: the padding */
     if (network->weights == NULL)
         return format_error_memory(error);

@@ -51,9 +51,8 @@ struct network {
     const float *output_cross; /* [width] */
     const float *output_deep;  /* [deep_width] */
     float output_bias;
-    float *weights; /* all of the above, but borrowed tables, in one aligned block, [n_weights] */
+    float *weights; /* all of the above, but tables in place, in one aligned block, [n_weights] */
     size_t n_weights;
-    bool is_borrowing; /* a table is used where its tensor lies, which must outlive the network */
 };
 
 /* What the encoder needs of the network. */
@@ -62,16 +61,23 @@ struct network_inputs {
     size_t n_sparse;
     const struct text *sparse_names;  /* [n_sparse], for messages */
     const uint32_t *vocabulary_sizes; /* [n_sparse]: table i needs one row more */
+    bool in_place; /* the tensors outlive the network, which uses its tables where they lie */
+    size_t
+        most_bytes; /* of weights that are not in place: a file's tensors may repeat its values */
 };
 
 /*
  * Names are PyTorch's: embeddings.{i}.weight, cross_layers.{l}.{0,1}.{weight,bias} or
  * cross_layers.{l}.{weight,bias}, dnn.{0,2,..}.{weight,bias}, output.{weight,bias}.
- * -1: *error names the tensor that is missing, unknown, misshapen (both shapes) or not finite.
+ * -1: *error names the tensor that is missing, unknown, misshapen (both shapes) or not finite; or
+ * says that they are more than most_bytes.
  * The descriptions are in `arena`, which lives as long as the network.
  */
 int network_load(struct network *network, struct arena *arena, const struct tensor_list *list,
                  const struct network_inputs *inputs, struct format_error *error);
+
+/* Whether a tensor of this name is an embedding table. */
+bool network_is_table(struct text name);
 
 /* Frees the weights. */
 void network_free(struct network *network);

@@ -17,13 +17,12 @@ static int choose_sparse(struct reading *reading, const struct sklearn_file *skl
 {
     const struct dcnv2_columns *wanted = &reading->source->sparse_columns;
     for (uint32_t i = 0; i < reading->n_sparse; i++) {
-        const struct text name =
-            wanted->n ? text_of(wanted->names[i]) : sklearn->encoders[i].column;
-        const struct sklearn_encoder *encoder = find_encoder(sklearn, name);
+        const struct sklearn_encoder *encoder =
+            wanted->n ? find_encoder(sklearn, text_of(wanted->names[i])) : &sklearn->encoders[i];
         if (encoder == NULL)
             return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->schema_path,
-                                   "sparse column \"%.*s\" has no encoder", TEXT_SHOWN(name));
-        reading->names[i] = name;
+                                   "sparse column \"%.64s\" has no encoder", wanted->names[i]);
+        reading->names[i] = encoder->column;
         reading->columns[i].classes = encoder->classes;
         reading->columns[i].n_classes = encoder->n_classes;
     }

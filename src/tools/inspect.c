@@ -129,7 +129,7 @@ static int recognise(struct inspection *inspection, const struct tensor_list *li
 {
     struct network network;
     struct format_error reason;
-    struct network_inputs inputs = {0};
+    struct network_inputs inputs = {.most_bytes = inspection->arena.limit_bytes};
     uint64_t width = 0;
     while (find_table(list, inputs.n_sparse))
         width += find_table(list, inputs.n_sparse++)->sizes[1];

@@ -47,7 +47,8 @@ static int open_in(struct new_file *file, const char *folder, const char *name,
 static int write_weights(FILE *stream, const struct model_contents *contents,
                          struct format_error *reason)
 {
-    const struct tensor_list list = {parameters_tensors(contents->values), contents->values->n};
+    const struct tensor_list list = {.tensors = parameters_tensors(contents->values),
+                                     .n_tensors = contents->values->n};
     if (list.tensors == NULL)
         return format_error_memory(reason);
     const int status = torch_write(stream, &list, reason);

@@ -218,15 +218,15 @@ TEST(a_reset_arena_serves_again_whatever_it_keeps)
 
 TEST(what_was_reserved_lies_together)
 {
-    static const size_t sizes[] = {1 << 10, 1 << 18, 3 << 20}; /* from the heap and as a map */
+    static const size_t sizes[] = {100, 1 << 10, (1 << 18) + 2, 3 << 20}; /* heap and maps */
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         struct arena arena;
         arena_init(&arena, SIZE_MAX);
         CHECK(arena_alloc(&arena, 100) != NULL);
         CHECK(arena_reserve(&arena, sizes[i]) == 0);
-        char *const first = arena_alloc(&arena, sizes[i] / 2);
-        char *const second = arena_alloc(&arena, sizes[i] / 2);
-        CHECK(first && second == first + sizes[i] / 2);
+        struct arena_block *const block = arena.last;
+        char *const first = arena_alloc(&arena, sizes[i]);
+        CHECK(first && arena.last == block);
         memset(first, 1, sizes[i]);
         arena_free(&arena);
     }
@@ -238,7 +238,11 @@ TEST(what_cannot_be_reserved_is_refused)
     arena_init(&arena, SIZE_MAX);
     CHECK(arena_reserve(&arena, 0) == 0);
     CHECK(arena_reserve(&arena, SIZE_MAX / 2) == -1);
+    CHECK(arena.starved);
     CHECK(arena_reserve(&arena, SIZE_MAX) == -1);
+    arena.limit_bytes = 1000;
+    CHECK(arena_reserve(&arena, 1001) == -1);
+    CHECK(arena_reserve(&arena, 1000) == 0);
     CHECK(arena_alloc(&arena, 100) != NULL);
     arena_free(&arena);
 }

@@ -237,7 +237,7 @@ TEST(every_number_of_classes_leaves_room_to_stop)
     }
 }
 
-TEST(a_freed_vocabulary_may_be_made_again)
+TEST(a_vocabulary_may_be_made_again_of_other_classes)
 {
     struct vocabulary vocabulary;
     const struct text one = text_of("1"), two = text_of("a class of 19 bytes");
@@ -259,6 +259,6 @@ int main(void)
     RUN(random_texts_are_found_as_in_a_sorted_array);
     RUN(four_hundred_thousand_ids_are_found);
     RUN(every_number_of_classes_leaves_room_to_stop);
-    RUN(a_freed_vocabulary_may_be_made_again);
+    RUN(a_vocabulary_may_be_made_again_of_other_classes);
     return test_report();
 }

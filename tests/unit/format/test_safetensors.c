@@ -44,7 +44,7 @@ static struct bytes write_tensors(const unsigned order[N_TENSORS])
     struct tensor moved[N_TENSORS];
     for (size_t i = 0; i < N_TENSORS; i++)
         moved[i] = tensors[order[i]];
-    struct tensor_list list = {moved, N_TENSORS};
+    struct tensor_list list = {.tensors = moved, .n_tensors = N_TENSORS};
     const struct safetensors_metadata metadata = {entries, 2};
     struct arena arena;
     struct text header;

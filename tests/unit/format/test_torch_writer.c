@@ -82,7 +82,8 @@ TEST(tensors_come_back_bit_for_bit)
         tensor_of("no.elements", 2, 0, 8),
         tensor_of("gr\xC3\xBCn", 1, N_VALUES, 0),
     };
-    check_round_trip(&(struct tensor_list){tensors, sizeof tensors / sizeof *tensors});
+    check_round_trip(
+        &(struct tensor_list){.tensors = tensors, .n_tensors = sizeof tensors / sizeof *tensors});
 }
 
 TEST(a_scalar_and_four_dimensions_come_back)
@@ -94,7 +95,7 @@ TEST(a_scalar_and_four_dimensions_come_back)
                           .n_elements = 210,
                           .data = (const uint8_t *)values};
     struct tensor tensors[] = {scalar, deep};
-    check_round_trip(&(struct tensor_list){tensors, 2});
+    check_round_trip(&(struct tensor_list){.tensors = tensors, .n_tensors = 2});
 }
 
 TEST(no_tensors_and_many_come_back)
@@ -106,14 +107,14 @@ TEST(no_tensors_and_many_come_back)
         snprintf(names[i], sizeof names[i], "layer.%zu", i);
         tensors[i] = tensor_of(names[i], 1, i % 50, 0);
     }
-    check_round_trip(&(struct tensor_list){tensors, 0});
-    check_round_trip(&(struct tensor_list){tensors, N});
+    check_round_trip(&(struct tensor_list){.tensors = tensors, .n_tensors = 0});
+    check_round_trip(&(struct tensor_list){.tensors = tensors, .n_tensors = N});
 }
 
 TEST(equal_tensors_give_equal_bytes)
 {
     struct tensor tensors[] = {tensor_of("a", 2, 30, 8), tensor_of("b", 1, 30, 0)};
-    const struct tensor_list list = {tensors, 2};
+    const struct tensor_list list = {.tensors = tensors, .n_tensors = 2};
     struct bytes first = written(&list), second = written(&list);
     CHECK(first.size == second.size && memcmp(first.at, second.at, first.size) == 0);
     bytes_free(&first);
@@ -123,7 +124,7 @@ TEST(equal_tensors_give_equal_bytes)
 TEST(a_cut_file_is_refused)
 {
     struct tensor tensors[] = {tensor_of("a", 2, 3, 2), tensor_of("b", 1, 3, 0)};
-    struct bytes bytes = written(&(struct tensor_list){tensors, 2});
+    struct bytes bytes = written(&(struct tensor_list){.tensors = tensors, .n_tensors = 2});
     CHECK(is_read(read_as_torch_file, &bytes));
     CHECK(every_cut_is_refused(read_as_torch_file, &bytes));
     bytes_free(&bytes);
@@ -134,7 +135,8 @@ TEST(a_full_disk_is_an_error)
     struct tensor tensors[] = {tensor_of("a", 1, N_VALUES, 0)};
     struct format_error error = {0};
     FILE *full = fopen("/dev/full", "w");
-    CHECK(torch_write(full, &(struct tensor_list){tensors, 1}, &error) == -1);
+    CHECK(torch_write(full, &(struct tensor_list){.tensors = tensors, .n_tensors = 1}, &error) ==
+          -1);
     CHECK_MSG(strcmp(error.message, "cannot be written: No space left on device") == 0, "%s",
               error.message);
     fclose(full);
