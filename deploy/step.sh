@@ -100,13 +100,27 @@ storage() {
     kubectl get pvc torch-workspace -n "$NAMESPACE"
 }
 
+wait_until() { # SECONDS, a command: whether it succeeded in time
+    left=$1
+    shift
+    until "$@"; do
+        [ "$left" -gt 0 ] || return 1
+        sleep "$PAUSE_S"
+        left=$((left - PAUSE_S))
+    done
+}
+
 # What jsonpath finds in the pods with the labels in $pods; nothing while there are none.
 of_pods() { kubectl get pods -n "$NAMESPACE" -l "$pods" -o "jsonpath=$1" 2>/dev/null || true; }
+there_are_pods() { [ -n "$(of_pods '{.items[*].metadata.name}')" ]; }
+pods_have_started() { case $(of_pods '{.items[*].status.phase}') in '' | Pending) false ;; esac; }
 # The run's conditions that hold, as "TYPE: message".
 conditions() {
     kubectl get "$TRAIN" dcnv2-train -n "$NAMESPACE" \
         -o 'jsonpath={range .status.conditions[?(@.status=="True")]}{.type}: {.message}{"\n"}{end}'
 }
+
+run_has_ended() { ended=$(conditions | grep -E "^(Failed|$finished):"); }
 
 # Sets the folder that the trainer writes to: `output_patches KIND CONTAINER..`, paths of a JSON patch.
 output_patches() {
@@ -148,35 +162,16 @@ train_job() {
     kubectl delete "$TRAIN" dcnv2-train -n "$NAMESPACE" --ignore-not-found --cascade=foreground --timeout=300s
     # shellcheck disable=SC2086 # a list
     apply "deploy/train/$TRAIN" "$(output_patches $kind $containers)"
-    left=$START_S # the image may have to be pulled
-    while case $(of_pods '{.items[*].status.phase}') in '' | Pending) ;; *) false ;; esac; do
-        [ "$left" -gt 0 ] || {
-            echo "train-job: the first pod does not run after $START_S s: $(of_pods '{.items[0].status..waiting}')" >&2
-            echo "  kubectl describe pod -n $NAMESPACE -l $pods" >&2
-            exit 1
-        }
-        sleep "$PAUSE_S"
-        left=$((left - PAUSE_S))
-    done
+    wait_until "$START_S" pods_have_started || { # the image may have to be pulled
+        echo "train-job: the first pod does not run after $START_S s: $(of_pods '{.items[0].status..waiting}')" >&2
+        echo "  kubectl describe pod -n $NAMESPACE -l $pods" >&2
+        exit 1
+    }
     kubectl logs -n "$NAMESPACE" -l "$pods" --follow --tail=-1 || true
-    left=$TRAIN_S # for what starts again after a failure
-    until ended=$(conditions | grep -E "^(Failed|$finished):"); do
-        [ "$left" -gt 0 ] || { echo "train-job: after its log neither $finished nor Failed for $TRAIN_S s" >&2; exit 1; }
-        sleep "$PAUSE_S"
-        left=$((left - PAUSE_S))
-    done
+    # Time for what starts again after a failure.
+    wait_until "$TRAIN_S" run_has_ended || { echo "train-job: after its log neither $finished nor Failed for $TRAIN_S s" >&2; exit 1; }
     echo "$ended"
     case $ended in Failed*) exit 1 ;; esac
-}
-
-# Waits for the first of $pods. (kubectl wait --for=create takes labels from 1.33 on.)
-await_pods() {
-    left=$CREATE_S
-    while [ -z "$(of_pods '{.items[*].metadata.name}')" ]; do
-        [ "$left" -gt 0 ] || { echo "$1: no pod after $CREATE_S s: kubectl get pods -n $NAMESPACE -l $pods" >&2; return 1; }
-        sleep "$PAUSE_S"
-        left=$((left - PAUSE_S))
-    done
 }
 
 serve() {
@@ -200,8 +195,9 @@ serve() {
     patch: |-
       - {op: add, path: /spec/predictor/labels, value: {dcnv2/rollout: $rollout}}"
     pods=dcnv2/rollout=$rollout
+    # (kubectl wait --for=create takes labels from 1.33 on.)
     {
-        await_pods serve &&
+        { wait_until "$CREATE_S" there_are_pods || { echo "serve: no pod after $CREATE_S s: kubectl get pods -n $NAMESPACE -l $pods" >&2; false; }; } &&
             kubectl wait pod -n "$NAMESPACE" -l "$pods" --for=condition=Ready --timeout=300s &&
             kubectl wait inferenceservice dcnv2 -n "$NAMESPACE" --for=condition=Ready --timeout=300s
     } || {

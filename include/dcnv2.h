@@ -67,8 +67,8 @@ typedef struct dcnv2_workspace dcnv2_workspace;
 
 /*
  * Reads both files whole into private memory, checks them against each other and
- * packs the weights; the embedding tables stay where they were read. Nothing in the
- * files is executed. The files may be replaced or removed afterwards.
+ * packs the weights; embedding tables that are most of their file stay in those bytes.
+ * Nothing in the files is executed. The files may be replaced or removed afterwards.
  * A converted file is found by its content, checked and mapped for the model's life: it
  * may be removed, or replaced by another file (rename), but not be written into or cut.
  * DCNV2_OK: *ret_model is the caller's, to be freed with dcnv2_model_free().

@@ -66,19 +66,22 @@ static size_t next_step(const struct arena *arena, size_t size)
     return step < size ? size : step;
 }
 
-/* Bytes that `size` takes of a block; 0: too many. */
-static size_t padded_size(const struct arena *arena, size_t size)
+static bool is_allowed(const struct arena *arena, size_t size)
 {
-    const size_t padded = (size + (ARENA_ALIGNMENT - 1)) & ~(size_t)(ARENA_ALIGNMENT - 1);
-    return size > arena->limit_bytes - arena->used_bytes || padded < size ? 0 : padded;
+    return size <= arena->limit_bytes - arena->used_bytes && size <= SIZE_MAX - ARENA_ALIGNMENT;
 }
 
-/* Where `padded` bytes do not fit in the current block, one of that size or larger becomes it. */
-static int make_room(struct arena *arena, size_t padded, bool exact)
+static size_t padded(size_t size)
 {
-    if (arena->at && padded <= (size_t)(arena->end - arena->at))
+    return (size + (ARENA_ALIGNMENT - 1)) & ~(size_t)(ARENA_ALIGNMENT - 1);
+}
+
+/* Where `size` bytes do not fit in the current block, one of that size or larger becomes it. */
+static int make_room(struct arena *arena, size_t size, bool exact)
+{
+    if (arena->at && size <= (size_t)(arena->end - arena->at))
         return 0;
-    if (add_block(arena, exact ? padded : next_step(arena, padded)) == 0)
+    if (add_block(arena, exact ? size : next_step(arena, size)) == 0)
         return 0;
     arena->starved = true;
     return -1;
@@ -86,20 +89,19 @@ static int make_room(struct arena *arena, size_t padded, bool exact)
 
 int arena_reserve(struct arena *arena, size_t size)
 {
-    const size_t padded = padded_size(arena, size);
     if (size == 0)
         return 0;
-    return padded ? make_room(arena, padded, true) : -1;
+    return is_allowed(arena, size) ? make_room(arena, padded(size), true) : -1;
 }
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
-    const size_t padded = padded_size(arena, size);
-    if ((padded == 0 && size > 0) || make_room(arena, padded, false) != 0)
+    const size_t taken = padded(size);
+    if (!is_allowed(arena, size) || make_room(arena, taken, false) != 0)
         return NULL;
     void *result = arena->at;
-    arena->at += padded;
-    arena->used_bytes += padded;
+    arena->at += taken;
+    arena->used_bytes += taken;
     if (arena->used_bytes > arena->limit_bytes)
         arena->used_bytes = arena->limit_bytes;
     return result;

@@ -194,9 +194,8 @@ int main(int argc, char **argv)
         status = EXIT_SUCCESS;
         break;
     case SETTINGS_WRONG:
-        fprintf(stderr, "dcnv2-server: %s\n", message);
         status = EXIT_WRONG_USAGE;
-        break;
+        /* fall through */
     case SETTINGS_FAILED:
         fprintf(stderr, "dcnv2-server: %s\n", message);
         break;

@@ -4,9 +4,10 @@
 set -eu
 cd "$(dirname "$0")/../.."
 . deploy/needs.sh
+. deploy/image/engine.sh
 need_command kind
 need_kubectl || true
-command -v podman >/dev/null || timeout 20 docker info >/dev/null 2>&1 || note_missing "podman, or docker with a daemon that answers: apt-get install podman"
+pick_engine podman docker || note_missing "podman, or docker with a daemon that answers: apt-get install podman"
 # Kubeflow's many pods watch many files; with the kernel's defaults some of them end at once.
 check_limit() { # NAME LEAST
     have=$(cat "/proc/sys/fs/inotify/$1" 2>/dev/null || echo "$2")

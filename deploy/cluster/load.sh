@@ -9,8 +9,8 @@ cd "$(dirname "$0")/../.."
 . deploy/image/engine.sh
 need_command kind
 ! command -v kind >/dev/null || kind get clusters 2>/dev/null | grep -qx kubeflow || note_missing "the kind cluster kubeflow: make cluster"
-if said=$(find_engine 2>&1); then find_engine; else note_missing "$said"; fi
-[ "${ENGINE:-}" != buildah ] || note_missing "podman or docker in the place of buildah, which saves no archive: apt-get install podman"
+pick_engine podman docker buildah || note_missing "podman, buildah, or docker with a daemon that answers: deploy/local/install.sh image"
+[ "$ENGINE" != buildah ] || note_missing "podman or docker in the place of buildah, which saves no archive: apt-get install podman"
 needs_met kind-load
 case $IMAGE in */*) ;; *) IMAGE=kind.local/$IMAGE ;; esac
 case $TRAINER_IMAGE in */*) ;; *) TRAINER_IMAGE=kind.local/$TRAINER_IMAGE ;; esac

@@ -27,17 +27,24 @@ image_of() {
     esac
 }
 
-find_engine() {
+# Sets ENGINE, where it is not given, to the first of these that works; 1: none does.
+pick_engine() { # NAME..
     if [ -n "${ENGINE:-}" ]; then
         command -v "$ENGINE" >/dev/null || { echo "$0: ENGINE=$ENGINE is not installed" >&2; exit 1; }
         return
     fi
-    for ENGINE in podman docker buildah; do
+    for ENGINE in "$@"; do
         case $ENGINE in
         docker) timeout 20 docker info >/dev/null 2>&1 && return ;; # a client alone builds nothing
         *) command -v "$ENGINE" >/dev/null && return ;;
         esac
     done
+    ENGINE=
+    return 1
+}
+
+find_engine() {
+    pick_engine podman docker buildah && return
     cat >&2 <<EOT
 $0: nothing here builds images: podman, buildah, or docker with a daemon that answers.
 On Debian or Ubuntu: deploy/local/install.sh image

@@ -25,13 +25,6 @@ struct cell_encoder *cell_encoder_create(const struct fitted_encoder *encoder)
         return NULL;
     cells->encoder = encoder;
     arena_init(&cells->arena, SIZE_MAX);
-    size_t size = 0;
-    for (uint32_t c = 0; c < encoder->n_sparse; c++)
-        size += vocabulary_bytes(encoder->sparse[c].classes, encoder->sparse[c].n_classes);
-    if (arena_reserve(&cells->arena, size) != 0) {
-        cell_encoder_free(cells);
-        return NULL;
-    }
     for (uint32_t c = 0; c < encoder->n_sparse; c++) {
         const struct fitted_column *fitted = &encoder->sparse[c];
         struct encoded_column *column = &cells->columns[c];

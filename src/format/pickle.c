@@ -146,7 +146,7 @@ static int latin1_bytes(struct pickle_reader *r, const struct pickle_value *argu
     const struct text text = arguments->items[0]->text;
     char *out = arena_alloc(r->arena, text.length);
     if (out == NULL)
-        return pickle_fail_memory(r);
+        return format_error_memory(r->error);
     const long long n = pickle_latin1(text, out);
     if (n < 0)
         return pickle_fail(r, "bytes that are not in Latin-1");
@@ -223,7 +223,7 @@ static int make_tuple(struct pickle_reader *r, size_t n)
 {
     struct pickle_value **items = n ? arena_calloc(r->arena, n, sizeof *items) : NULL;
     if (n && items == NULL)
-        return pickle_fail_memory(r);
+        return format_error_memory(r->error);
     if (n > UINT32_MAX)
         return pickle_fail(r, "too many items");
     r->stack.n -= n;
@@ -272,7 +272,7 @@ static void *grow(struct pickle_reader *r, void *items, size_t item_size, uint32
     const uint32_t larger = wanted < 2 * n ? 2 * n : wanted;
     void *grown = arena_alloc(r->arena, larger * item_size);
     if (grown == NULL) {
-        pickle_fail_memory(r);
+        format_error_memory(r->error);
         return NULL;
     }
     if (n)
@@ -298,12 +298,15 @@ static int append_values(struct pickle_reader *r, struct pickle_value ***items, 
     return 0;
 }
 
+/* The same of texts, to a list that has nothing else. */
 static int append_texts(struct pickle_reader *r, struct pickle_value *list, size_t first)
 {
     uint32_t *grown =
         grow(r, list->texts.offsets, sizeof *grown, list->n, &list->capacity, r->stack.n - first);
     if (grown == NULL)
         return -1;
+    list->kind = PICKLE_TEXTS;
+    list->texts.start = r->start;
     list->texts.offsets = grown;
     for (size_t i = first; i < r->stack.n; i++)
         grown[list->n++] = pickle_word_offset(r->stack.at[i]);
@@ -315,7 +318,7 @@ static int spread_texts(struct pickle_reader *r, struct pickle_value *list)
 {
     struct pickle_value **items = arena_calloc(r->arena, list->n, sizeof *items);
     if (items == NULL)
-        return pickle_fail_memory(r);
+        return format_error_memory(r->error);
     for (uint32_t i = 0; i < list->n; i++) {
         items[i] = pickle_word_value(r, pickle_word_of_text(list->texts.offsets[i]));
         if (items[i] == NULL)
@@ -343,21 +346,15 @@ static int append(struct pickle_reader *r, size_t container, size_t first)
     bool are_texts = true;
     for (size_t i = first; i < r->stack.n; i++)
         are_texts &= pickle_word_is_text(r->stack.at[i]);
-    if (first < r->stack.n) {
-        if (are_texts && list->n == 0) {
-            list->kind = PICKLE_TEXTS;
-            list->texts.start = r->start;
-        }
-        if (list->kind == PICKLE_TEXTS && !are_texts && spread_texts(r, list) != 0)
-            return -1;
-        const int status = list->kind == PICKLE_TEXTS
-                               ? append_texts(r, list, first)
-                               : append_values(r, &list->items, &list->n, &list->capacity, first);
-        if (status != 0)
-            return -1;
-    }
+    if (list->kind == PICKLE_TEXTS && !are_texts && spread_texts(r, list) != 0)
+        return -1;
+    int status = 0;
+    if (first < r->stack.n)
+        status = are_texts && (list->n == 0 || list->kind == PICKLE_TEXTS)
+                     ? append_texts(r, list, first)
+                     : append_values(r, &list->items, &list->n, &list->capacity, first);
     r->stack.n = container + 1;
-    return 0;
+    return status;
 }
 
 static int set_items(struct pickle_reader *r, size_t container, size_t first)

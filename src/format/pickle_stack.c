@@ -8,11 +8,6 @@ int pickle_fail(struct pickle_reader *r, const char *reason)
     return format_error_set(r->error, r->opcode - r->start, "pickle: %s", reason);
 }
 
-int pickle_fail_memory(struct pickle_reader *r)
-{
-    return format_error_memory(r->error);
-}
-
 /* Each word took a byte of the pickle at least, so that neither the stack nor the memo ever takes
  * more than eight times the pickle. */
 static int reserve(struct pickle_reader *r, struct pickle_words *words, size_t n)
@@ -25,7 +20,7 @@ static int reserve(struct pickle_reader *r, struct pickle_words *words, size_t n
         capacity = n;
     pickle_word *grown = realloc(words->at, capacity * sizeof *grown);
     if (grown == NULL)
-        return pickle_fail_memory(r);
+        return format_error_memory(r->error);
     words->at = grown;
     words->capacity = capacity;
     return 0;
@@ -46,7 +41,7 @@ static struct pickle_value *new_value(struct pickle_reader *r, enum pickle_kind 
                             : offsetof(struct pickle_value, text) + sizeof(struct text);
     value = arena_alloc(r->arena, size);
     if (value == NULL) {
-        pickle_fail_memory(r);
+        format_error_memory(r->error);
         return NULL;
     }
     memset(value, 0, size);

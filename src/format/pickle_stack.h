@@ -50,7 +50,6 @@ struct pickle_reader {
 /* What can fail returns -1, false or NULL with *error set. */
 
 int pickle_fail(struct pickle_reader *r, const char *reason);
-int pickle_fail_memory(struct pickle_reader *r);
 
 /* Room for one word more on the stack. */
 int pickle_stack_grow(struct pickle_reader *r);

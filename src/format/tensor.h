@@ -33,12 +33,12 @@ struct tensor {
     const uint8_t *data; /* the first element, little-endian, unaligned */
 };
 
-/* All tensors of a file, in its order, names distinct. */
+/* All tensors of a file, in its order, names distinct. A list that is to be written is not sorted:
+ * nobody looks for one in it. */
 struct tensor_list {
     struct tensor *tensors;
     size_t n_tensors;
-    const struct tensor *
-        *by_name; /* sorted; NULL: nobody looks for one, the list is to be written */
+    const struct tensor **by_name; /* [n_tensors], or NULL */
 };
 
 /*

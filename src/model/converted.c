@@ -155,6 +155,7 @@ int converted_read(struct reading *reading)
     struct safetensors file;
     struct format_error reason;
     reading->schema_path = reading->source->model_path;
+    reading->in_place = true;
     if (safetensors_read(&file, &reading->arena, reading->model_bytes.at, reading->model_bytes.size,
                          &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_FORMAT, reading->source->model_path,

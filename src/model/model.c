@@ -60,20 +60,6 @@ static int make_encoder(struct reading *reading, struct dcnv2_model *model)
     return DCNV2_OK;
 }
 
-/* Whether the tables may stay in the file's bytes, which are then kept for the model's life. Of a
- * pair that is worth it where there is little else in them. */
-static bool tables_stay(const struct reading *reading)
-{
-    uint64_t n_bytes = 0;
-    for (size_t i = 0; i < reading->tensors.n_tensors; i++) {
-        const struct tensor *tensor = &reading->tensors.tensors[i];
-        if (network_is_table(tensor->name) && tensor->dtype == TENSOR_F32 &&
-            tensor_is_contiguous(tensor))
-            n_bytes += tensor->n_elements * sizeof(float);
-    }
-    return reading->is_converted || n_bytes >= reading->model_bytes.size / 4 * 3;
-}
-
 static int make_network(struct reading *reading, struct dcnv2_model *model)
 {
     uint32_t *sizes = arena_calloc(&reading->arena, (size_t)reading->n_sparse + 1, sizeof *sizes);
@@ -85,7 +71,7 @@ static int make_network(struct reading *reading, struct dcnv2_model *model)
                                           .n_sparse = reading->n_sparse,
                                           .sparse_names = reading->names,
                                           .vocabulary_sizes = sizes,
-                                          .in_place = model->keeps_file,
+                                          .in_place = reading->in_place,
                                           .most_bytes = reading->arena.limit_bytes};
     struct format_error error;
     if (network_load(&model->network, &model->arena, &reading->tensors, &inputs, &error) != 0)
@@ -113,7 +99,6 @@ int model_make(struct reading *reading, dcnv2_model **ret_model)
         return model_error_memory(reading->error);
     arena_init(&model->arena, SIZE_MAX);
     arena_init(&model->vocabulary_arena, SIZE_MAX);
-    model->keeps_file = tables_stay(reading);
     int status = choose_kernels(model, reading->error);
     if (status == DCNV2_OK)
         status = make_encoder(reading, model);
@@ -134,7 +119,7 @@ int dcnv2_model_load(const struct dcnv2_source *source, dcnv2_model **ret_model,
     int status = reading_open(&reading, source, error);
     if (status == DCNV2_OK)
         status = model_make(&reading, ret_model);
-    if (status == DCNV2_OK && (*ret_model)->keeps_file) {
+    if (status == DCNV2_OK && reading.in_place) {
         (*ret_model)->file = reading.model_bytes;
         reading.model_bytes = (struct file_bytes){0};
     }

@@ -14,8 +14,7 @@ struct dcnv2_model {
     struct encoder encoder;
     struct network network;
     const struct kernels *kernels;
-    bool keeps_file; /* for the tables, and a converted one's vocabularies, that lie in it */
-    struct file_bytes file;
+    struct file_bytes file; /* of a model in place, see reading.h */
 };
 
 /*

@@ -61,9 +61,8 @@ struct network_inputs {
     size_t n_sparse;
     const struct text *sparse_names;  /* [n_sparse], for messages */
     const uint32_t *vocabulary_sizes; /* [n_sparse]: table i needs one row more */
-    bool in_place; /* the tensors outlive the network, which uses its tables where they lie */
-    size_t
-        most_bytes; /* of weights that are not in place: a file's tensors may repeat its values */
+    bool in_place;     /* the tensors outlive the network, which uses its tables where they lie */
+    size_t most_bytes; /* of weights not in place: tensors may repeat a file's values */
 };
 
 /*

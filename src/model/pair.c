@@ -2,6 +2,7 @@
 /* pair.c: a model as it is trained: model_weights.pth and preprocess_metadata.pkl. */
 #include "format/sklearn_file.h"
 #include "format/torch_file.h"
+#include "model/network.h"
 #include "model/reading.h"
 
 static const struct sklearn_encoder *find_encoder(const struct sklearn_file *sklearn,
@@ -21,7 +22,8 @@ static int choose_sparse(struct reading *reading, const struct sklearn_file *skl
             wanted->n ? find_encoder(sklearn, text_of(wanted->names[i])) : &sklearn->encoders[i];
         if (encoder == NULL)
             return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->schema_path,
-                                   "sparse column \"%.64s\" has no encoder", wanted->names[i]);
+                                   "sparse column \"%.*s\" has no encoder",
+                                   TEXT_SHOWN(text_of(wanted->names[i])));
         reading->names[i] = encoder->column;
         reading->columns[i].classes = encoder->classes;
         reading->columns[i].n_classes = encoder->n_classes;
@@ -56,6 +58,19 @@ static int choose_dense(struct reading *reading, const struct sklearn_file *skle
     return DCNV2_OK;
 }
 
+/* The file's bytes are worth keeping for its tables where there is little else in them. */
+static bool tables_fill_file(const struct reading *reading)
+{
+    uint64_t n_bytes = 0;
+    for (size_t i = 0; i < reading->tensors.n_tensors; i++) {
+        const struct tensor *tensor = &reading->tensors.tensors[i];
+        if (network_is_table(tensor->name) && tensor->dtype == TENSOR_F32 &&
+            tensor_is_contiguous(tensor))
+            n_bytes += tensor->n_elements * sizeof(float);
+    }
+    return n_bytes >= reading->model_bytes.size / 4 * 3;
+}
+
 int pair_read(struct reading *reading)
 {
     const struct dcnv2_source *source = reading->source;
@@ -64,6 +79,7 @@ int pair_read(struct reading *reading)
     if (torch_file_read(&reading->tensors, &reading->arena, reading->model_bytes.at,
                         reading->model_bytes.size, &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_FORMAT, source->model_path, &reason);
+    reading->in_place = tables_fill_file(reading);
     if (sklearn_file_read(&sklearn, &reading->arena, reading->encoder_bytes.at,
                           reading->encoder_bytes.size, &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_FORMAT, source->encoder_path, &reason);

@@ -28,7 +28,8 @@ struct reading {
     struct arena arena; /* of everything below */
     struct file_bytes model_bytes, encoder_bytes;
 
-    bool is_converted;              /* vocabularies are used where they lie */
+    bool is_converted;
+    bool in_place; /* the model uses tables, and a converted one's vocabularies, where they lie */
     const char *schema_path;        /* the file that says which columns there are */
     uint32_t n_sparse, n_dense;     /* not both 0 */
     struct text *names;             /* [n_sparse + n_dense], sparse first */

@@ -304,6 +304,22 @@ struct pair pair_good(void)
     return pair;
 }
 
+void pair_share_classes(struct pair *pair, const struct array_spec *array, unsigned n_columns)
+{
+    struct bytes classes = {0}, again = {0};
+    pickle_array(&classes, array);
+    pickle_put(&classes, 0);
+    pickle_get_slot(&again, 0);
+    bytes_free(&pair->encoders);
+    for (unsigned i = 0; i < n_columns; i++) {
+        char column[16];
+        snprintf(column, sizeof column, "c%u", i);
+        pickle_encoder(&pair->encoders, column, i == 0 ? &classes : &again);
+    }
+    bytes_free(&classes);
+    bytes_free(&again);
+}
+
 static void add_attribute(struct bytes *out, const char *name, const struct bytes *value)
 {
     if (value->size == 0)

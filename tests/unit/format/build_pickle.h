@@ -173,6 +173,9 @@ void pair_set_classes(struct pair *pair, const struct array_spec *array);
 /* A column and its LabelEncoder, with these opcodes as its classes. */
 void pickle_encoder(struct bytes *out, const char *column, const struct bytes *classes);
 
+/* Encoders "c0", "c1", .. in the place of its own, which share one array of classes. */
+void pair_share_classes(struct pair *pair, const struct array_spec *array, unsigned n_columns);
+
 /* The pickle of the pair; empties the pair. */
 struct bytes pair_pickle(struct pair *pair);
 

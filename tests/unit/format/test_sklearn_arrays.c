@@ -157,18 +157,10 @@ TEST(wide_texts_become_utf_8_of_every_length)
 TEST(two_columns_may_share_one_array)
 {
     struct pair pair = pair_good();
-    struct bytes classes = {0}, again = {0};
-    pickle_array(&classes, &array_objects);
-    pickle_put(&classes, 0);
-    pickle_get_slot(&again, 0);
-    bytes_free(&pair.encoders);
-    pickle_encoder(&pair.encoders, "first", &classes);
-    pickle_encoder(&pair.encoders, "second", &again);
+    pair_share_classes(&pair, &array_objects, 2);
     CHECK(open_pair(&pair));
     CHECK(file.n_encoders == 2 && file.encoders[1].n_classes == 2);
     CHECK(text_is(file.encoders[1].classes[1], "b"));
-    bytes_free(&classes);
-    bytes_free(&again);
     close_pair();
 }
 

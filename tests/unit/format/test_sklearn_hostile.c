@@ -217,20 +217,9 @@ TEST(many_columns_that_share_one_large_array_do_not_take_for_ever)
                                          .data = (const char *)data.at,
                                          .size = data.size,
                                          .objects = kind == 0};
-        struct bytes classes = {0}, again = {0};
-        pickle_array(&classes, &array);
-        pickle_put(&classes, 0);
-        pickle_get_slot(&again, 0);
         struct pair pair = pair_good();
-        bytes_free(&pair.encoders);
-        for (unsigned i = 0; i < N_COLUMNS; i++) {
-            char column[16];
-            snprintf(column, sizeof column, "c%u", i);
-            pickle_encoder(&pair.encoders, column, i == 0 ? &classes : &again);
-        }
+        pair_share_classes(&pair, &array, N_COLUMNS);
         bytes_free(&data);
-        bytes_free(&classes);
-        bytes_free(&again);
         struct bytes content = pair_pickle(&pair);
         CHECK(within_seconds(&content, 5));
     }

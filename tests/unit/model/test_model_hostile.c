@@ -9,17 +9,11 @@
 
 static struct model_files files;
 
-static void put(const char *path, struct bytes *bytes)
-{
-    write_whole_file(path, bytes->at, bytes->size);
-    bytes_free(bytes);
-}
-
 /* An encoder file of the columns "c0", "c1", .., which share one array of classes "00000", "00001",
  * .. ; each is filled up with zeros in front to this length. */
 static void put_shared_classes(unsigned n_columns, unsigned n_classes, unsigned length)
 {
-    struct bytes data = {0}, classes = {0}, again = {0};
+    struct bytes data = {0};
     bytes_add(&data, "](", 2);
     for (unsigned i = 0; i < n_classes; i++) {
         char digits[8];
@@ -30,25 +24,18 @@ static void put_shared_classes(unsigned n_columns, unsigned n_classes, unsigned 
         bytes_text(&data, digits);
     }
     bytes_add(&data, "e", 1);
-    pickle_array(&classes, &(struct array_spec){.dtype = "O8",
-                                                .shape = n_classes,
-                                                .data = (const char *)data.at,
-                                                .size = data.size,
-                                                .objects = true});
-    pickle_put(&classes, 0);
-    pickle_get_slot(&again, 0);
     struct pair pair = pair_good();
-    bytes_free(&pair.encoders);
-    for (unsigned i = 0; i < n_columns; i++) {
-        char column[16];
-        snprintf(column, sizeof column, "c%u", i);
-        pickle_encoder(&pair.encoders, column, i == 0 ? &classes : &again);
-    }
+    pair_share_classes(&pair,
+                       &(struct array_spec){.dtype = "O8",
+                                            .shape = n_classes,
+                                            .data = (const char *)data.at,
+                                            .size = data.size,
+                                            .objects = true},
+                       n_columns);
     bytes_free(&data);
-    bytes_free(&classes);
-    bytes_free(&again);
     struct bytes bytes = pair_pickle(&pair);
-    put(files.encoder_path, &bytes);
+    write_whole_file(files.encoder_path, bytes.at, bytes.size);
+    bytes_free(&bytes);
 }
 
 /* A network of `n_tables` of `n_rows` rows of 4, all of them one and the same float. */
@@ -86,16 +73,10 @@ static void put_repeated_value(unsigned n_tables, long long n_rows)
     bytes_free(&pickle);
 }
 
-static struct dcnv2_source source_of_files(void)
-{
-    return (struct dcnv2_source){.model_path = files.model_path,
-                                 .encoder_path = files.encoder_path};
-}
-
 TEST(tables_that_repeat_one_value_are_loaded_up_to_a_size)
 {
     model_files_start(&files);
-    const struct dcnv2_source source = source_of_files();
+    const struct dcnv2_source source = model_files_source(&files);
     put_shared_classes(2, 3, 5);
     put_repeated_value(2, 1000);
     CHECK(is_load_good(&source));
@@ -107,7 +88,7 @@ TEST(tables_that_repeat_one_value_are_loaded_up_to_a_size)
 TEST(classes_that_columns_share_are_refused_where_they_are_too_many)
 {
     model_files_start(&files);
-    const struct dcnv2_source source = source_of_files();
+    const struct dcnv2_source source = model_files_source(&files);
     put_repeated_value(2, 2);
     put_shared_classes(2, 1, 1 << 20);
     CHECK(is_load_good(&source));
@@ -119,7 +100,7 @@ TEST(classes_that_columns_share_are_refused_where_they_are_too_many)
 TEST(columns_in_the_files_order_are_found_in_linear_time)
 {
     model_files_start(&files);
-    const struct dcnv2_source source = source_of_files();
+    const struct dcnv2_source source = model_files_source(&files);
     put_repeated_value(1, 2);
     put_shared_classes(60000, 1, 5);
     const clock_t start = clock();
@@ -132,7 +113,7 @@ TEST(columns_in_the_files_order_are_found_in_linear_time)
 /* Whether the model keeps its files' bytes; it scores in any case. */
 static bool keeps_file(void)
 {
-    const struct dcnv2_source source = source_of_files();
+    const struct dcnv2_source source = model_files_source(&files);
     dcnv2_model *model = NULL;
     struct dcnv2_error error;
     CHECK(is_load_good(&source));
