@@ -99,7 +99,6 @@ static void start_reply(struct connection *c)
     metrics_reply(c->worker->metrics, exchange->match.route, (unsigned)exchange->reply.http_status);
     if (server->config->access_log)
         log_access(exchange);
-    c->n_sent = 0;
     enter(c, CONNECTION_WRITING);
 }
 
@@ -112,34 +111,26 @@ static enum step refuse(struct connection *c, const struct request_error *error)
     return STEP_AGAIN;
 }
 
-static ssize_t send_rest(const struct connection *c)
+static ssize_t send_out(int fd, const struct text out[2])
 {
-    const struct text *out = c->exchange->out;
-    const bool in_head = c->n_sent < out[0].length;
     if (out[1].length == 0)
-        return send(c->fd, out[0].at + c->n_sent, out[0].length - c->n_sent, MSG_NOSIGNAL);
-    const size_t n_body = in_head ? 0 : c->n_sent - out[0].length;
-    struct iovec parts[2] = {
-        {(char *)out[0].at + (in_head ? c->n_sent : 0), in_head ? out[0].length - c->n_sent : 0},
-        {(char *)out[1].at + n_body, out[1].length - n_body}};
+        return send(fd, out[0].at, out[0].length, MSG_NOSIGNAL);
+    struct iovec parts[2] = {{(char *)out[0].at, out[0].length},
+                             {(char *)out[1].at, out[1].length}};
     const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    return sendmsg(c->fd, &message, MSG_NOSIGNAL);
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
 static enum step write_reply(struct connection *c)
 {
     const struct text *out = c->exchange->out;
-    const ssize_t n = send_rest(c);
-    if (n < 0 && errno == EAGAIN) {
-        if (!exchange_keep_rest(c->exchange, c->n_sent))
-            return STEP_CLOSE;
-        c->n_sent = 0;
-        return STEP_WAIT;
-    }
+    const ssize_t n = send_out(c->fd, out);
+    if (n < 0 && errno == EAGAIN)
+        return exchange_keep_rest(c->exchange) ? STEP_WAIT : STEP_CLOSE;
     if (n < 0)
         return errno == EINTR ? STEP_AGAIN : STEP_CLOSE;
-    c->n_sent += (size_t)n;
-    if (c->n_sent < out[0].length + out[1].length)
+    exchange_sent(c->exchange, (size_t)n);
+    if (out[0].length + out[1].length > 0)
         return STEP_AGAIN;
     exchange_release(c->exchange);
     c->exchange = NULL;

@@ -45,7 +45,6 @@ struct connection {
     size_t scanned; /* of the input, by head_find_end() */
     struct chunks chunks;
     struct exchange *exchange; /* of the request that is read or answered, or NULL */
-    size_t n_sent;             /* of exchange->out */
     uint64_t n_lingered;
 };
 

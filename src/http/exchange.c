@@ -62,25 +62,24 @@ void exchange_release(struct exchange *exchange)
     arena_reset(&exchange->arena, KEPT_BYTES);
     exchange->reply = (struct reply){0};
     exchange->error.http_status = 0;
+    exchange->is_rest_kept = false;
     exchange->next_free = worker->free;
     worker->free = exchange;
     worker->n_free++;
 }
 
-bool exchange_keep_rest(struct exchange *exchange, size_t n_sent)
+bool exchange_keep_rest(struct exchange *exchange)
 {
     struct text *out = exchange->out;
     struct body_budget *budget = &exchange->worker->server->budget;
     struct body rest = {0};
-    if (out[0].at == exchange->body.at) /* as it is already */
+    if (exchange->is_rest_kept)
         return true;
-    if (!body_make_room(&rest, budget, out[0].length + out[1].length - n_sent))
+    if (!body_make_room(&rest, budget, out[0].length + out[1].length))
         return false;
     for (int i = 0; i < 2; i++) {
-        const size_t gone = n_sent < out[i].length ? n_sent : out[i].length;
-        memcpy(rest.at + rest.length, out[i].at + gone, out[i].length - gone);
-        rest.length += out[i].length - gone;
-        n_sent -= gone;
+        memcpy(rest.at + rest.length, out[i].at, out[i].length);
+        rest.length += out[i].length;
     }
     if (exchange->reply.free_body)
         exchange->reply.free_body((void *)exchange->reply.body.at);
@@ -89,9 +88,21 @@ bool exchange_keep_rest(struct exchange *exchange, size_t n_sent)
     body_reset(&exchange->inflated, budget, 0);
     arena_reset(&exchange->arena, 0);
     exchange->body = rest;
+    exchange->is_rest_kept = true;
     out[0] = (struct text){rest.at, rest.length};
     out[1] = (struct text){"", 0};
     return true;
+}
+
+void exchange_sent(struct exchange *exchange, size_t n)
+{
+    for (int i = 0; i < 2; i++) {
+        struct text *out = &exchange->out[i];
+        const size_t gone = n < out->length ? n : out->length;
+        out->at += gone;
+        out->length -= gone;
+        n -= gone;
+    }
 }
 
 void exchange_free_kept(struct worker *worker)

@@ -39,7 +39,9 @@ struct exchange {
     struct prediction *prediction;
     struct reply reply;
     struct request_error error; /* found before the body came; http_status 0: none */
-    struct text out[2];         /* the reply as it is sent: its head, and what of its body */
+    struct text out[2];         /* the bytes of the reply that are still to be sent: of its head,
+                                   and of its body */
+    bool is_rest_kept;          /* `out` lies in `body`, exchange_keep_rest() */
     uint64_t started_ns;        /* for the access log */
 };
 
@@ -48,10 +50,14 @@ struct exchange *exchange_take(struct worker *worker, struct connection *connect
 void exchange_release(struct exchange *exchange);
 
 /*
- * The client does not take the reply: exchange->out becomes what is left behind its first `n_sent`
- * bytes, within the budget of bodies, and all other memory is given back. false: there is no room.
+ * The client reads slowly: copies the bytes of exchange->out, within the budget of bodies, and
+ * gives all other memory of the request back. Does nothing if they are copied already. false: there
+ * is no room.
  */
-bool exchange_keep_rest(struct exchange *exchange, size_t n_sent);
+bool exchange_keep_rest(struct exchange *exchange);
+
+/* The first `n` bytes of exchange->out are sent. */
+void exchange_sent(struct exchange *exchange, size_t n);
 
 /* Gives back what the exchanges of a worker have kept. */
 void exchange_free_kept(struct worker *worker);
