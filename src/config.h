@@ -19,7 +19,8 @@ struct config {
     unsigned n_workers; /* 0: as many as the container has CPUs */
     size_t max_body_bytes;
     uint32_t max_rows;
-    unsigned max_connections;
+    unsigned max_connections; /* 0: as many as fit */
+    unsigned min_body_rate;   /* bytes per second; 0: none */
     unsigned header_timeout_s, body_timeout_s, idle_timeout_s;
     unsigned grace_period_s, drain_wait_s;
     bool enable_model_repository;

@@ -8,6 +8,7 @@
 #ifndef DCNV2_LOG_H
 #define DCNV2_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +23,16 @@ void log_stop(void);
 
 /* The message is UTF-8; control characters in it are escaped, a long one is cut. */
 void log_event(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Of a kind of line that may come too often. Zero at first. */
+struct log_limit {
+    _Atomic uint64_t next_ms;
+    _Atomic uint64_t n_left_out;
+};
+
+/* Whether a line may be written now: one per 10 s. *ret_left_out: how many were not since the last
+ * one. `now_ms`: by clock_ms(). */
+bool log_limit_pass(struct log_limit *limit, uint64_t now_ms, uint64_t *ret_left_out);
 
 /* Lines that were dropped so far. */
 uint64_t log_dropped(void);

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "config.h"
 #include "cpus.h"
+#include "http/connection_list.h"
 #include "http/routes.h"
 #include "http/server.h"
 #include "log.h"
@@ -106,9 +107,9 @@ static int start_server(struct program *program)
         pin_columns(program, &registry_acquire(program->registry, 0)->encoder.schema);
     registry_release(program->registry, 0);
     struct text *columns = pinned == 0 ? column_texts(program) : NULL;
-    program->metrics =
-        metrics_create(program->n_workers, program->config.model_name, route_names, N_ROUTES,
-                       columns, (uint32_t)program->config.source.sparse_columns.n);
+    program->metrics = metrics_create(program->n_workers, program->config.model_name, route_names,
+                                      N_ROUTES, connection_phase_names, columns,
+                                      (uint32_t)program->config.source.sparse_columns.n);
     if (columns == NULL || program->metrics == NULL) {
         fputs("dcnv2-server: out of memory\n", stderr);
         return -1;

@@ -17,8 +17,12 @@ static const double stage_bounds_s[] = {.005, .01, .025, .05, .075, .1,  .25,
                                         .5,   .75, 1,    2.5, 5,    7.5, 10};
 static const float score_bounds[] = {.001f, .002f, .005f, .01f, .02f, .05f, .1f, .2f,
                                      .3f,   .4f,   .5f,   .6f,  .7f,  .8f,  .9f};
-static const unsigned statuses[] = {200, 400, 404, 405, 413, 414, 415,
-                                    417, 431, 500, 501, 503, 505};
+static const unsigned statuses[] = {200, 400, 404, 405, 408, 413, 414,
+                                    415, 417, 431, 500, 501, 503, 505};
+static const char *const cut_names[METRICS_N_CUTS] = {
+    [METRICS_CUT_HEADER] = "header", [METRICS_CUT_BODY] = "body",     [METRICS_CUT_REPLY] = "reply",
+    [METRICS_CUT_ROOM] = "room",     [METRICS_CUT_MEMORY] = "memory",
+};
 
 enum {
     N_STAGE_BOUNDS = sizeof stage_bounds_s / sizeof stage_bounds_s[0],
@@ -32,6 +36,8 @@ typedef _Atomic uint64_t counter;
 
 struct metrics_shard {
     counter started, ended, rows, body_bytes;
+    counter connections[METRICS_CONNECTION_STATES]; /* now */
+    counter cuts[METRICS_N_CUTS];
     counter stage_counts[METRICS_N_STAGES][N_STAGE_BOUNDS + 1]; /* by bucket, not cumulated */
     counter stage_sum_ns[METRICS_N_STAGES];
     counter score_counts[N_SCORE_BOUNDS + 1];
@@ -47,6 +53,8 @@ struct metrics {
     const char *model_name;
     const char *const *routes;
     unsigned n_routes;
+    const char *const *connection_states;
+    unsigned max_connections;
     const struct text *columns;
     uint32_t n_columns;
     double start_time_s; /* of the process, since the epoch */
@@ -64,7 +72,8 @@ static uint64_t get(const counter *from)
 }
 
 struct metrics *metrics_create(unsigned n_shards, const char *model_name, const char *const *routes,
-                               unsigned n_routes, const struct text *columns, uint32_t n_columns)
+                               unsigned n_routes, const char *const *connection_states,
+                               const struct text *columns, uint32_t n_columns)
 {
     struct metrics *metrics = calloc(1, sizeof *metrics);
     if (metrics == NULL)
@@ -75,6 +84,7 @@ struct metrics *metrics_create(unsigned n_shards, const char *model_name, const 
                                 .model_name = model_name,
                                 .routes = routes,
                                 .n_routes = n_routes,
+                                .connection_states = connection_states,
                                 .columns = columns,
                                 .n_columns = n_columns,
                                 .start_time_s = (double)now.tv_sec + (double)now.tv_nsec * 1e-9};
@@ -117,6 +127,21 @@ void metrics_free(struct metrics *metrics)
 struct metrics_shard *metrics_shard(struct metrics *metrics, unsigned i)
 {
     return metrics->shards[i];
+}
+
+void metrics_connection_limit(struct metrics *metrics, unsigned n)
+{
+    metrics->max_connections = n;
+}
+
+void metrics_connections(struct metrics_shard *shard, unsigned state, unsigned n)
+{
+    atomic_store_explicit(&shard->connections[state], n, memory_order_relaxed);
+}
+
+void metrics_connection_cut(struct metrics_shard *shard, enum metrics_cut cut)
+{
+    add(&shard->cuts[cut], 1);
 }
 
 void metrics_request_started(struct metrics_shard *shard)
@@ -270,6 +295,21 @@ static void print_replies(const struct metrics *metrics, FILE *out)
     }
 }
 
+static void print_connections(const struct metrics *metrics, FILE *out)
+{
+    print_head(out, "dcnv2_connections", "gauge", "open connections, by state");
+    for (unsigned s = 0; s < METRICS_CONNECTION_STATES; s++)
+        fprintf(out, "dcnv2_connections{state=\"%s\"} %" PRIu64 "\n", metrics->connection_states[s],
+                SUM(metrics, connections[s]));
+    print_plain(out, "dcnv2_connections_limit", "gauge",
+                "connections with requests that the server has room for", metrics->max_connections);
+    print_head(out, "dcnv2_connections_cut_total", "counter",
+               "connections that the server ended before their time, by reason");
+    for (unsigned c = 0; c < METRICS_N_CUTS; c++)
+        fprintf(out, "dcnv2_connections_cut_total{reason=\"%s\"} %" PRIu64 "\n", cut_names[c],
+                SUM(metrics, cuts[c]));
+}
+
 static void print_scores(const struct metrics *metrics, FILE *out)
 {
     print_head(out, "dcnv2_score", "histogram", "scores answered");
@@ -352,6 +392,7 @@ char *metrics_print(const struct metrics *metrics, size_t *ret_length)
     print_replies(metrics, out);
     print_plain(out, "dcnv2_requests_in_flight", "gauge", "requests being read or answered",
                 (double)metrics_in_flight(metrics));
+    print_connections(metrics, out);
     print_plain(out, "dcnv2_rows_total", "counter", "rows scored", (double)SUM(metrics, rows));
     print_plain(out, "dcnv2_request_body_bytes_total", "counter",
                 "bytes of request bodies received", (double)SUM(metrics, body_bytes));

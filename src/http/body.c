@@ -11,11 +11,19 @@ enum {
     DEFLATE_MEM_LEVEL = 8
 };
 
-/* Takes `n` bytes of the budget, or says that there are not so many. */
-static bool budget_take(struct body_budget *budget, size_t n)
+bool body_budget_is_tight(const struct body_budget *budget)
+{
+    const size_t used = atomic_load_explicit(&budget->used_bytes, memory_order_relaxed);
+    return used > (budget->total_max_bytes - budget->reserve_bytes) / 4 * 3;
+}
+
+/* Takes `n` bytes of the budget for a body that then has `size`, or says that there are not so
+ * many. */
+static bool budget_take(struct body_budget *budget, size_t n, size_t size)
 {
     const size_t before = atomic_fetch_add_explicit(&budget->used_bytes, n, memory_order_relaxed);
-    if (before + n <= budget->total_max_bytes)
+    const size_t reserved = size > BODY_SMALL_BYTES ? budget->reserve_bytes : 0;
+    if (before + n <= budget->total_max_bytes - reserved)
         return true;
     atomic_fetch_sub_explicit(&budget->used_bytes, n, memory_order_relaxed);
     return false;
@@ -33,10 +41,11 @@ static bool reserve(struct body *body, struct body_budget *budget, size_t length
     size_t capacity = body->capacity ? 2 * body->capacity : FIRST_BYTES;
     while (capacity < length)
         capacity *= 2;
-    if (capacity > budget->body_max_bytes)
-        capacity = budget->body_max_bytes;
+    const size_t most = body->expected >= length ? body->expected : budget->body_max_bytes;
+    if (capacity > most)
+        capacity = most;
     const size_t more = capacity - body->capacity;
-    if (!budget_take(budget, more))
+    if (!budget_take(budget, more, capacity))
         return false;
     char *grown = realloc(body->at, capacity);
     if (grown == NULL) {
@@ -65,7 +74,7 @@ void body_append(struct body *body, struct body_budget *budget, const char *data
 
 bool body_make_room(struct body *body, struct body_budget *budget, size_t n)
 {
-    if (!budget_take(budget, n))
+    if (!budget_take(budget, n, n))
         return false;
     body->at = malloc(n);
     body->capacity = n;

@@ -17,8 +17,14 @@
 struct body_budget {
     size_t body_max_bytes; /* of one body, also once inflated */
     size_t total_max_bytes;
+    size_t reserve_bytes; /* of these, for bodies of up to BODY_SMALL_BYTES only */
     _Atomic size_t used_bytes;
 };
+
+enum { BODY_SMALL_BYTES = 64 * 1024 };
+
+/* Whether three quarters of the bytes beside the reserve are used. */
+bool body_budget_is_tight(const struct body_budget *budget);
 
 enum body_state { BODY_WHOLE, BODY_TOO_LARGE, BODY_OVER_BUDGET };
 
@@ -26,6 +32,7 @@ struct body {
     char *at;
     size_t length;
     size_t capacity;
+    size_t expected;   /* bytes in all, if they are promised: no more memory than that is taken */
     size_t n_received; /* bytes that arrived, kept or not */
     enum body_state state;
     bool discard; /* nobody will read it */

@@ -2,12 +2,15 @@
 #include "http/connection.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "http/heavy.h"
 #include "http/reply.h"
 #include "http/worker.h"
 #include "log.h"
@@ -16,7 +19,6 @@ enum {
     READS_A_TURN = 64,         /* then the other connections have theirs */
     IN_PLACE_MAX_BYTES = 8192, /* a body up to this is read where it lies. A larger one may hold
                                   rows for milliseconds of work, and waits for its turn */
-    QUIET_MS = 200,   /* while the server stops, a connection without bytes for so long ends */
     LINGER_BODIES = 2 /* what is dropped behind a last reply, in bodies of the largest size */
 };
 
@@ -26,6 +28,7 @@ static void enter(struct connection *c, enum connection_phase phase)
 {
     c->phase = phase;
     c->since_ms = c->worker->now_ms;
+    c->pace = (struct pace){0};
 }
 
 static void take_input(struct connection *c, size_t n)
@@ -74,7 +77,7 @@ static enum step read_more(struct connection *c)
 static bool has_more(const struct connection *c)
 {
     int n = 0;
-    return c->input.length > 0 || c->n_kept > 0 || (ioctl(c->fd, FIONREAD, &n) == 0 && n > 0);
+    return c->input.length > 0 || c->kept.length > 0 || (ioctl(c->fd, FIONREAD, &n) == 0 && n > 0);
 }
 
 static void log_access(const struct exchange *exchange)
@@ -99,6 +102,7 @@ static void start_reply(struct connection *c)
     metrics_reply(c->worker->metrics, exchange->match.route, (unsigned)exchange->reply.http_status);
     if (server->config->access_log)
         log_access(exchange);
+    c->n_sent = 0;
     enter(c, CONNECTION_WRITING);
 }
 
@@ -130,6 +134,7 @@ static enum step write_reply(struct connection *c)
     if (n < 0)
         return errno == EINTR ? STEP_AGAIN : STEP_CLOSE;
     exchange_sent(c->exchange, (size_t)n);
+    c->n_sent += (size_t)n;
     if (out[0].length + out[1].length > 0)
         return STEP_AGAIN;
     exchange_release(c->exchange);
@@ -159,12 +164,12 @@ static enum step linger(struct connection *c)
 
 /* ---- a request ---- */
 
-/* Where the socket is full the client goes on without it, after a while. */
-static enum step send_continue(const struct connection *c)
+/* If the socket is full the client goes on without it, after a while. */
+bool connection_send_continue(const struct connection *c)
 {
     static const char reply[] = "HTTP/1.1 100 Continue\r\n\r\n";
     const ssize_t n = send(c->fd, reply, sizeof reply - 1, MSG_NOSIGNAL);
-    return n == (ssize_t)sizeof reply - 1 || (n < 0 && errno == EAGAIN) ? STEP_AGAIN : STEP_CLOSE;
+    return n == (ssize_t)sizeof reply - 1 || (n < 0 && errno == EAGAIN);
 }
 
 static enum step answer(struct connection *c)
@@ -175,6 +180,22 @@ static enum step answer(struct connection *c)
     }
     start_reply(c);
     return STEP_AGAIN;
+}
+
+/*
+ * Whether there is a place for one more request. A request that is answered at once needs none,
+ * unless its client does not take the reply. The last places are for probes.
+ */
+static bool has_place(const struct connection *c, bool in_place)
+{
+    const struct worker *worker = c->worker;
+    const struct server *server = worker->server;
+    if (atomic_load_explicit(&worker->n_connections, memory_order_relaxed) <=
+        server->worker_connections)
+        return true;
+    const unsigned n_spare = in_place ? server->worker_spare / 2 : 0;
+    return connection_list_n_busy(worker) < server->worker_connections + n_spare ||
+           route_is_probe(c->exchange->match.route);
 }
 
 /* A head is whole: takes it, and its body where that is read in place. */
@@ -197,14 +218,21 @@ static enum step start_request(struct connection *c, size_t head_bytes)
         start_reply(c);
         return STEP_AGAIN;
     }
+    if (!has_place(c, in_place)) {
+        request_error_set(&error, 503, "Too many requests at once; try again.");
+        return refuse(c, &error);
+    }
     if (in_place) { /* it is read where it lies */
         exchange->content = (struct text){c->input.at, head->content_length};
         exchange->body.n_received = head->content_length;
         take_input(c, head->content_length);
         return answer(c);
     }
+    exchange->body.expected = (size_t)head->content_length;
     c->chunks = (struct chunks){0};
-    return head->expects_continue && c->input.length == 0 ? send_continue(c) : STEP_AGAIN;
+    if (head->expects_continue && c->input.length == 0 && !connection_send_continue(c))
+        return STEP_CLOSE;
+    return STEP_AGAIN;
 }
 
 static enum step read_head(struct connection *c)
@@ -213,7 +241,7 @@ static enum step read_head(struct connection *c)
     struct request_error error;
     if (c->input.length == 0)
         return read_more(c);
-    if (c->phase == CONNECTION_IDLE)
+    if (c->phase != CONNECTION_HEAD)
         enter(c, CONNECTION_HEAD);
     const enum head_size size =
         head_find_end(c->input.at, c->input.length, &c->scanned, &head_bytes, &error);
@@ -260,8 +288,10 @@ static enum step read_body(struct connection *c)
         return read_more(c);
     exchange->content = (struct text){body->at, body->length};
     if (body->length > IN_PLACE_MAX_BYTES || exchange->head.coding == CODING_GZIP) {
+        if (c->peer_gone)
+            return STEP_CLOSE;
         enter(c, CONNECTION_WAITING);
-        worker_wait_heavy(c);
+        heavy_add(c);
         return STEP_WAIT;
     }
     return answer(c);
@@ -270,6 +300,7 @@ static enum step read_body(struct connection *c)
 static enum step step(struct connection *c)
 {
     switch (c->phase) {
+    case CONNECTION_NEW:
     case CONNECTION_IDLE:
     case CONNECTION_HEAD:
         return read_head(c);
@@ -281,6 +312,8 @@ static enum step step(struct connection *c)
         return write_reply(c);
     case CONNECTION_LINGERING:
         return linger(c);
+    case CONNECTION_N_PHASES:
+        break;
     }
     return STEP_CLOSE;
 }
@@ -290,24 +323,23 @@ static enum step step(struct connection *c)
 /* The worker's buffer is for the next connection: what is left in it is kept. -1: out of memory. */
 static int keep_input(struct connection *c)
 {
+    struct body_budget *budget = &c->worker->server->budget;
     const size_t n = c->input.length;
-    if (n > c->kept_capacity) {
-        char *grown = realloc(c->kept, n);
-        if (grown == NULL)
-            return -1;
-        c->kept = grown;
-        c->kept_capacity = n;
-    }
-    if (n == 0 && c->kept) { /* an idle connection needs no memory */
-        free(c->kept);
-        c->kept = NULL;
-        c->kept_capacity = 0;
-    } else if (n > 0) {
-        memcpy(c->kept, c->input.at, n);
-    }
-    c->n_kept = n;
+    if (n == 0 || n > c->kept.capacity) /* an idle connection needs no memory */
+        body_reset(&c->kept, budget, 0);
+    if (n > c->kept.capacity && !body_make_room(&c->kept, budget, n))
+        return -1;
+    if (n > 0)
+        memcpy(c->kept.at, c->input.at, n);
+    c->kept.length = n;
     c->input.length = 0;
     return 0;
+}
+
+/* What was read of a body is taken first: it would have to be kept elsewhere. */
+static bool has_turn(const struct connection *c, int n_steps)
+{
+    return n_steps < READS_A_TURN || (c->phase == CONNECTION_BODY && c->input.length > 0);
 }
 
 void connection_run(struct connection *c)
@@ -315,22 +347,27 @@ void connection_run(struct connection *c)
     enum step next = STEP_AGAIN;
     if (c->phase == CONNECTION_WAITING)
         return; /* it is known to be readable */
-    if (c->n_kept) {
-        memcpy(c->worker->input, c->kept, c->n_kept);
-        c->input = (struct text){c->worker->input, c->n_kept};
-        c->n_kept = 0;
+    if (c->kept.length) {
+        memcpy(c->worker->input, c->kept.at, c->kept.length);
+        c->input = (struct text){c->worker->input, c->kept.length};
+        c->kept.length = 0;
     }
-    for (int i = 0; i < READS_A_TURN && next == STEP_AGAIN; i++)
+    for (int i = 0; next == STEP_AGAIN && has_turn(c, i); i++)
         next = step(c);
-    if (next != STEP_CLOSE && (c->input.length || c->kept) && keep_input(c) != 0) {
+    if (next != STEP_CLOSE && (c->input.length || c->kept.at) && keep_input(c) != 0) {
         c->input.length = 0;
         c->close_after = c->linger_after = true;
-        if (c->phase != CONNECTION_WAITING && c->phase != CONNECTION_WRITING)
+        if (c->phase != CONNECTION_WAITING && c->phase != CONNECTION_WRITING) {
+            connection_note_cut(c->worker, METRICS_CUT_MEMORY, "no memory for its header");
             next = STEP_CLOSE;
+        }
     }
-    if (next == STEP_CLOSE)
+    if (next == STEP_CLOSE) {
         connection_close(c);
-    else if (next != STEP_WAIT)
+        return;
+    }
+    connection_list_update(c);
+    if (next != STEP_WAIT)
         worker_wait_turn(c);
 }
 
@@ -346,66 +383,53 @@ void connection_answered(struct connection *c)
     connection_run(c);
 }
 
+/* ---- the end ---- */
+
 void connection_close(struct connection *c)
 {
     if (c->exchange)
         exchange_release(c->exchange);
     c->exchange = NULL;
-    free(c->kept);
-    c->kept = NULL;
+    body_reset(&c->kept, &c->worker->server->budget, 0);
     close(c->fd);
     c->fd = -1;
     worker_remove(c);
 }
 
-/* ---- deadlines ---- */
-
-/* Nothing is expected: ends it, unless something has come at this moment. */
-static void close_idle(struct connection *c)
+void connection_note_cut(struct worker *worker, enum metrics_cut cut, const char *format, ...)
 {
-    const uint64_t since_ms = c->since_ms;
-    c->readable = true;
-    connection_run(c);
-    if (c->fd >= 0 && c->phase == CONNECTION_IDLE && c->since_ms == since_ms)
-        connection_close(c);
+    char reason[128];
+    uint64_t n_more;
+    va_list arguments;
+    metrics_connection_cut(worker->metrics, cut);
+    if (!log_limit_pass(&worker->server->cut_limits[cut], worker->now_ms, &n_more))
+        return;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    const bool is_ours = cut == METRICS_CUT_ROOM || cut == METRICS_CUT_MEMORY;
+    const enum log_level level = is_ours ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO;
+    if (n_more)
+        log_event(level, "connection cut: %s; %llu more like it since the last line", reason,
+                  (unsigned long long)n_more);
+    else
+        log_event(level, "connection cut: %s", reason);
 }
 
-static void cut(struct connection *c, const char *what)
+void connection_cut(struct connection *c, enum metrics_cut cut, const char *reason)
 {
-    log_event(LOG_LEVEL_INFO, "connection cut: %s in time", what);
+    connection_note_cut(c->worker, cut, "%s", reason);
     connection_close(c);
 }
 
-void connection_check_deadline(struct connection *c, uint64_t now_ms)
+void connection_refuse(struct connection *c, enum metrics_cut cut, int http_status,
+                       const char *reason)
 {
-    const struct server *server = c->worker->server;
-    const struct config *config = server->config;
-    const uint64_t age_ms = now_ms > c->since_ms ? now_ms - c->since_ms : 0;
-    const uint64_t body_ms = config->body_timeout_s * UINT64_C(1000);
-    const uint64_t quiet_ms = now_ms > c->bytes_came_ms ? now_ms - c->bytes_came_ms : 0;
-    const bool is_quiet = atomic_load(&server->quiesced) && quiet_ms >= QUIET_MS;
-    switch (c->phase) {
-    case CONNECTION_IDLE:
-        if (is_quiet || age_ms >= config->idle_timeout_s * UINT64_C(1000))
-            close_idle(c);
-        break;
-    case CONNECTION_HEAD:
-        if (is_quiet || age_ms > config->header_timeout_s * UINT64_C(1000))
-            cut(c, "its header did not come");
-        break;
-    case CONNECTION_BODY:
-        if (age_ms > body_ms)
-            cut(c, "its body did not come");
-        break;
-    case CONNECTION_WAITING:
-        break;
-    case CONNECTION_WRITING:
-        if (age_ms > body_ms)
-            cut(c, "its reply was not taken");
-        break;
-    case CONNECTION_LINGERING:
-        if (is_quiet || age_ms > body_ms)
-            connection_close(c);
-        break;
-    }
+    struct request_error error;
+    const struct exchange *exchange = c->exchange;
+    request_error_set(&error, http_status, "%s: %zu bytes of it after %.1f s.", reason,
+                      exchange->body.n_received, (double)(c->worker->now_ms - c->since_ms) / 1e3);
+    connection_note_cut(c->worker, cut, "%s", error.message);
+    refuse(c, &error);
+    connection_run(c);
 }

@@ -10,42 +10,46 @@
 #define DCNV2_HTTP_CONNECTION_H
 
 #include "http/chunks.h"
+#include "http/connection_list.h"
+#include "http/deadlines.h"
 #include "http/exchange.h"
 
 enum { WORKER_INPUT_BYTES = 128 * 1024 }; /* above HEAD_MAX_BYTES, so that a head fits */
 
-enum connection_phase {
-    CONNECTION_IDLE,     /* between requests */
-    CONNECTION_HEAD,     /* a part of a request's head has come */
-    CONNECTION_BODY,     /* its head has come, its body is coming */
-    CONNECTION_WAITING,  /* its request is scored together with others, or when its turn comes */
-    CONNECTION_WRITING,  /* it is answered */
-    CONNECTION_LINGERING /* the last reply is sent; what still comes is read and dropped, since a
-                            close with bytes unread would take the reply away from the client */
-};
-
 struct connection {
-    struct connection *next, *previous; /* of the worker's list */
-    struct connection *next_waiting, *next_heavy, *next_closed;
+    /* connection_list.h: */
+    struct connection *next, *previous;
+    bool is_listed; /* not before the worker has seen it */
+    enum connection_phase listed_phase;
+    uint64_t listed_since_ms;
+    /* heavy.h: */
+    struct connection *next_heavy, *previous_heavy;
+    bool is_heavy;
+    bool is_asked;  /* whether its client is still there */
+    double cost_ms; /* that the answer may take */
+    /* worker.h: */
+    struct connection *next_waiting, *next_closed;
+    bool is_waiting; /* in the worker's list of those that have more to do */
+
     struct worker *worker;
     int fd; /* -1: closed */
     enum connection_phase phase;
     uint64_t since_ms;      /* when the phase began */
     uint64_t bytes_came_ms; /* when the last bytes did */
-    bool is_listed;         /* in the worker's list; not before the worker has seen it */
-    bool is_waiting;        /* in the worker's list of those that have more to do */
     bool readable;          /* the socket may hold more */
     bool peer_closed;       /* the client has sent its end; it may still read */
+    bool peer_gone;         /* the connection has failed: nobody will read */
     bool close_after;       /* the reply is the last one .. */
     bool linger_after;      /* .. to a client that may still be sending */
     struct text input;      /* bytes that no request has taken, in the worker's buffer; while the
                                connection does not run they are in `kept` */
-    char *kept;
-    size_t n_kept, kept_capacity;
+    struct body kept;
     size_t scanned; /* of the input, by head_find_end() */
     struct chunks chunks;
     struct exchange *exchange; /* of the request that is read or answered, or NULL */
+    uint64_t n_sent;           /* bytes of the reply */
     uint64_t n_lingered;
+    struct pace pace; /* of the body or the reply */
 };
 
 /* Does what can be done now: reads, answers, writes. May close and remove the connection. */
@@ -57,13 +61,22 @@ void connection_run_heavy(struct connection *connection);
 /* The reply to a request that waited is set: starts to send it, and goes on. */
 void connection_answered(struct connection *connection);
 
+/* Sends a 100 (Continue). false: the connection has failed. */
+bool connection_send_continue(const struct connection *connection);
+
 /* Ends it now. An exchange under way is released. */
 void connection_close(struct connection *connection);
 
-/*
- * Whether its time is over. `now_ms` is by clock_ms(). A connection that is only idle is looked at
- * once more, so that a request which has come meanwhile is answered.
- */
-void connection_check_deadline(struct connection *connection, uint64_t now_ms);
+/* Ends it now, and says why: `reason` for a person, in the log. */
+void connection_cut(struct connection *connection, enum metrics_cut cut, const char *reason);
+
+/* In the place of the request whose body is coming: an error as its answer, which ends the
+ * connection. `reason`: a sentence without its full stop. */
+void connection_refuse(struct connection *connection, enum metrics_cut cut, int http_status,
+                       const char *reason);
+
+/* Counts a connection that was cut, and logs it, unless others were logged just before. */
+void connection_note_cut(struct worker *worker, enum metrics_cut cut, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

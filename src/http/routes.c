@@ -52,6 +52,12 @@ const char *const route_names[N_ROUTES] = {
     [ROUTE_V2_UNLOAD] = "v2_unload",
 };
 
+bool route_is_probe(enum route route)
+{
+    return route == ROUTE_ROOT || route == ROUTE_METRICS || route == ROUTE_V1_MODEL ||
+           route == ROUTE_V2_LIVE || route == ROUTE_V2_READY || route == ROUTE_V2_MODEL_READY;
+}
+
 /* Decodes %XX. false: a bad escape, a NUL, bytes that are not UTF-8, or no memory. */
 static bool decode(struct arena *arena, struct text raw, struct text *ret_text)
 {

@@ -30,6 +30,9 @@ enum route {
 /* Names for the metrics' route label, [N_ROUTES]. */
 extern const char *const route_names[N_ROUTES];
 
+/* Whether it is asked by who watches the server: health, readiness, metrics. */
+bool route_is_probe(enum route route);
+
 struct route_match {
     enum route route;
     struct text model; /* decoded, where the path has a model */

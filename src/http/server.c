@@ -16,23 +16,58 @@
 enum {
     FDS_RESERVED = 64,  /* for files, pipes and libraries .. */
     FDS_PER_WORKER = 2, /* .. and for each event loop */
+    CONNECTIONS_DEFAULT = 8192,
+    SPARE_LEAST = 8, /* connections beyond the limit, an eighth of it within these bounds .. */
+    SPARE_MOST = 64,
+    ON_THEIR_WAY = 64, /* .. and between the worker that accepts one and its own */
     BUDGET_LEAST_BYTES = 64 << 20,
-    BUDGET_BODIES = 4 /* of the largest size, at once */
+    BUDGET_BODIES = 4, /* of the largest size, at once */
+    RESERVE_SHARE = 8  /* of the budget, for small bodies */
 };
 
-/* Fewer connections where the process may not open so many files. */
-static unsigned connection_limit(const struct config *config, unsigned n_workers)
+static unsigned spare_of(unsigned n_connections)
+{
+    const unsigned n = n_connections / 8;
+    return n < SPARE_LEAST ? SPARE_LEAST : n > SPARE_MOST ? SPARE_MOST : n;
+}
+
+/* Files that the process may open, once it has asked for `wanted`. */
+static rlim_t file_limit(rlim_t wanted)
 {
     struct rlimit limit;
-    unsigned n = config->max_connections;
-    const rlim_t reserved = FDS_RESERVED + (rlim_t)FDS_PER_WORKER * n_workers;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < n + reserved) {
-        n = limit.rlim_cur > 2 * reserved ? (unsigned)(limit.rlim_cur - reserved)
-                                          : (unsigned)limit.rlim_cur / 4 + 2;
-        log_event(LOG_LEVEL_WARNING, "connections limited to %u: the process may open %llu files",
-                  n, (unsigned long long)limit.rlim_cur);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return wanted;
+    if (limit.rlim_cur < wanted && limit.rlim_cur < limit.rlim_max) {
+        struct rlimit raised = {.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max,
+                                .rlim_max = limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+            return raised.rlim_cur;
     }
-    return n;
+    return limit.rlim_cur;
+}
+
+/* As many connections as are configured, or fewer if the process may not open so many files. */
+static void limit_connections(struct server *server)
+{
+    const unsigned given = server->config->max_connections;
+    unsigned n = given ? given : CONNECTIONS_DEFAULT;
+    const rlim_t reserved =
+        FDS_RESERVED + ON_THEIR_WAY + (rlim_t)FDS_PER_WORKER * server->n_workers;
+    const rlim_t files = file_limit(n + spare_of(n) + reserved);
+    if (files < n + spare_of(n) + reserved) {
+        const rlim_t left = files > 2 * reserved ? files - reserved : files / 4 + 2;
+        n = (unsigned)(left > 2 * SPARE_LEAST ? left - spare_of((unsigned)left) : left / 2 + 1);
+        if (given || n < 1000)
+            log_event(LOG_LEVEL_WARNING,
+                      "connections limited to %u: the process may open %llu files", n,
+                      (unsigned long long)files);
+    }
+    const unsigned n_workers = server->n_workers;
+    server->worker_connections = (n + n_workers - 1) / n_workers;
+    server->worker_spare = (spare_of(n) + n_workers - 1) / n_workers;
+    server->most_open =
+        n_workers * (server->worker_connections + server->worker_spare) + ON_THEIR_WAY;
+    metrics_connection_limit(server->metrics, n);
 }
 
 /* A listening socket of that family, or -1 with errno. */
@@ -109,11 +144,12 @@ struct server *server_start(const struct config *config, unsigned n_workers,
     server->metrics = metrics;
     server->n_workers = n_workers;
     server->listen_fd = -1;
-    server->max_connections = connection_limit(config, n_workers);
+    limit_connections(server);
     server->budget.body_max_bytes = config->max_body_bytes;
     server->budget.total_max_bytes = BUDGET_BODIES * config->max_body_bytes;
     if (server->budget.total_max_bytes < BUDGET_LEAST_BYTES)
         server->budget.total_max_bytes = BUDGET_LEAST_BYTES;
+    server->budget.reserve_bytes = server->budget.total_max_bytes / RESERVE_SHARE;
     if (start(server, message, message_size) != 0) {
         server_stop(server);
         return NULL;

@@ -9,7 +9,9 @@
 
 #include "dcnv2.h"
 #include "http/body.h"
+#include "http/connection_list.h"
 #include "http/server.h"
+#include "log.h"
 #include "protocol/v2.h"
 
 struct connection;
@@ -30,11 +32,16 @@ struct server {
     int listen_fd;
     struct worker *workers; /* [n_workers] */
     unsigned n_workers;
-    unsigned max_connections;
+    unsigned
+        worker_connections; /* of one worker: connections with requests under way, at most .. */
+    unsigned worker_spare;  /* .. and how many more it keeps, so that a probe finds a place */
+    unsigned most_open;     /* connections, in all, with those that are on their way to a worker */
     _Atomic unsigned n_connections;
     _Atomic bool backlog_waits; /* a client could not be accepted for the limit */
-    _Atomic bool draining;      /* replies close their connections */
-    _Atomic bool quiesced;      /* nothing is accepted, and connections end when they are quiet */
+    struct log_limit cut_limits[METRICS_N_CUTS];
+    struct log_limit accept_limit;
+    _Atomic bool draining; /* replies close their connections */
+    _Atomic bool quiesced; /* nothing is accepted, and connections end when they are quiet */
     _Atomic bool stopping;
 };
 
@@ -48,14 +55,14 @@ struct worker {
     bool is_running;
     int epoll_fd, wake_fd;
     bool listens;
-    char *input;                      /* [WORKER_INPUT_BYTES], what was read last */
-    struct connection *connections;   /* all that are open .. */
+    char *input; /* [WORKER_INPUT_BYTES], what was read last */
+    struct connection_list lists[CONNECTION_N_PHASES]; /* of all that are open .. */
     _Atomic unsigned n_connections;   /* .. and how many, with those not yet seen here */
     struct connection *first_waiting; /* those that have more to do, but let others go first */
-    struct connection *first_heavy;   /* those with a heavy request, one of which has its .. */
-    struct connection *last_heavy;    /* .. turn between two looks at what is new */
+    struct connection *first_heavy;   /* those with a heavy request, heavy.h */
     struct connection *closed;        /* to be freed at the end of a turn */
     uint64_t now_ms;                  /* when this turn began */
+    uint64_t eased_ms;                /* when a connection was last cut for the memory of bodies */
     char date[32];                    /* a Date header's value .. */
     time_t date_s;                    /* .. and the second it is of */
     /* Exchanges, exchange.c and predict.c: */

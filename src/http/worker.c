@@ -12,27 +12,34 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "http/connection.h"
+#include "http/heavy.h"
 #include "http/predict.h"
 #include "log.h"
 
 enum {
-    EVENTS_A_TURN = 64,
-    LOOK_MS = 250,        /* between two looks at the deadlines .. */
-    LOOK_BUSY = 4,        /* times as long where there is something to do */
-    LOOK_STOPPING_MS = 20 /* .. and while the server stops */
+    EVENTS_A_TURN = 256,
+    ACCEPTS_A_TURN = 4096, /* the longest backlog: some 30 ms */
+    LIGHT_TURNS = 32,      /* without a heavy request, while more and more events come */
+    LOOK_MS = 250,         /* between two looks at the deadlines .. */
+    LOOK_BUSY = 4,         /* times as long where there is something to do */
+    LOOK_STOPPING_MS = 20  /* .. and while the server stops */
 };
 
 /* ---- the connections of a worker ---- */
 
-static void adopt(struct worker *worker, struct connection *c)
+/* The worker sees it for the first time. Its place may have to be made. */
+static void adopt(struct connection *c)
 {
+    struct worker *worker = c->worker;
+    const struct server *server = worker->server;
     if (c->is_listed)
         return;
-    c->is_listed = true;
-    c->next = worker->connections;
-    if (c->next)
-        c->next->previous = c;
-    worker->connections = c;
+    connection_list_update(c);
+    while (atomic_load_explicit(&worker->n_connections, memory_order_relaxed) >
+               server->worker_connections + server->worker_spare &&
+           deadlines_make_room(worker) && c->fd >= 0)
+        ;
 }
 
 void worker_wait_turn(struct connection *c)
@@ -42,17 +49,6 @@ void worker_wait_turn(struct connection *c)
     c->is_waiting = true;
     c->next_waiting = c->worker->first_waiting;
     c->worker->first_waiting = c;
-}
-
-void worker_wait_heavy(struct connection *c)
-{
-    struct worker *worker = c->worker;
-    c->next_heavy = NULL;
-    if (worker->first_heavy)
-        worker->last_heavy->next_heavy = c;
-    else
-        worker->first_heavy = c;
-    worker->last_heavy = c;
 }
 
 static void forget_turn(struct connection *c)
@@ -69,12 +65,8 @@ void worker_remove(struct connection *c)
     struct worker *worker = c->worker;
     if (c->is_waiting)
         forget_turn(c);
-    if (c->previous)
-        c->previous->next = c->next;
-    else
-        worker->connections = c->next;
-    if (c->next)
-        c->next->previous = c->previous;
+    heavy_remove(c);
+    connection_list_remove(c);
     c->next_closed = worker->closed;
     worker->closed = c;
     atomic_fetch_sub(&worker->n_connections, 1);
@@ -104,11 +96,9 @@ static void run_waiting(struct worker *worker)
 
 static void run_one_heavy(struct worker *worker)
 {
-    struct connection *c = worker->first_heavy;
-    if (c == NULL)
-        return;
-    worker->first_heavy = c->next_heavy;
-    connection_run_heavy(c);
+    struct connection *c = heavy_next(worker);
+    if (c)
+        connection_run_heavy(c);
 }
 
 /* What came in this turn is scored together, and sent. */
@@ -155,9 +145,9 @@ static struct worker *least_busy(struct server *server)
     return least;
 }
 
-/* Gives the socket to a worker. That one hears of it at once, since it can be written to. false: no
- * memory, and it is closed. */
-static bool hand_over(struct server *server, int fd)
+/* Gives the socket to a worker, which hears of it at once, since the socket can be written to.
+ * NULL: no memory, and it is closed. */
+static struct connection *hand_over(struct server *server, int fd)
 {
     const int on = 1;
     struct worker *worker = least_busy(server);
@@ -167,46 +157,83 @@ static bool hand_over(struct server *server, int fd)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         c->worker = worker;
         c->fd = fd;
+        c->phase = CONNECTION_NEW;
         c->since_ms = c->bytes_came_ms = clock_ms();
         atomic_fetch_add(&worker->n_connections, 1);
         if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
-            return true; /* from now on it is the other thread's */
+            return c; /* from now on it is the other thread's */
         atomic_fetch_sub(&worker->n_connections, 1);
     }
     close(fd);
     free(c);
+    return NULL;
+}
+
+/* A place for a connection that is accepted next, so that each always is in the backlog or in the
+ * count. */
+static bool take_place(struct worker *worker)
+{
+    struct server *server = worker->server;
+    if (atomic_fetch_add(&server->n_connections, 1) < server->most_open)
+        return true;
+    atomic_store(&server->backlog_waits, true);
+    atomic_fetch_sub(&server->n_connections, 1);
+    /* Looked at once more: who closes one from now on sees that somebody waits. */
+    if (atomic_load(&server->n_connections) >= server->most_open)
+        listen_no_more(worker);
     return false;
 }
 
-/* One connection a turn, so that the workers share a burst. It is counted before it is accepted, so
- * that it always is in the backlog or in the count. */
-static void accept_one(struct worker *worker)
+/* The process or the machine has no more files: an idle connection gives its own. */
+static bool make_file(struct worker *worker, int reason)
 {
-    struct server *server = worker->server;
-    if (atomic_fetch_add(&server->n_connections, 1) >= server->max_connections) {
-        atomic_store(&server->backlog_waits, true);
-        atomic_fetch_sub(&server->n_connections, 1);
-        /* Looked at once more: who closes one from now on sees that somebody waits. */
-        if (atomic_load(&server->n_connections) >= server->max_connections)
-            listen_no_more(worker);
-        return;
-    }
-    const int fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0 && hand_over(server, fd))
-        return;
-    const int reason = errno;
-    atomic_fetch_sub(&server->n_connections, 1);
-    if (fd < 0 && (reason == EMFILE || reason == ENFILE || reason == ENOBUFS || reason == ENOMEM)) {
+    uint64_t n_more;
+    if (reason != EMFILE && reason != ENFILE && reason != ENOBUFS && reason != ENOMEM)
+        return false;
+    if (log_limit_pass(&worker->server->accept_limit, worker->now_ms, &n_more))
         log_event(LOG_LEVEL_WARNING, "a connection cannot be accepted now: %s", strerror(reason));
-        listen_no_more(worker); /* until the next look */
-    }
+    if (deadlines_make_room(worker))
+        return true;
+    listen_no_more(worker); /* until the next look */
+    return false;
 }
 
-/* Where there is room again: who has stopped to listen starts anew. */
+/* false: no more wait, or none can be taken now. */
+static bool accept_one(struct worker *worker)
+{
+    struct server *server = worker->server;
+    if (!take_place(worker))
+        return false;
+    const int fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int reason = fd < 0 ? errno : ENOMEM;
+    struct connection *c = fd < 0 ? NULL : hand_over(server, fd);
+    if (c == NULL) {
+        atomic_fetch_sub(&server->n_connections, 1);
+        return make_file(worker, reason) || reason == ECONNABORTED || reason == EINTR;
+    }
+    if (c->worker != worker)
+        return true;
+    adopt(c); /* its request may have come with it: it does not wait for the next turn */
+    if (c->fd < 0)
+        return true;
+    c->readable = true;
+    connection_run(c);
+    return true;
+}
+
+/* All that wait in the backlog, so that whoever comes behind them waits for none of their requests.
+ */
+static void accept_waiting(struct worker *worker)
+{
+    for (int i = 0; i < ACCEPTS_A_TURN && accept_one(worker); i++)
+        ;
+}
+
+/* If there is room again: who has stopped to listen starts anew. */
 static void welcome(struct worker *worker)
 {
     struct server *server = worker->server;
-    if (atomic_load(&server->n_connections) >= server->max_connections)
+    if (atomic_load(&server->n_connections) >= server->most_open)
         return;
     if (atomic_exchange(&server->backlog_waits, false) || !worker->listens)
         listen_again(worker);
@@ -214,20 +241,11 @@ static void welcome(struct worker *worker)
 
 /* ---- the loop ---- */
 
-static void look_at_deadlines(struct worker *worker)
-{
-    struct connection *next;
-    for (struct connection *c = worker->connections; c; c = next) {
-        next = c->next; /* only c itself can be closed */
-        connection_check_deadline(c, worker->now_ms);
-    }
-}
-
 static void take_event(struct worker *worker, const struct epoll_event *event)
 {
     uint64_t n;
     if (event->data.ptr == NULL) {
-        accept_one(worker);
+        accept_waiting(worker);
     } else if (event->data.ptr == worker) {
         if (read(worker->wake_fd, &n, sizeof n) < 0)
             return; /* nothing to do: the flags are looked at in any case */
@@ -235,10 +253,16 @@ static void take_event(struct worker *worker, const struct epoll_event *event)
         struct connection *c = event->data.ptr;
         if (c->fd < 0)
             return; /* closed earlier in this turn */
-        adopt(worker, c);
+        adopt(c);
+        if (c->fd < 0)
+            return;
         c->readable |= (event->events & ~(uint32_t)EPOLLOUT) != 0;
         c->peer_closed |= (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-        connection_run(c);
+        c->peer_gone |= (event->events & (EPOLLHUP | EPOLLERR)) != 0;
+        if (c->peer_gone && c->is_heavy)
+            connection_close(c); /* nobody waits for its answer */
+        else
+            connection_run(c);
     }
 }
 
@@ -253,6 +277,7 @@ static void *run(void *of_worker)
     struct server *server = worker->server;
     struct epoll_event events[EVENTS_A_TURN];
     uint64_t looked_ms = clock_ms();
+    unsigned n_light = 0; /* turns since the last one with a heavy request */
     while (!atomic_load_explicit(&server->stopping, memory_order_relaxed)) {
         const bool quiesced = atomic_load_explicit(&server->quiesced, memory_order_relaxed);
         const int look_ms = quiesced ? LOOK_STOPPING_MS : LOOK_MS;
@@ -263,14 +288,20 @@ static void *run(void *of_worker)
         for (int i = 0; i < n; i++)
             take_event(worker, &events[i]);
         answer_waiting(worker);
-        run_one_heavy(worker);
+        /* More events than fit wait for the next turn, not for a heavy request. */
+        n_light = n < EVENTS_A_TURN ? LIGHT_TURNS : n_light + 1;
+        if (n_light >= LIGHT_TURNS) {
+            n_light = 0;
+            deadlines_ease_budget(worker); /* while all that has come is read: who is slow, is it */
+            run_one_heavy(worker);
+        }
         worker->now_ms = clock_ms();
-        /* Better when nothing comes: where a request of a proxy's has, others of its are on their
-         * way, maybe on connections that would now be closed for being idle. */
+        /* Better when nothing comes: if a request of a proxy has come, more of its requests are on
+         * their way, maybe on connections that would now be closed for being idle. */
         const uint64_t not_looked_ms = worker->now_ms - looked_ms;
         if (not_looked_ms >= (uint64_t)look_ms * (n > 0 ? LOOK_BUSY : 1)) {
             looked_ms = worker->now_ms;
-            look_at_deadlines(worker);
+            deadlines_look(worker);
             welcome(worker);
         } else if (worker->closed &&
                    atomic_load_explicit(&server->backlog_waits, memory_order_relaxed)) {
@@ -319,10 +350,10 @@ static void adopt_the_last(struct worker *worker)
     listen_no_more(worker);
     /* It may never have been read, and would be told of again and again. */
     epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, worker->wake_fd, NULL);
-    for (unsigned turn = 0; n > 0 && turn < worker->server->max_connections; turn++) {
+    for (unsigned turn = 0; n > 0 && turn < worker->server->most_open; turn++) {
         n = epoll_wait(worker->epoll_fd, events, EVENTS_A_TURN, 0);
         for (int i = 0; i < n; i++)
-            adopt(worker, events[i].data.ptr);
+            connection_list_update(events[i].data.ptr);
     }
 }
 
@@ -339,8 +370,9 @@ void worker_free(struct worker *worker)
 {
     if (worker->epoll_fd >= 0)
         adopt_the_last(worker);
-    while (worker->connections)
-        connection_close(worker->connections);
+    for (int phase = 0; phase < CONNECTION_N_PHASES; phase++)
+        while (worker->lists[phase].first)
+            connection_close(worker->lists[phase].first);
     free_closed(worker);
     exchange_free_kept(worker);
     dcnv2_workspace_free(worker->workspace);

@@ -2,6 +2,9 @@
 /*
  * worker.h: a thread with an event loop: it accepts connections, gives each its turn, and keeps
  * their deadlines. A new connection goes to the worker that has the fewest.
+ *
+ * One heavy request (heavy.h) is answered per turn, after everything that had come before: whatever
+ * connects or sends meanwhile waits for one of them at most.
  */
 #ifndef DCNV2_HTTP_WORKER_H
 #define DCNV2_HTTP_WORKER_H
@@ -27,11 +30,6 @@ void worker_free(struct worker *worker);
 
 /* For connection.c. It has more to do: it is run again when the others had their turn. */
 void worker_wait_turn(struct connection *connection);
-
-/* For connection.c. It has a request that may take long: connection_run_heavy() when its turn
- * comes, of which there is one between two looks at what is new, so that nobody waits for more than
- * one. */
-void worker_wait_heavy(struct connection *connection);
 
 /* For connection.c. Its socket is closed. It is freed at the end of the turn. */
 void worker_remove(struct connection *connection);

@@ -180,19 +180,6 @@ def test_replies_that_are_not_taken_hold_no_more_than_themselves():
 
 # ---------------------------------------------------------------- many clients
 
-def test_connections_over_the_limit_wait_and_are_served_later():
-    with Server("--max_connections", "8") as server:
-        waiting = [Connection(server, 20) for _ in range(40)]
-        for connection in waiting:
-            connection.send(request_bytes("GET", "/", headers=[("Connection", "close")]))
-        for connection in waiting:
-            check(connection.response().status == 200, "GET /")
-            connection.close()
-        started = time.monotonic()
-        check_good(server)
-        check(time.monotonic() - started < harness.limit(1), "the next client waited")
-
-
 def test_idle_connections_at_the_limit_give_way_in_the_end():
     with Server("--max_connections", "8", "--header_timeout", "1", "--idle_timeout", "1") as server:
         idle = [Connection(server) for _ in range(30)]
