@@ -161,8 +161,8 @@ static int run(struct program *program, uint64_t start_ns)
     }
     if (start_server(program) != 0)
         return EXIT_FAILURE;
-    if (config->ignored_flag)
-        log_event(LOG_LEVEL_WARNING, "%s and the like have no effect here", config->ignored_flag);
+    for (size_t i = 0; i < config->ignored_flags.n; i++)
+        log_event(LOG_LEVEL_WARNING, "%s has no effect here", config->ignored_flags.names[i]);
     log_event(LOG_LEVEL_INFO, "listening on port %u, model %s, %u worker%s, ready after %.1f ms",
               config->http_port, config->model_name, program->n_workers,
               program->n_workers == 1 ? "" : "s", (double)(clock_ns() - start_ns) / 1e6);
