@@ -15,6 +15,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "registry.h"
+#include "source_settings.h"
 
 enum { EXIT_WRONG_USAGE = 2, LARGE_BLOCK_BYTES = 128 * 1024 };
 
@@ -83,7 +84,7 @@ static int load_model(struct program *program)
     }
     struct dcnv2_error error;
     if (registry_load(program->registry, &error) != DCNV2_OK) {
-        fprintf(stderr, "%s\n", error.message);
+        fprintf(stderr, "%s%s\n", error.message, source_hint(error.message));
         return -1;
     }
     return 0;

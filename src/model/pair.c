@@ -80,11 +80,14 @@ int pair_read(struct reading *reading)
                         reading->model_bytes.size, &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_FORMAT, source->model_path, &reason);
     reading->in_place = tables_fill_file(reading);
+    int status = reading_open_encoder(reading);
+    if (status != DCNV2_OK)
+        return status;
     if (sklearn_file_read(&sklearn, &reading->arena, reading->encoder_bytes.at,
                           reading->encoder_bytes.size, &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_FORMAT, source->encoder_path, &reason);
     reading->schema_path = source->encoder_path;
-    int status = reading_make_room(
+    status = reading_make_room(
         reading, source->sparse_columns.n ? source->sparse_columns.n : sklearn.n_encoders,
         sklearn.n_dense);
     if (status == DCNV2_OK)

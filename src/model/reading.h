@@ -50,6 +50,9 @@ void reading_close(struct reading *reading);
 /* ---- for pair.c, converted.c and who goes on from them */
 
 int pair_read(struct reading *reading);
+
+/* Reads the encoder file of a pair; the model file's faults come first. Returns a status. */
+int reading_open_encoder(struct reading *reading);
 int converted_read(struct reading *reading);
 
 /* Room for n_sparse columns and all names. Returns a status. */

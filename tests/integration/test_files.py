@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files as people have them: click logs that are packed in several ways."""
+"""Files as people have them: click logs that are packed in several ways, the wrong file in the place of a
+model, a file that is missing or far too large: which file is blamed, and what the message says to do."""
 import gzip
+import os
 import pathlib
+import shutil
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
-from harness import check
-from training import folder, rows, score, train, write_csv
+from harness import ENCODER_PATH, MODEL_PATH, Server, check, limit, run_server
+from samples import check_good
+from training import BIN, TEST_CSV, environment, folder, rows, score, train, write_csv
+from wire import ask
 
 
 # ---------------------------------------------------------------- packed click logs
@@ -55,6 +61,122 @@ def test_a_packed_log_that_goes_on_as_something_else_is_refused():
                 err = train("--epochs", 1, output=path / "model", expect=1, **places)
                 check(all(text in err for text in expected), f"dcnv2-train, {label}: {err}")
             check(not (path / "model/model.safetensors").exists(), f"{label}: a model was written")
+
+
+# ---------------------------------------------------------------- which file is blamed
+
+NO_MODEL = "is neither a PyTorch zip file of a state dict nor a file that dcnv2-convert wrote"
+MISSING = {"MODEL_PATH": None, "ENCODER_PATH": None, "DENSE_COLS": None, "SPARSE_COLS": None}
+
+
+def each_program(*flags):
+    """(name, exit code, stderr) of the server, dcnv2-convert and dcnv2-score, with these flags and no variables."""
+    code, _, err = run_server("--http_port", harness.free_port(), *flags, env=MISSING, timeout=5)
+    yield "dcnv2-server", code, err
+    for name, more in (("dcnv2-convert", ["-o", "/nowhere/out"]), ("dcnv2-score", [TEST_CSV])):
+        variables = {n: v for n, v in environment().items() if n not in MISSING}
+        done = subprocess.run([str(word) for word in (BIN / name, *flags, *more)], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=limit(10), env=variables)
+        harness.check_no_sanitizer_report(done.stderr)
+        yield name, done.returncode, done.stderr
+
+
+def check_blamed(flags, path, said):
+    for name, code, err in each_program(*flags):
+        check(code == 1 and err.count("\n") == 1, f"{name} {flags}: exit code {code}: {err}")
+        check(f"{path}: {said}" in err, f"{name} {flags}: {err}")
+
+
+def test_a_file_that_is_no_model_is_blamed_before_the_encoder_file_that_is_missing():
+    if pathlib.Path("/mnt/models").exists():
+        return  # the place of the files that nobody named
+    with folder() as name:
+        path = pathlib.Path(name)
+        for label, data, said in (("metrics.json", b'{\n  "auc": 0.7\n}\n', NO_MODEL), ("page.html", b"<!DOCTYPE html>", NO_MODEL),
+                                  ("rows.csv", b"a,b\n1,2\n", NO_MODEL), ("zeros", bytes(100_000), NO_MODEL),
+                                  ("encoder.pkl", ENCODER_PATH.read_bytes(), NO_MODEL),
+                                  ("cut.pth", MODEL_PATH.read_bytes()[:5000], "is not a PyTorch zip file, or is cut")):
+            (path / label).write_bytes(data)
+            check_blamed(["--model-path", path / label], path / label, said)
+            check_blamed(["--model-path", path / label, "--encoder-path", path / "none"], path / label, said)
+
+
+def test_a_file_that_nobody_named_and_is_missing_is_told_with_the_flag_that_names_it():
+    if pathlib.Path("/mnt/models").exists():
+        return
+    gone = "cannot be opened: No such file or directory"
+    check_blamed(["--model-path", MODEL_PATH], "/mnt/models/preprocess_metadata.pkl",
+                 f"{gone}; --encoder-path or ENCODER_PATH names the encoder file of a state dict")
+    check_blamed([], "/mnt/models/model_weights.pth", f"{gone}; --model-path or MODEL_PATH names the model file")
+    for flags in (["--model-path", "/no/such"], ["--model-path", MODEL_PATH, "--encoder-path", "/no/such"]):
+        for name, _, err in each_program(*flags):
+            check(err.endswith(f"/no/such: {gone}\n"), f"{name} {flags}: {err}")
+
+
+def test_a_load_of_garbage_blames_the_model_file_where_no_encoder_file_is():
+    with folder() as name:
+        path = pathlib.Path(name) / "model.safetensors"
+        train("--epochs", 1, data=[write_csv(path.parent / "log.csv", rows(200))], valid=(), output=path.parent)
+        with Server("--enable_model_repository", "true", env={**MISSING, "MODEL_PATH": str(path)}) as server:
+            for garbage, said in ((b"garbage", NO_MODEL), (b"PK\x03\x04garbage" * 10, "is not a PyTorch zip file")):
+                path.with_name("new").write_bytes(garbage)
+                os.replace(path.with_name("new"), path)
+                answer = ask(server, "POST", "/v2/repository/models/dcnv2/load", b"")
+                check(answer.status == 400, f"status {answer.status}")
+                check(answer.error().startswith(f"Model with name dcnv2 was not loaded: model file: {said}"), answer.error())
+                check(f"{path}: {said}" in server.log(), server.log())
+
+
+# ---------------------------------------------------------------- files that are far too large
+
+def memory_bytes():
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def sparse(path, first, size):
+    """A file of that size which takes no place on the disk."""
+    with open(path, "wb") as file:
+        file.write(first)
+        file.truncate(size)
+    return path
+
+
+def test_a_file_larger_than_memory_is_refused_before_it_is_read():
+    with folder() as name:
+        size = memory_bytes() + (1 << 40)
+        large = sparse(pathlib.Path(name) / "large", MODEL_PATH.read_bytes()[:1000], size)
+        for flags in (["--model-path", large, "--encoder-path", ENCODER_PATH], ["--model-path", MODEL_PATH, "--encoder-path", large]):
+            check_blamed(flags, large, f"has {size} bytes, and the memory here is ")
+        done = subprocess.run([str(BIN / "dcnv2-convert"), "--inspect", str(large)], stderr=subprocess.PIPE, text=True, timeout=limit(10))
+        check(done.returncode == 1 and "too large to be read" in done.stderr, done.stderr)
+        zeros = sparse(pathlib.Path(name) / "zeros", b"", size)  # by what it is, not by its size
+        check_blamed(["--model-path", zeros, "--encoder-path", ENCODER_PATH], zeros, NO_MODEL)
+
+
+def test_the_containers_memory_counts_where_it_is_less():
+    mount = "mount -t tmpfs none /sys/fs/cgroup && "
+    unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-ec"]
+    if os.geteuid() != 0 or subprocess.run([*unshare, mount + "true"], stderr=subprocess.DEVNULL).returncode != 0:
+        return  # no mount namespace may be made here
+    size = MODEL_PATH.stat().st_size
+    with folder() as name:
+        for kind, line, code in (("memory.max", size - 1, 1), ("memory.max", size, 0), ("memory.max", "max", 0),
+                                 ("memory/memory.limit_in_bytes", size - 1, 1), ("memory/memory.limit_in_bytes", 2 ** 63 - 4096, 0)):
+            done = subprocess.run(
+                [*unshare, f"{mount} mkdir -p /sys/fs/cgroup/memory; echo {line} > /sys/fs/cgroup/{kind}; exec \"$@\"", "sh",
+                 str(BIN / "dcnv2-convert"), "--model-path", str(MODEL_PATH), "--encoder-path", str(ENCODER_PATH), "-o", f"{name}/out"],
+                stderr=subprocess.PIPE, text=True, timeout=limit(20))
+            check(done.returncode == code, f"{kind} {line}: exit code {done.returncode}: {done.stderr}")
+            check(code == 0 or f"has {size} bytes, and the memory here is {line}: " in done.stderr, done.stderr)
+
+
+def test_what_is_no_regular_file_is_refused_without_waiting():
+    with folder() as name:
+        path = pathlib.Path(name)
+        os.mkfifo(path / "fifo")
+        for place in (path / "fifo", pathlib.Path("/dev/zero"), path):
+            for flags in (["--model-path", place, "--encoder-path", ENCODER_PATH], ["--model-path", MODEL_PATH, "--encoder-path", place]):
+                check_blamed(flags, place, "is not a regular file")
 
 
 if __name__ == "__main__":
