@@ -2,16 +2,17 @@
 """Files as people have them: click logs that are packed in several ways, the wrong file in the place of a
 model, a file that is missing or far too large: which file is blamed, and what the message says to do."""
 import gzip
+import json
+import math
 import os
 import pathlib
-import shutil
+import struct
 import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
 from harness import ENCODER_PATH, MODEL_PATH, Server, check, limit, run_server
-from samples import check_good
 from training import BIN, TEST_CSV, environment, folder, rows, score, train, write_csv
 from wire import ask
 
@@ -125,6 +126,57 @@ def test_a_load_of_garbage_blames_the_model_file_where_no_encoder_file_is():
                 check(answer.status == 400, f"status {answer.status}")
                 check(answer.error().startswith(f"Model with name dcnv2 was not loaded: model file: {said}"), answer.error())
                 check(f"{path}: {said}" in server.log(), server.log())
+
+
+# ---------------------------------------------------------------- checkpoints
+
+def checksum(data):
+    """As src/format/checksum.h says."""
+    def add(total, word):
+        product = (total ^ word) * 0x9E3779B97F4A7C15 % 2 ** 64
+        return (product << 29 | product >> 35) % 2 ** 64
+
+    sums, result = [1, 2, 3, 4, 5, 6, 7, 8], 0
+    padded = data + bytes(-len(data) % 64)
+    for i, (word,) in enumerate(struct.iter_unpack("<Q", padded)):
+        sums[i % 8] = add(sums[i % 8], word)
+    for word in (*sums, len(data)):
+        result = add(result, word)
+    return result
+
+
+def with_number(data, place, number):
+    """A checkpoint with another number of the run, and checksums that are right."""
+    length = struct.unpack("<Q", data[:8])[0]
+    header, body = data[8:8 + length], bytearray(data[8 + length:])
+    parsed = json.loads(header)
+    begin, end = parsed["run.numbers"]["data_offsets"]
+    struct.pack_into("<d", body, begin + 8 * place, number)
+    old, new = parsed["__metadata__"]["checksum.run.numbers"], f"{checksum(bytes(body[begin:end])):016x}"
+    header = header.replace(old.encode(), new.encode()).replace(parsed["__metadata__"]["checksum"].encode(), b"0" * 16, 1)
+    header = header.replace(b"0" * 16, f"{checksum(header):016x}".encode(), 1)
+    return data[:8] + header + bytes(body)
+
+
+def test_a_checkpoint_that_stands_where_no_run_does_is_refused():
+    with folder() as name:
+        path = pathlib.Path(name)
+        data = [write_csv(path / "log.csv", rows(200))]
+        train("--epochs", 2, data=data, valid=(), output=path)  # 2 batches an epoch
+        checkpoint = path / "checkpoint.safetensors"
+        good = checkpoint.read_bytes()
+        step, epoch, batch, best = range(4)
+        for place, number, said in (
+                (step, 3.0, f"{checkpoint} stands at step 3, epoch 2, batch 0"), (batch, 1.0, "stands at step 4, epoch 2, batch 1"),
+                (batch, 3.0, "an epoch has 2 batches here"), (step, 4.5, "its step is 4.5, which no run has"),
+                (step, math.nan, "its step is nan"), (step, 1e300, "its step is 1e+300"), (epoch, -1.0, "its epoch is -1"),
+                (epoch, 4e9, "it has measured 2 epochs; 4000000000 are done"), (best, 3.0, "and the best is 3")):
+            checkpoint.write_bytes(with_number(good, place, number))
+            err = train("--epochs", 3, "--resume", data=data, valid=(), output=path, expect=1)
+            check(said in err and f"{checkpoint}" in err, f"number {place} = {number}: {err}")
+        checkpoint.write_bytes(with_number(good, step, 4.0))
+        err = train("--epochs", 3, "--resume", data=data, valid=(), output=path)
+        check("going on after epoch 2, step 4" in err, err)
 
 
 # ---------------------------------------------------------------- files that are far too large
