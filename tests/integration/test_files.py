@@ -12,7 +12,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
-from harness import ENCODER_PATH, MODEL_PATH, Server, check, limit, run_server
+from harness import ENCODER_PATH, MODEL_PATH, Server, check, limit, run_server, wait_until
 from training import BIN, TEST_CSV, environment, folder, rows, score, train, write_csv
 from wire import ask
 
@@ -125,7 +125,7 @@ def test_a_load_of_garbage_blames_the_model_file_where_no_encoder_file_is():
                 answer = ask(server, "POST", "/v2/repository/models/dcnv2/load", b"")
                 check(answer.status == 400, f"status {answer.status}")
                 check(answer.error().startswith(f"Model with name dcnv2 was not loaded: model file: {said}"), answer.error())
-                check(f"{path}: {said}" in server.log(), server.log())
+                check(wait_until(lambda: f"{path}: {said}" in server.log(), 2), server.log())
 
 
 # ---------------------------------------------------------------- checkpoints
