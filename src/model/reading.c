@@ -107,18 +107,8 @@ static int read_model(struct reading *reading)
     return read_file(reading, path, bytes);
 }
 
-int reading_open(struct reading *reading, const struct dcnv2_source *source,
-                 struct dcnv2_error *error)
-{
-    *reading = (struct reading){.source = source, .error = error};
-    arena_init(&reading->arena, 0);
-    const int status = read_model(reading);
-    if (status != DCNV2_OK)
-        return status;
-    return reading->is_converted ? converted_read(reading) : pair_read(reading);
-}
-
-int reading_open_encoder(struct reading *reading)
+/* The encoder file, and room for its texts at once. */
+static int read_encoder(struct reading *reading)
 {
     struct file_bytes *bytes = &reading->encoder_bytes;
     const int status = read_file(reading, reading->source->encoder_path, bytes);
@@ -128,6 +118,18 @@ int reading_open_encoder(struct reading *reading)
     if (arena_reserve(&reading->arena, wanted < RESERVED_BYTES ? wanted : RESERVED_BYTES) != 0)
         return model_error_memory(reading->error);
     return DCNV2_OK;
+}
+
+int reading_open(struct reading *reading, const struct dcnv2_source *source,
+                 struct dcnv2_error *error)
+{
+    *reading = (struct reading){.source = source, .error = error};
+    arena_init(&reading->arena, 0);
+    const int status = read_model(reading);
+    if (status != DCNV2_OK)
+        return status;
+    return reading->is_converted ? converted_read(reading)
+                                 : pair_read(reading, read_encoder(reading));
 }
 
 void reading_close(struct reading *reading)
