@@ -36,27 +36,34 @@ static const struct setting all[] = {
     {"log_level", NULL, CHOICE(log_level, "debug|info|warning|error"),
      "debug, info, warning or error (info)"},
     {"log_format", NULL, CHOICE(log_format, "text|json"), "text or json (text)"},
-    /* KServe's own that have no meaning here: accepted, so that an existing serve.yaml starts. */
-    {"protocol", "PROTOCOL", AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"grpc_port", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"max_threads", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"max_asyncio_workers", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"enable_grpc", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"enable_docs_url", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"enable_latency_logging", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"configure_logging", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"log_config_file", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"access_log_format", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"event-loop", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"timeout-keep-alive", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"predictor_host", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"predictor_protocol", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"predictor_use_ssl", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"predictor_request_timeout_seconds", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"predictor_request_retries", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"enable_predictor_health_check", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"grpc_max_send_message_length", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
-    {"grpc_max_receive_message_length", NULL, AT(SETTING_IGNORED, ignored_flag), NULL},
+    /* KServe's own that have no meaning here: accepted, so that an existing serve.yaml starts. Not
+     * those that ask for TLS (--ssl_certfile): plain HTTP in its place would be no answer. */
+    {"protocol", "PROTOCOL", AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"grpc_port", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"max_threads", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"max_asyncio_workers", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"enable_grpc", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"enable_docs_url", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"enable_latency_logging", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"configure_logging", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"log_config_file", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"access_log_format", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"event-loop", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"timeout-keep-alive", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"predictor_host", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"predictor_protocol", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"predictor_use_ssl", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"predictor_request_timeout_seconds", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"predictor_request_retries", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"enable_predictor_health_check", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"grpc_max_send_message_length", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"grpc_max_receive_message_length", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    /* Of KServe's ServingRuntimes for its own Python servers, 0.11 to 0.21. */
+    {"model_dir", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"model_class_name", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"nthread", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"nthreads", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
+    {"framework", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
 };
 
 static const struct config defaults = {
@@ -92,8 +99,9 @@ void config_print_help(FILE *out)
     fputs("  --help, --version\n\n"
           "The second column is the environment variable of the same meaning; a flag beats it.\n"
           "Columns may also be given as separate arguments: --dense-cols price age.\n"
-          "DCNV2_CPU=scalar|avx2|avx512 forces an instruction set. KServe's other flags are "
-          "accepted\n"
-          "and do nothing.\n",
+          "A flag given again replaces its earlier value. '-' and '_' in a flag's name are the "
+          "same.\n"
+          "DCNV2_CPU=scalar|avx2|avx512 forces an instruction set. KServe's other flags are\n"
+          "accepted and do nothing; a line of the log names each.\n",
           out);
 }

@@ -27,7 +27,7 @@ struct config {
     bool access_log;
     enum log_level log_level;
     enum log_format log_format;
-    const char *ignored_flag; /* one of KServe's that was given and does nothing here, or NULL */
+    struct dcnv2_columns ignored_flags; /* KServe's that were given and do nothing here */
 };
 
 /* As settings_read() says. */

@@ -2,23 +2,10 @@
 #include "cpus.h"
 
 #include <sched.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* The first line of a small file. */
-static bool read_line(const char *path, char *line, int size)
-{
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    const bool found = fgets(line, size, file) != NULL;
-    fclose(file);
-    if (found)
-        line[strcspn(line, "\n")] = '\0';
-    return found;
-}
+#include "cgroup.h"
 
 static unsigned rounded_up(long long quota, long long period)
 {
@@ -33,7 +20,7 @@ static unsigned quota_v2(void)
 {
     char line[128];
     long long quota, period;
-    if (!read_line("/sys/fs/cgroup/cpu.max", line, sizeof line) ||
+    if (!cgroup_read_line("/sys/fs/cgroup/cpu.max", line, sizeof line) ||
         sscanf(line, "%lld %lld", &quota, &period) != 2)
         return 0;
     return rounded_up(quota, period);
@@ -46,10 +33,10 @@ static unsigned quota_v1(void)
     for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
         char path[96], quota[32], period[32];
         snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", directories[i]);
-        if (!read_line(path, quota, sizeof quota))
+        if (!cgroup_read_line(path, quota, sizeof quota))
             continue;
         snprintf(path, sizeof path, "%s/cpu.cfs_period_us", directories[i]);
-        if (read_line(path, period, sizeof period))
+        if (cgroup_read_line(path, period, sizeof period))
             return rounded_up(atoll(quota), atoll(period));
     }
     return 0;

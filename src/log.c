@@ -136,10 +136,10 @@ static size_t format_line(enum log_level level, const char *message, char *line)
         return (size_t)snprintf(line, LINE_MAX_BYTES,
                                 "{\"time\":\"%s\",\"level\":\"%s\",\"message\":%.*s}\n", stamp,
                                 level_names[level], (int)length, escaped);
-    /* Text: escapes only where they are needed to keep the event on its line. */
+    /* Text: escapes only if a terminal would obey a character of it. */
     bool plain = true;
-    for (const char *at = message; *at; at++)
-        plain = plain && (unsigned char)*at >= 0x20 && *at != 0x7F;
+    for (const char *at = message, *end = message + strlen(message); at < end; at++)
+        plain = plain && text_control_bytes(at, (size_t)(end - at)) == 0;
     return (size_t)snprintf(line, LINE_MAX_BYTES, "%s %-7s %.*s\n", stamp, level_names[level],
                             plain ? (int)strlen(message) : (int)length, plain ? message : escaped);
 }
@@ -151,9 +151,9 @@ void log_event(enum log_level level, const char *format, ...)
     char message[MESSAGE_MAX], line[LINE_MAX_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    const int wanted = vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    message[text_utf8_valid_length(message, strlen(message))] = '\0';
+    message[text_make_utf8(message, strlen(message), wanted >= MESSAGE_MAX)] = '\0';
     const size_t n = format_line(level, message, line);
     if (!state.started) {
         write_all(line, n);

@@ -21,7 +21,8 @@ int log_start(enum log_level level, enum log_format format);
 /* Writes what is left, for a second at most, and ends the writer. */
 void log_stop(void);
 
-/* The message is UTF-8; control characters in it are escaped, a long one is cut. */
+/* Control characters (text.h) are escaped, bytes that are not UTF-8 shown as '?', a long message is
+ * cut. */
 void log_event(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Of a kind of line that may come too often. Zero at first. */

@@ -16,6 +16,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "registry.h"
+#include "source_settings.h"
 
 enum { EXIT_WRONG_USAGE = 2, LARGE_BLOCK_BYTES = 128 * 1024 };
 
@@ -84,7 +85,7 @@ static int load_model(struct program *program)
     }
     struct dcnv2_error error;
     if (registry_load(program->registry, &error) != DCNV2_OK) {
-        fprintf(stderr, "%s\n", error.message);
+        fprintf(stderr, "%s%s\n", error.message, source_hint(error.message));
         return -1;
     }
     return 0;
@@ -162,8 +163,8 @@ static int run(struct program *program, uint64_t start_ns)
     }
     if (start_server(program) != 0)
         return EXIT_FAILURE;
-    if (config->ignored_flag)
-        log_event(LOG_LEVEL_WARNING, "%s and the like have no effect here", config->ignored_flag);
+    for (size_t i = 0; i < config->ignored_flags.n; i++)
+        log_event(LOG_LEVEL_WARNING, "%s has no effect here", config->ignored_flags.names[i]);
     log_event(LOG_LEVEL_INFO, "listening on port %u, model %s, %u worker%s, ready after %.1f ms",
               config->http_port, config->model_name, program->n_workers,
               program->n_workers == 1 ? "" : "s", (double)(clock_ns() - start_ns) / 1e6);

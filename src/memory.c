@@ -3,9 +3,13 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
+
+#include "cgroup.h"
 
 enum { ALIGNMENT = 64, LARGE_BYTES = 1 << 20, PAGE_BYTES = 4096, HUGE_PAGE_BYTES = 2 << 20 };
 
@@ -61,4 +65,27 @@ void memory_free(void *memory, size_t size)
         free(memory);
     else
         munmap(memory, mapped_bytes(size));
+}
+
+/* Of the container, which sees its own group as the root. SIZE_MAX: none ("max" in v2). */
+static size_t group_limit_bytes(void)
+{
+    static const char *const files[] = {"/sys/fs/cgroup/memory.max",
+                                        "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+    char line[32];
+    unsigned long long limit;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (cgroup_read_line(files[i], line, sizeof line))
+            return sscanf(line, "%llu", &limit) == 1 && limit < SIZE_MAX ? (size_t)limit : SIZE_MAX;
+    return SIZE_MAX;
+}
+
+size_t memory_limit_bytes(void)
+{
+    const long n_pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
+    const size_t group = group_limit_bytes();
+    if (n_pages <= 0 || page_bytes <= 0)
+        return group;
+    const size_t machine = (size_t)n_pages * (size_t)page_bytes;
+    return group < machine ? group : machine;
 }

@@ -16,4 +16,7 @@ void *memory_alloc(size_t size);
 /* With the size it was allocated with. Accepts NULL. */
 void memory_free(void *memory, size_t size);
 
+/* All the memory that the machine has or, if less, the container may use (cgroup v2 or v1). */
+size_t memory_limit_bytes(void);
+
 #endif

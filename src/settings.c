@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "text.h"
+
 struct reading {
     const struct settings *settings;
     void *target;
@@ -17,16 +19,21 @@ struct reading {
     size_t message_size;
 };
 
+/* Returns -1. */
+static int end_message(const struct reading *reading)
+{
+    char *message = reading->message;
+    message[text_make_printable(message, strlen(message), true)] = '\0';
+    return -1;
+}
+
 /* `shown`: the flag with its dashes, or the variable. Returns -1. */
 static int wrong(const struct reading *reading, const char *shown, const char *value,
                  const char *reason)
 {
     snprintf(reading->message, reading->message_size, "%s%s%.60s: %s", shown, *value ? "=" : "",
              value, reason);
-    for (char *at = reading->message; *at; at++)
-        if (iscntrl((unsigned char)*at))
-            *at = '?';
-    return -1;
+    return end_message(reading);
 }
 
 static char *place_of(const struct reading *reading, const struct setting *setting)
@@ -80,6 +87,8 @@ static int add_name(const struct reading *reading, const struct setting *setting
     if (grown == NULL || name == NULL)
         return out_of_memory(reading, shown);
     for (size_t i = 0; i < *n; i++) {
+        if (strcmp((*list)[i], name) == 0 && setting->kind == SETTING_IGNORED)
+            return 0;
         if (strcmp((*list)[i], name) == 0)
             return wrong(reading, shown, name,
                          setting->kind == SETTING_LIST ? "the column is named twice"
@@ -180,11 +189,10 @@ static int set_value(const struct reading *reading, const struct setting *settin
         return wrong(reading, shown, value, "the value is empty");
     switch (setting->kind) {
     case SETTING_TEXT:
-    case SETTING_IGNORED: {
-        const char *text = setting->kind == SETTING_TEXT ? value : shown;
-        memcpy(place, &text, sizeof text);
+        memcpy(place, &value, sizeof value);
         return 0;
-    }
+    case SETTING_IGNORED:
+        return add_name(reading, setting, shown, shown, strlen(shown));
     case SETTING_LIST:
         return add_names(reading, setting, shown, value);
     case SETTING_PATHS:
@@ -219,22 +227,105 @@ static int read_environment(const struct reading *reading)
     return 0;
 }
 
+/* ---- flags by name ---- */
+
+enum { NAME_MAX_BYTES = 64 };
+
+/* '-' and '_' are the same: KServe's flags are spelt with one, most programs' with the other. */
+static bool is_same_byte(char a, char b)
+{
+    return (a == '_' ? '-' : a) == (b == '_' ? '-' : b);
+}
+
+static bool is_name(const char *flag, const char *name, size_t length)
+{
+    size_t i = 0;
+    while (i < length && flag[i] && is_same_byte(flag[i], name[i]))
+        i++;
+    return i == length && flag[i] == '\0';
+}
+
+/* Whether an argument is a flag, not a value. "-" is neither, and means a file to some. */
+static bool looks_like_flag(const char *argument)
+{
+    return *argument == '-' && argument[1] != '\0';
+}
+
 /* The setting of "--flag" or "--flag=value"; *ret_value: what stands behind '=', or NULL. */
 static const struct setting *find_flag(const struct reading *reading, const char *argument,
                                        const char **ret_value)
 {
-    const bool is_flag = *argument == '-' && argument[1] != '\0';
+    const bool is_flag = looks_like_flag(argument);
     const char *name = argument + (strncmp(argument, "--", 2) == 0 ? 2 : 1);
     const size_t length = strcspn(name, "=");
     *ret_value = is_flag && name[length] ? name + length + 1 : NULL;
     for (size_t i = 0; i < reading->settings->n; i++) {
         const char *flag = reading->settings->all[i].flag;
-        if (!is_flag ? flag == NULL
-                     : flag && strlen(flag) == length && memcmp(flag, name, length) == 0 &&
-                           (length == 1) == (name == argument + 1))
+        if (!is_flag
+                ? flag == NULL
+                : flag && is_name(flag, name, length) && (length == 1) == (name == argument + 1))
             return &reading->settings->all[i];
     }
     return NULL;
+}
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* How many bytes have to be put, taken or changed to make one name of the other (Levenshtein's
+ * distance), in any case of letters. */
+static unsigned distance(const char *flag, const char *name, size_t length)
+{
+    unsigned row[NAME_MAX_BYTES + 1]; /* of the bytes of `flag` so far: to the first j of `name` */
+    for (unsigned j = 0; j <= length; j++)
+        row[j] = j;
+    for (unsigned i = 0; flag[i]; i++) {
+        unsigned diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 1; j <= length; j++) {
+            const char byte = (char)tolower((unsigned char)name[j - 1]);
+            const unsigned changed = diagonal + !is_same_byte(flag[i], byte);
+            diagonal = row[j];
+            row[j] = least(changed, least(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[length];
+}
+
+/* The flag that is nearest to a misspelt one, or NULL: more than a third of it is another's. */
+static const char *find_nearest(const struct reading *reading, const char *name, size_t length)
+{
+    const char *nearest = NULL;
+    unsigned of_nearest = NAME_MAX_BYTES;
+    for (size_t i = 0; i < reading->settings->n && length <= NAME_MAX_BYTES; i++) {
+        const struct setting *setting = &reading->settings->all[i];
+        if (setting->flag == NULL || setting->kind == SETTING_IGNORED)
+            continue;
+        const unsigned far = distance(setting->flag, name, length);
+        const size_t longer = strlen(setting->flag) > length ? strlen(setting->flag) : length;
+        if (far < of_nearest && 3 * far <= longer) {
+            nearest = setting->flag;
+            of_nearest = far;
+        }
+    }
+    return nearest;
+}
+
+static int unknown_flag(const struct reading *reading, const char *argument)
+{
+    const char *name = argument + strspn(argument, "-");
+    const size_t length = strcspn(name, "=");
+    const int shown = (int)(name + length - argument);
+    const char *nearest = find_nearest(reading, name, length);
+    if (nearest)
+        snprintf(reading->message, reading->message_size, "unknown flag %.*s; did you mean %s%s?",
+                 shown, argument, nearest[1] ? "--" : "-", nearest);
+    else
+        snprintf(reading->message, reading->message_size, "unknown flag %.*s; see --help",
+                 shown < NAME_MAX_BYTES ? shown : NAME_MAX_BYTES, argument);
+    return end_message(reading);
 }
 
 /* Whether arguments may belong to no flag: a list then ends with its first one. */
@@ -254,21 +345,31 @@ static void empty_list(const struct reading *reading, const struct setting *sett
     *(size_t *)(list + 1) = 0;
 }
 
-/* One flag with its values, from argv[i]; returns how many arguments it took, -1: wrong. */
+static int missing_value(const struct reading *reading, const char *shown, const char *next)
+{
+    char reason[160] = "the value is missing";
+    if (next)
+        snprintf(reason, sizeof reason,
+                 "the value is missing; one that begins with '-' is written %.60s=VALUE", shown);
+    return wrong(reading, shown, "", reason);
+}
+
+/* One flag with its values, from argv[i]; returns how many arguments it took, -1: wrong. What it
+ * set before is replaced. */
 static int read_flag(const struct reading *reading, int argc, char **argv, int i, uint8_t *seen)
 {
     const char *value;
     const struct setting *setting = find_flag(reading, argv[i], &value);
     if (setting == NULL)
-        return wrong(reading, argv[i], "", "unknown flag; see --help");
+        return unknown_flag(reading, argv[i]);
     if (setting->flag == NULL)
         return set_value(reading, setting, argv[i], argv[i]) == 0 ? 1 : -1;
     char *shown = arena_copy_text(reading->arena, argv[i], strcspn(argv[i], "="));
     if (shown == NULL)
         return out_of_memory(reading, argv[i]);
     uint8_t *given = &seen[setting - reading->settings->all];
-    if (*given)
-        return wrong(reading, shown, "", "given twice");
+    if (*given && setting->kind == SETTING_PATHS)
+        return wrong(reading, shown, "", "given twice; name all files behind one of them");
     *given = 1;
     if (is_list(setting))
         empty_list(reading, setting);
@@ -276,9 +377,10 @@ static int read_flag(const struct reading *reading, int argc, char **argv, int i
         return set_value(reading, setting, shown, value) == 0 ? 1 : -1;
     if (setting->kind == SETTING_FLAG)
         return set_value(reading, setting, shown, "true") == 0 ? 1 : -1;
-    if (i + 1 == argc || strncmp(argv[i + 1], "--", 2) == 0) {
+    const char *next = i + 1 < argc ? argv[i + 1] : NULL;
+    if (next == NULL || looks_like_flag(next)) {
         if (setting->kind != SETTING_IGNORED) /* some of KServe's switches take no value */
-            return wrong(reading, shown, "", "the value is missing");
+            return missing_value(reading, shown, next);
         return set_value(reading, setting, shown, shown) == 0 ? 1 : -1;
     }
     const bool takes_several = is_list(setting) && !has_plain_arguments(reading);
@@ -287,7 +389,7 @@ static int read_flag(const struct reading *reading, int argc, char **argv, int i
         if (set_value(reading, setting, shown, argv[i + taken]) != 0)
             return -1;
         taken++;
-    } while (takes_several && i + taken < argc && strncmp(argv[i + taken], "--", 2) != 0);
+    } while (takes_several && i + taken < argc && !looks_like_flag(argv[i + taken]));
     return taken;
 }
 

@@ -4,7 +4,12 @@
  *
  * A program has a table of them, each naming where in a struct its value goes. A flag beats its
  * environment variable, which beats what the struct held before. "--flag value" and "--flag=value"
- * mean the same.
+ * mean the same, and so do '-' and '_' inside a flag's name. An argument that begins with '-' is a
+ * flag: it ends a list, and a value that begins so has to be given as "--flag=value".
+ *
+ * A flag that is given again replaces what it said before, a list of columns as a whole: KServe's
+ * controller appends the user's arguments to its own. A list of files must be given once: rows
+ * would be left out without a word.
  */
 #ifndef DCNV2_SETTINGS_H
 #define DCNV2_SETTINGS_H
@@ -25,7 +30,7 @@ enum setting_kind {
     SETTING_SWITCH, /* bool, as KServe's strtobool takes it */
     SETTING_FLAG,   /* the same, and true without a value */
     SETTING_CHOICE, /* unsigned: the place of the word in `choices` */
-    SETTING_IGNORED /* accepted, perhaps with a value; its name goes to a const char * */
+    SETTING_IGNORED /* accepted, perhaps with a value; its name is added to a list, with dashes */
 };
 
 struct setting {
@@ -67,8 +72,8 @@ enum settings_result {
 
 /*
  * Into *target, a struct with its defaults. --help, -h and --version anywhere beat all else.
- * Strings point into argv, the environment or the arena. A flag that is given twice is wrong.
- * *message: one line that names the flag or variable, when something is wrong.
+ * Strings point into argv, the environment or the arena. *message: one line that names the flag or
+ * variable, when something is wrong, and the nearest flag to an unknown one.
  */
 enum settings_result settings_read(const struct settings *settings, void *target,
                                    struct arena *arena, int argc, char **argv, char *message,

@@ -3,6 +3,9 @@
 #ifndef DCNV2_SOURCE_SETTINGS_H
 #define DCNV2_SOURCE_SETTINGS_H
 
+#include <string.h>
+#include <unistd.h>
+
 #include "dcnv2.h"
 #include "settings.h"
 
@@ -11,19 +14,37 @@
 /* For a table of settings of `type`, whose `member` is a struct dcnv2_source. */
 #define SOURCE_SETTINGS(type, member, model_help)                                                  \
     {"model-path", "MODEL_PATH", SETTING_AT(SETTING_TEXT, type, member.model_path),                \
-     model_help " (/mnt/models/model_weights.pth)"},                                               \
+     model_help " (" SOURCE_MODEL_PATH ")"},                                                       \
     {"encoder-path", "ENCODER_PATH", SETTING_AT(SETTING_TEXT, type, member.encoder_path),          \
-     "scikit-learn's fitted encoders (/mnt/models/preprocess_metadata.pkl)"},                      \
+     "scikit-learn's fitted encoders (" SOURCE_ENCODER_PATH ")"},                                  \
     {"dense-cols", "DENSE_COLS", SETTING_AT(SETTING_LIST, type, member.dense_columns),             \
      "dense columns, by commas (those of the encoder file)"},                                      \
     {"sparse-cols", "SPARSE_COLS", SETTING_AT(SETTING_LIST, type, member.sparse_columns),          \
      "category columns, by commas, in the order of the embeddings (the same)"}
 
 /* Where KServe's storage initializer puts the files. */
-#define SOURCE_DEFAULTS                                                                            \
-    {.model_path = "/mnt/models/model_weights.pth",                                                \
-     .encoder_path = "/mnt/models/preprocess_metadata.pkl"}
+#define SOURCE_MODEL_PATH   "/mnt/models/model_weights.pth"
+#define SOURCE_ENCODER_PATH "/mnt/models/preprocess_metadata.pkl"
+#define SOURCE_DEFAULTS {.model_path = SOURCE_MODEL_PATH, .encoder_path = SOURCE_ENCODER_PATH}
 
 /* clang-format on */
+
+/* What to say behind "FILE: REASON": how to name a file that is missing where it is looked for if
+ * nobody names it. */
+static inline const char *source_hint(const char *message)
+{
+    static const struct {
+        const char *path, *hint;
+    } files[] = {
+        {SOURCE_MODEL_PATH, "; --model-path or MODEL_PATH names the model file"},
+        {SOURCE_ENCODER_PATH,
+         "; --encoder-path or ENCODER_PATH names the encoder file of a state dict"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (strncmp(message, files[i].path, strlen(files[i].path)) == 0 &&
+            access(files[i].path, F_OK) != 0)
+            return files[i].hint;
+    return "";
+}
 
 #endif

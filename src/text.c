@@ -118,17 +118,41 @@ char *text_put_utf8(char *out, uint32_t c)
     return out;
 }
 
-size_t text_make_printable(char *text, size_t length, bool cut)
+size_t text_make_utf8(char *text, size_t length, bool cut)
 {
     for (size_t i = 0; i < length; i++) {
-        const size_t valid = text_utf8_valid_length(text + i, length - i);
-        for (const size_t end = i + valid; i < end; i++)
-            if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F)
-                text[i] = '?';
+        i += text_utf8_valid_length(text + i, length - i);
         if (i < length && cut && length - i < 4)
             return i;
         if (i < length)
             text[i] = '?';
+    }
+    return length;
+}
+
+size_t text_control_bytes(const char *text, size_t left)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    if (at[0] < 0x80)
+        return at[0] < 0x20 || at[0] == 0x7F;
+    if (at[0] == 0xC2)
+        return left > 1 && at[1] >= 0x80 && at[1] <= 0x9F ? 2 : 0; /* C1 */
+    if (at[0] != 0xE2 || left < 3)
+        return 0;
+    /* U+2028 to U+202E; U+2066 to U+2069 */
+    return (at[1] == 0x80 && at[2] >= 0xA8 && at[2] <= 0xAE) ||
+                   (at[1] == 0x81 && at[2] >= 0xA6 && at[2] <= 0xA9)
+               ? 3
+               : 0;
+}
+
+size_t text_make_printable(char *text, size_t length, bool cut)
+{
+    length = text_make_utf8(text, length, cut);
+    for (size_t i = 0; i < length;) {
+        const size_t n = text_control_bytes(text + i, length - i);
+        memset(text + i, '?', n);
+        i += n ? n : 1;
     }
     return length;
 }

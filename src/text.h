@@ -67,9 +67,19 @@ int text_compare(struct text a, struct text b);
 char *text_put_utf8(char *out, uint32_t code_point);
 
 /*
- * Whatever would break a line of a message, or is not UTF-8, becomes '?'. `cut`: what follows was
- * cut off, so an incomplete character at the end goes. Returns the new length; no NUL is written.
+ * Each byte that is not UTF-8 becomes '?'. `cut`: what follows was cut off, so an incomplete
+ * character at the end goes. Returns the new length; no NUL is written.
  */
+size_t text_make_utf8(char *text, size_t length, bool cut);
+
+/*
+ * Bytes of the character at `at`, of `left` >= 1 bytes of UTF-8, if a terminal obeys it instead of
+ * showing it: a control character (C0, DEL, C1), a line or paragraph separator, or one that turns
+ * the direction of what follows (bidirectional embeddings, overrides and isolates). Else 0.
+ */
+size_t text_control_bytes(const char *at, size_t left);
+
+/* text_make_utf8(), and each byte of such a character becomes '?' as well. */
 size_t text_make_printable(char *text, size_t length, bool cut);
 
 /* Offset of the first byte that is not part of well-formed UTF-8 (Unicode 15, table 3-7), or

@@ -37,7 +37,7 @@ used_only_in() {
 }
 used_only_in 'sys/epoll\.h' '^src/http/worker\.c$'
 used_only_in 'cjson/cJSON\.h' '^src/(http/handlers|format/safetensors|report/report)\.c$'
-used_only_in 'zlib\.h' '^src/(format/zip|format/zip_writer|http/body|data/csv)\.c$'
+used_only_in 'zlib\.h' '^src/(format/zip|format/zip_writer|http/body|data/log_file)\.c$'
 used_only_in 'immintrin\.h' '^src/kernels/(avx2\.c|avx512\.c|four_rows\.h)$'
 used_only_in '(ATen|c10|gloo|torch)/.*' '^src/torch/torch_shim\.cpp$'
 used_only_in 'dlfcn\.h' '^src/torch/torch_load\.c$'

@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Loads the demo model's server as the README loads the cluster's; fails on any reply but 200.
+# Loads the server of the demo model, or that of MODEL_PATH, as the README loads the cluster's; fails on any reply but 200.
 # Then prints what the service needed, from its own metrics: of that follows when Knative adds a pod.
 # usage: LOAD_SECONDS=30 HTTP_PORT=8080 deploy/local/load.sh build/bin/dcnv2-server
 set -eu
 . deploy/local/server.sh
 start_server "$1" 2>/dev/null
+choose_requests
 report=$(mktemp)
 
 # "CPU-seconds predictions seconds-inside 0" so far
@@ -17,7 +18,7 @@ used() {
 }
 before=$(used)
 started=$(date +%s.%N)
-hey -z "${LOAD_SECONDS:-30}s" -c 30 -m POST -T application/json -D model/input.json \
+hey -z "${LOAD_SECONDS:-30}s" -c 30 -m POST -T application/json -D "$V1_REQUEST" \
     "$BASE/v1/models/dcnv2:predict" | tee "$report"
 after=$(used)
 echo "$before $after $started $(date +%s.%N)" | awk '{

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-# server.sh: sourced by the scripts beside it: the demo model's server on HTTP_PORT.
+# server.sh: sourced by the scripts beside it: a server on HTTP_PORT, of the demo model unless
+# MODEL_PATH names another one. Which columns a model has is in its own files.
 
 MODEL_PATH=${MODEL_PATH:-model/model_weights.pth}
-ENCODER_PATH=${ENCODER_PATH:-model/preprocess_metadata.pkl}
-DENSE_COLS=${DENSE_COLS:-price}
-SPARSE_COLS=${SPARSE_COLS:-userid,cms_segid,cms_group_id,final_gender_code,age_level,pvalue_level,shopping_level,occupation,new_user_class_level,adgroup_id,cate_id,campaign_id,customer,brand,pid,btag}
-export MODEL_PATH ENCODER_PATH DENSE_COLS SPARSE_COLS
+case $MODEL_PATH in
+*/*) ENCODER_PATH=${ENCODER_PATH:-${MODEL_PATH%/*}/preprocess_metadata.pkl} ;;
+*) ENCODER_PATH=${ENCODER_PATH:-preprocess_metadata.pkl} ;;
+esac
+export MODEL_PATH ENCODER_PATH
 
 HTTP_PORT=${HTTP_PORT:-8080}
 BASE=http://127.0.0.1:$HTTP_PORT
@@ -27,4 +29,26 @@ start_server() {
     # Another server may hold the port and have answered: ours must still be there.
     sleep 0.1
     kill -0 "$server" 2>/dev/null || { wait "$server" || true; exit 1; }
+}
+
+# columns_as 'the text for a category column' 'the text for a dense one': each of the model's columns
+# as one of them, with its quoted name in the place of &, separated by commas.
+columns_as() {
+    curl -s "$BASE/v2/models/dcnv2" | sed 's/.*"inputs":\[//; s/\],"outputs":.*//; s/},{/}\n{/g' |
+        sed 's/^{"name":\(.*\),"datatype":"\([A-Z]*\).*/\2 \1/' | awk -v category="$1" -v dense="$2" '{
+            text = $1 == "BYTES" ? category : dense
+            at = index(text, "&")
+            printf "%s%s%s%s", (NR > 1 ? "," : ""), substr(text, 1, at - 1), substr($0, length($1) + 2), substr(text, at + 1) }'
+}
+
+# Sets V1_REQUEST and V2_REQUEST: files with a request of one row that the model answers. The
+# demo's, or for other columns new ones in which each value is 0.
+choose_requests() {
+    V1_REQUEST=model/input.json V2_REQUEST=model/input_v2.json
+    ! curl -sf -o /dev/null -d "@$V1_REQUEST" "$BASE/v1/models/dcnv2:predict" || return 0
+    mkdir -p build
+    V1_REQUEST=build/request.json V2_REQUEST=build/request_v2.json
+    printf '{"inputs":[{%s}]}\n' "$(columns_as '&:["0"]' '&:[0]')" >"$V1_REQUEST"
+    printf '{"inputs":[%s]}\n' "$(columns_as '{"name":&,"shape":[1],"datatype":"BYTES","data":["0"]}' \
+        '{"name":&,"shape":[1],"datatype":"FP64","data":[0]}')" >"$V2_REQUEST"
 }

@@ -6,13 +6,11 @@
  */
 #include "data/csv.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <zlib.h>
+
+#include "data/log_file.h"
 
 enum { BUFFER_BYTES = 1 << 18, FIRST_CELLS = 64, MASK_BYTES = 64 };
 
@@ -26,10 +24,8 @@ struct csv_reader {
     const char *path;
     char *const *names; /* [n_names] of cells */
     uint32_t n_names;
-    int file;
-    gzFile packed; /* NULL: the file is read as it is */
-    uint64_t bytes_read;
-    bool is_at_eof;
+    struct log_file *file;
+    bool has_begun, is_at_eof;
 
     char *buffer; /* [capacity + CSV_PADDING] */
     size_t capacity;
@@ -37,33 +33,10 @@ struct csv_reader {
     char *end; /* behind the last byte; holds a line end, so that every search ends */
 
     struct search search;
-    uint64_t line;
+    uint64_t line, n_records;
     struct text *cells; /* [cell_capacity] */
     uint32_t cell_capacity;
 };
-
-/* ---- the file ---- */
-
-static bool is_packed(const char *path)
-{
-    const size_t length = strlen(path);
-    return length > 3 && strcmp(path + length - 3, ".gz") == 0;
-}
-
-static int open_file(struct csv_reader *reader, struct train_error *error)
-{
-    reader->file = open(reader->path, O_RDONLY | O_CLOEXEC);
-    if (reader->file < 0)
-        return train_error_set(error, "%s: %s", reader->path, strerror(errno));
-    posix_fadvise(reader->file, 0, 0, POSIX_FADV_SEQUENTIAL);
-    if (!is_packed(reader->path))
-        return 0;
-    reader->packed = gzdopen(reader->file, "rb");
-    if (reader->packed == NULL)
-        return train_error_memory(error);
-    gzbuffer(reader->packed, BUFFER_BYTES / 2);
-    return 0;
-}
 
 int csv_open(struct csv_reader **ret_reader, const char *path, struct train_error *error)
 {
@@ -74,8 +47,7 @@ int csv_open(struct csv_reader **ret_reader, const char *path, struct train_erro
     reader->line = 1;
     reader->capacity = BUFFER_BYTES;
     reader->cell_capacity = FIRST_CELLS;
-    reader->file = -1;
-    if (open_file(reader, error) != 0) {
+    if (log_file_open(&reader->file, path, error) != 0) {
         csv_close(reader);
         return -1;
     }
@@ -98,54 +70,17 @@ void csv_name_cells(struct csv_reader *reader, char *const *names, uint32_t n_na
 
 uint64_t csv_bytes_read(const struct csv_reader *reader)
 {
-    if (reader->packed == NULL)
-        return reader->bytes_read;
-    const z_off_t offset = gzoffset(reader->packed);
-    return offset > 0 ? (uint64_t)offset : 0;
+    return log_file_offset(reader->file);
 }
 
 void csv_close(struct csv_reader *reader)
 {
     if (reader == NULL)
         return;
-    if (reader->packed)
-        gzclose(reader->packed);
-    else if (reader->file >= 0)
-        close(reader->file);
+    log_file_close(reader->file);
     free(reader->buffer);
     free(reader->cells);
     free(reader);
-}
-
-/* Bytes read, 0 at the end of the file, or -1. */
-static ssize_t read_packed(struct csv_reader *reader, char *at, size_t size,
-                           struct train_error *error)
-{
-    const int n = gzread(reader->packed, at, (unsigned)size);
-    if (reader->bytes_read == 0 && n > 0 && gzdirect(reader->packed))
-        return train_error_set(error, "%s: not a gzip file, which its name says", reader->path);
-    int code = Z_OK;
-    const char *message = gzerror(reader->packed, &code);
-    if (n < 0 || (n == 0 && code == Z_BUF_ERROR))
-        return train_error_set(error, "%s: cannot be unpacked: %s", reader->path,
-                               code == Z_ERRNO ? strerror(errno)
-                               : n == 0        ? "the end is missing"
-                                               : message);
-    return n;
-}
-
-static ssize_t read_some(struct csv_reader *reader, char *at, size_t size,
-                         struct train_error *error)
-{
-    if (reader->packed)
-        return read_packed(reader, at, size, error);
-    ssize_t n;
-    do
-        n = read(reader->file, at, size);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return train_error_set(error, "%s: %s", reader->path, strerror(errno));
-    return n;
 }
 
 /* Twice the room, for a record that fills half of it. */
@@ -275,10 +210,19 @@ static int endless_record(const struct csv_reader *reader, struct train_error *e
         is_open ? ": " : "", CSV_MAX_RECORD_BYTES >> 20, is_open ? ": is its quote open?" : "");
 }
 
+/* The file cannot be read further. */
+static int broken_file(const struct csv_reader *reader, const struct train_error *reason,
+                       struct train_error *error)
+{
+    if (reader->n_records == 0)
+        return train_error_set(error, "%s", reason->message);
+    return train_error_set(error, "%s; %llu records were read before", reason->message,
+                           (unsigned long long)reader->n_records);
+}
+
 /* Fills the buffer behind what is left of it, which moves to its start. */
 static int refill(struct csv_reader *reader, struct train_error *error)
 {
-    const bool is_first = reader->bytes_read == 0;
     const size_t left = (size_t)(reader->end - reader->at);
     if (left >= CSV_MAX_RECORD_BYTES)
         return endless_record(reader, error);
@@ -289,15 +233,20 @@ static int refill(struct csv_reader *reader, struct train_error *error)
     reader->end = reader->buffer + left;
     char *const buffer_end = reader->buffer + reader->capacity;
     while (reader->end < buffer_end && !reader->is_at_eof) {
-        const ssize_t n = read_some(reader, reader->end, (size_t)(buffer_end - reader->end), error);
-        if (n < 0)
-            return -1;
+        struct train_error reason;
+        const ssize_t n =
+            log_file_read(reader->file, reader->end, (size_t)(buffer_end - reader->end), &reason);
+        if (n < 0 && reader->end == reader->buffer + left)
+            return broken_file(reader, &reason, error);
+        if (n < 0) /* the records before come first; the file will say the same again */
+            break;
         reader->is_at_eof = n == 0;
-        reader->bytes_read += (uint64_t)n;
         reader->end += n;
     }
-    if (is_first && reader->end - reader->at >= 3 && memcmp(reader->at, "\xEF\xBB\xBF", 3) == 0)
+    if (!reader->has_begun && reader->end - reader->at >= 3 &&
+        memcmp(reader->at, "\xEF\xBB\xBF", 3) == 0)
         reader->at += 3; /* byte order mark */
+    reader->has_begun = true;
     memset(reader->end, '\n', CSV_PADDING);
     reader->search = search_from(reader->at);
     return 0;
@@ -414,8 +363,10 @@ int csv_next(struct csv_reader *reader, struct csv_record *ret_record, struct tr
             return 0;
         if (reader->at < reader->end) {
             const enum found found = split(reader, ret_record);
-            if (found == FOUND_RECORD)
+            if (found == FOUND_RECORD) {
+                reader->n_records++;
                 return 1;
+            }
             if (found == FOUND_NO_MEMORY)
                 return train_error_memory(error);
             if (found == FOUND_BLANK) {

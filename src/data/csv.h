@@ -39,8 +39,9 @@ int csv_open(struct csv_reader **ret_reader, const char *path, struct train_erro
 void csv_name_cells(struct csv_reader *reader, char *const *names, uint32_t n_names);
 
 /*
- * 1: *ret_record; 0: the end; -1: *error: the file cannot be read or unpacked, a quote is open at
- * its end, a record is longer than CSV_MAX_RECORD_BYTES. Nothing can be read after an error.
+ * 1: *ret_record; 0: the end; -1: *error: a quote is open at the end, a record is longer than
+ * CSV_MAX_RECORD_BYTES, or the file cannot be read or unpacked any further: the records before are
+ * given first, and the message counts them. Nothing can be read after an error.
  */
 int csv_next(struct csv_reader *reader, struct csv_record *ret_record, struct train_error *error);
 

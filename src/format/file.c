@@ -27,9 +27,15 @@ static int read_all(int fd, struct file_bytes *file, struct format_error *error)
     return 0;
 }
 
-/* The bytes in memory of our own. */
+/* The bytes in memory of our own. A larger file is refused before any of it is read: the kernel may
+ * promise more memory than there is, and end the process as it is filled. */
 static int copy_bytes(int fd, struct file_bytes *file, struct format_error *error)
 {
+    const size_t most = memory_limit_bytes();
+    if (file->size > most)
+        return format_error_set(error, FORMAT_NO_OFFSET,
+                                "has %zu bytes, and the memory here is %zu: too large to be read",
+                                file->size, most);
     file->at = memory_alloc(file->size);
     return file->at ? read_all(fd, file, error) : format_error_memory(error);
 }

@@ -18,13 +18,13 @@ struct file_bytes {
     bool is_mapped; /* read-only */
 };
 
-/* -1: missing, not a regular file, empty, unreadable or larger than memory. */
+/* -1: missing, not a regular file, empty, unreadable or larger than memory_limit_bytes(). */
 int file_read(const char *path, struct file_bytes *ret_file, struct format_error *error);
 
 /*
- * The same without a copy, where the file system can. What is removed or replaced by another file
- * stays as it is here; what is written into the file shows, and who looks behind an end that was
- * cut off is killed (SIGBUS).
+ * The same without a copy, where the file system can, and then of any size. What is removed or
+ * replaced by another file stays as it is here; what is written into the file shows, and who looks
+ * behind an end that was cut off is killed (SIGBUS).
  */
 int file_map(const char *path, struct file_bytes *ret_file, struct format_error *error);
 

@@ -242,6 +242,11 @@ static int check_archive(struct torch_reader *torch)
     return 0;
 }
 
+bool torch_file_is(const uint8_t *bytes, size_t size)
+{
+    return size >= 2 && memcmp(bytes, "PK", 2) == 0;
+}
+
 int torch_file_read(struct tensor_list *list, struct arena *arena, const uint8_t *bytes,
                     size_t size, struct format_error *error)
 {

@@ -144,15 +144,20 @@ static void handle_metrics(struct exchange *exchange)
                                      .free_body = free};
 }
 
-/* "FILE: REASON" without the file, which is for the log only. */
-static const char *without_path(const char *message, const struct config *config)
+/* REASON of "FILE: REASON", and which of the model's files that is: a path is for the log only. */
+static const char *reason_of(const char *message, const struct config *config,
+                             const char **ret_role)
 {
     const char *paths[] = {config->source.model_path, config->source.encoder_path};
+    const char *roles[] = {"model file: ", "encoder file: "};
     for (int i = 0; i < 2; i++) {
         const size_t length = strlen(paths[i]);
-        if (strncmp(message, paths[i], length) == 0 && strncmp(message + length, ": ", 2) == 0)
+        if (strncmp(message, paths[i], length) == 0 && strncmp(message + length, ": ", 2) == 0) {
+            *ret_role = roles[i];
             return message + length + 2;
+        }
     }
+    *ret_role = "";
     return message;
 }
 
@@ -169,10 +174,10 @@ static void handle_load(struct exchange *exchange, bool load)
         reply_no_model(exchange);
     } else if (load && registry_load(server->registry, &error) != DCNV2_OK) {
         log_event(LOG_LEVEL_WARNING, "model not loaded, the old one goes on: %s", error.message);
-        /* A path is for the log only. */
+        const char *role, *reason = reason_of(error.message, server->config, &role);
         reply_failure(exchange, error.status == DCNV2_ERROR_MEMORY ? 503 : 400,
-                      "Model with name %s was not loaded: %s", server->config->model_name,
-                      without_path(error.message, server->config));
+                      "Model with name %s was not loaded: %s%s", server->config->model_name, role,
+                      reason);
     } else if (!load && !registry_unload(server->registry)) {
         reply_no_model(exchange);
     } else {

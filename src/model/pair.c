@@ -71,7 +71,7 @@ static bool tables_fill_file(const struct reading *reading)
     return n_bytes >= reading->model_bytes.size / 4 * 3;
 }
 
-int pair_read(struct reading *reading)
+int pair_read(struct reading *reading, int encoder_status)
 {
     const struct dcnv2_source *source = reading->source;
     struct sklearn_file sklearn;
@@ -80,6 +80,8 @@ int pair_read(struct reading *reading)
                         reading->model_bytes.size, &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_FORMAT, source->model_path, &reason);
     reading->in_place = tables_fill_file(reading);
+    if (encoder_status != DCNV2_OK)
+        return encoder_status;
     if (sklearn_file_read(&sklearn, &reading->arena, reading->encoder_bytes.at,
                           reading->encoder_bytes.size, &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_FORMAT, source->encoder_path, &reason);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "format/safetensors.h"
+#include "format/torch_file.h"
 
 /* What reading may take beside the files themselves. The texts of a pickle's classes and their
  * places are some three times its bytes. Other values, and shared ones, can ask for far more; they
@@ -74,15 +75,19 @@ struct text reading_class(const struct reading_column *column, uint32_t i)
     return (struct text){column->vocabulary.texts + from, to - from};
 }
 
+/* The bytes in memory of our own, and room in the arena for what they say. */
 static int read_file(struct reading *reading, const char *path, struct file_bytes *ret_bytes)
 {
     struct format_error reason;
     if (file_read(path, ret_bytes, &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_IO, path, &reason);
+    reading->arena.limit_bytes =
+        reading_limit_bytes(reading->model_bytes.size + reading->encoder_bytes.size);
     return DCNV2_OK;
 }
 
-/* A converted file is mapped: copying it would take as long as all the rest of its loading. */
+/* The kind is found in a map of the file, so that what is no model is not read, however large.
+ * A converted file stays mapped: copying it would take as long as all the rest of its loading. */
 static int read_model(struct reading *reading)
 {
     const char *path = reading->source->model_path;
@@ -90,31 +95,41 @@ static int read_model(struct reading *reading)
     struct format_error reason;
     if (file_map(path, bytes, &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_IO, path, &reason);
+    reading->arena.limit_bytes = reading_limit_bytes(bytes->size);
     reading->is_converted = safetensors_is(bytes->at, bytes->size);
     if (reading->is_converted)
         return DCNV2_OK;
+    if (!torch_file_is(bytes->at, bytes->size))
+        return model_error_set(reading->error, DCNV2_ERROR_FORMAT, path,
+                               "is neither a PyTorch zip file of a state dict nor a file that "
+                               "dcnv2-convert wrote");
     file_free(bytes);
     return read_file(reading, path, bytes);
+}
+
+/* The encoder file, and room for its texts at once. */
+static int read_encoder(struct reading *reading)
+{
+    struct file_bytes *bytes = &reading->encoder_bytes;
+    const int status = read_file(reading, reading->source->encoder_path, bytes);
+    if (status != DCNV2_OK)
+        return status;
+    const size_t wanted = TEXT_BYTES_PER_FILE_BYTE * bytes->size;
+    if (arena_reserve(&reading->arena, wanted < RESERVED_BYTES ? wanted : RESERVED_BYTES) != 0)
+        return model_error_memory(reading->error);
+    return DCNV2_OK;
 }
 
 int reading_open(struct reading *reading, const struct dcnv2_source *source,
                  struct dcnv2_error *error)
 {
     *reading = (struct reading){.source = source, .error = error};
-    arena_init(&reading->arena, reading_limit_bytes(0));
-    int status = read_model(reading);
-    if (status == DCNV2_OK && !reading->is_converted)
-        status = read_file(reading, source->encoder_path, &reading->encoder_bytes);
+    arena_init(&reading->arena, 0);
+    const int status = read_model(reading);
     if (status != DCNV2_OK)
         return status;
-    reading->arena.limit_bytes =
-        reading_limit_bytes(reading->model_bytes.size + reading->encoder_bytes.size);
-    if (reading->is_converted)
-        return converted_read(reading);
-    const size_t wanted = TEXT_BYTES_PER_FILE_BYTE * reading->encoder_bytes.size;
-    if (arena_reserve(&reading->arena, wanted < RESERVED_BYTES ? wanted : RESERVED_BYTES) != 0)
-        return model_error_memory(error);
-    return pair_read(reading);
+    return reading->is_converted ? converted_read(reading)
+                                 : pair_read(reading, read_encoder(reading));
 }
 
 void reading_close(struct reading *reading)

@@ -49,8 +49,11 @@ void reading_close(struct reading *reading);
 
 /* ---- for pair.c, converted.c and who goes on from them */
 
-int pair_read(struct reading *reading);
 int converted_read(struct reading *reading);
+
+/* `encoder_status` and *error: of the reading of the encoder file. The model file's faults come
+ * first. */
+int pair_read(struct reading *reading, int encoder_status);
 
 /* Room for n_sparse columns and all names. Returns a status. */
 int reading_make_room(struct reading *reading, size_t n_sparse, size_t n_dense);

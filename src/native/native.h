@@ -23,7 +23,10 @@
 #include "native/train_kernels.h"
 #include "train/backend.h"
 
-enum { BLOCK_ROWS_MAX = 48 }; /* rows that go through the layers together */
+enum {
+    BLOCK_ROWS_MAX = 48, /* rows that go through the layers together */
+    NATIVE_EMBEDDING_MAX = 4096
+};
 
 /* One row of a table. */
 struct row {

@@ -20,6 +20,30 @@ struct exchange {
     float *gradients; /* [n_ranks][most][embedding] */
 };
 
+/* A rank reads one row per table and row of its batch at most. Sets exchange->most. */
+static int check_counts(struct exchange *exchange, struct train_error *error)
+{
+    const struct backend *backend = exchange->backend;
+    const uint32_t n_tables = backend->shape->n_sparse, n_ranks = backend->ranks->n_ranks;
+    for (uint32_t rank = 0; rank < n_ranks; rank++) {
+        uint64_t total = 0;
+        for (uint32_t t = 0; t < n_tables; t++) {
+            const uint32_t count = exchange->counts[(size_t)rank * n_tables + t];
+            if (count > backend->batch_rows)
+                return train_error_set(error,
+                                       "rank %u: rank %u has sent %u rows of table %u; a batch has "
+                                       "%u",
+                                       backend->ranks->rank, rank, count, t, backend->batch_rows);
+            total += count;
+        }
+        if (total > UINT32_MAX)
+            return train_error_set(error, "rank %u: rank %u has sent %llu rows of tables",
+                                   backend->ranks->rank, rank, (unsigned long long)total);
+        exchange->most = total > exchange->most ? (uint32_t)total : exchange->most;
+    }
+    return 0;
+}
+
 static int gather_counts(struct exchange *exchange, struct train_error *error)
 {
     const struct backend *backend = exchange->backend;
@@ -36,13 +60,7 @@ static int gather_counts(struct exchange *exchange, struct train_error *error)
             ranks_gather(backend->ranks, mine, n_tables * sizeof *mine, exchange->counts, error);
     }
     free(mine);
-    for (uint32_t rank = 0; result == 0 && rank < n_ranks; rank++) {
-        uint32_t total = 0;
-        for (uint32_t t = 0; t < n_tables; t++)
-            total += exchange->counts[rank * n_tables + t];
-        exchange->most = total > exchange->most ? total : exchange->most;
-    }
-    return result;
+    return result == 0 ? check_counts(exchange, error) : -1;
 }
 
 static void list_mine(const struct backend *backend, uint32_t *rows, float *gradients)

@@ -6,8 +6,6 @@
 #include "memory.h"
 #include "native/native.h"
 
-enum { EMBEDDING_MAX = 4096 };
-
 /*
  * Floats from one row of activations to the next: room for what a gather writes beyond the width,
  * and an odd number of cache lines, so that one column's lines are spread over the cache's sets.
@@ -229,7 +227,7 @@ static int make_tables(struct backend *backend)
 int native_lay_out(struct backend *backend, struct train_error *error)
 {
     const struct network_shape *shape = backend->shape;
-    if (shape->embedding > EMBEDDING_MAX || shape->n_cross > SHAPE_MAX_LAYERS ||
+    if (shape->embedding > NATIVE_EMBEDDING_MAX || shape->n_cross > SHAPE_MAX_LAYERS ||
         shape->n_deep > SHAPE_MAX_LAYERS || shape_width(shape) == 0)
         return train_error_set(error, "the native backend has no room for such a network");
     backend->width = shape_width(shape);

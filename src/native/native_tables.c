@@ -85,7 +85,8 @@ static void update_row(const struct backend *backend, struct row *row, struct ad
 static void update_others(const struct backend *backend, const struct table *table,
                           struct adam_step step)
 {
-    _Alignas(KERNEL_ALIGNMENT) static const float zeros[4096];
+    _Alignas(KERNEL_ALIGNMENT) static const float zeros[NATIVE_EMBEDDING_MAX];
+    _Static_assert(NATIVE_EMBEDDING_MAX % ROW_LANES == 0, "a row is padded within it");
     for (uint32_t i = 0; i < table->n_rows; i++) {
         struct row *row = table_row(backend, table, i);
         if (row->stamp != backend->stamp)

@@ -13,22 +13,36 @@ char *write_unsigned(char *at, unsigned long long value)
     return at;
 }
 
-char *write_json_string(char *at, struct text text)
+/* "\u00e9", of a character of one to three bytes of UTF-8. */
+static char *write_escaped(char *at, const char *character, size_t n_bytes)
 {
     static const char hex[] = "0123456789abcdef";
+    unsigned code = (unsigned char)character[0];
+    if (n_bytes > 1)
+        code &= n_bytes == 2 ? 0x1F : 0x0F;
+    for (size_t i = 1; i < n_bytes; i++)
+        code = code << 6 | ((unsigned char)character[i] & 0x3F);
+    at = write_raw(at, "\\u");
+    for (int shift = 12; shift >= 0; shift -= 4)
+        *at++ = hex[code >> shift & 15];
+    return at;
+}
+
+char *write_json_string(char *at, struct text text)
+{
     *at++ = '"';
-    for (size_t i = 0; i < text.length; i++) {
-        const unsigned char c = (unsigned char)text.at[i];
-        if (c == '"' || c == '\\') {
-            *at++ = '\\';
-            *at++ = (char)c;
-        } else if (c >= 0x20 && c != 0x7F) {
-            *at++ = (char)c;
-        } else {
-            at = write_raw(at, "\\u00");
-            *at++ = hex[c >> 4];
-            *at++ = hex[c & 15];
+    for (size_t i = 0; i < text.length;) {
+        const char c = text.at[i];
+        const size_t n_control = text_control_bytes(text.at + i, text.length - i);
+        if (n_control) {
+            at = write_escaped(at, text.at + i, n_control);
+            i += n_control;
+            continue;
         }
+        if (c == '"' || c == '\\')
+            *at++ = '\\';
+        *at++ = c;
+        i++;
     }
     *at++ = '"';
     return at;

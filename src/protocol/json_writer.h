@@ -20,7 +20,7 @@ static inline char *write_raw(char *at, const char *nul_terminated)
 }
 
 char *write_unsigned(char *at, unsigned long long value);
-/* Quoted and escaped; `text` is UTF-8. */
+/* Quoted and escaped, control characters (text.h) as well; `text` is UTF-8. */
 char *write_json_string(char *at, struct text text);
 
 /* {"error": "MESSAGE"} into out: json_string_max(length) + 16 bytes. Returns its length. */

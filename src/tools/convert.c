@@ -60,7 +60,7 @@ static int report(int status, const struct dcnv2_error *error)
 {
     if (status == DCNV2_OK)
         return program_flush(name);
-    fprintf(stderr, "%s\n", error->message);
+    fprintf(stderr, "%s%s\n", error->message, source_hint(error->message));
     return EXIT_FAILURE;
 }
 

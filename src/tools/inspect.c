@@ -258,7 +258,7 @@ int inspect_file(const char *path, FILE *out, struct dcnv2_error *error)
     int status;
     if (safetensors_is(bytes, size))
         status = inspect_converted(&inspection);
-    else if (size >= 2 && memcmp(bytes, "PK", 2) == 0)
+    else if (torch_file_is(bytes, size))
         status = inspect_state_dict(&inspection);
     else if (bytes[0] == 0x80) /* a pickle's protocol */
         status = inspect_encoder(&inspection);

@@ -77,8 +77,10 @@ static int score(const struct command *command)
         status = score_files(&initial, &options, stdout, &result, &error);
     }
     initial_model_free(&initial);
-    if (status != 0)
-        return program_fail(name, EXIT_FAILURE, error.message);
+    if (status != 0) {
+        fprintf(stderr, "%s: %s%s\n", name, error.message, source_hint(error.message));
+        return EXIT_FAILURE;
+    }
     report(&result);
     return EXIT_SUCCESS;
 }

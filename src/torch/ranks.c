@@ -7,8 +7,7 @@
 
 #include "torch/torch_load.h"
 
-/* A full mesh of connections: more would be a typing error. */
-enum { MAX_RANKS = 1024, MAX_PORT = 65535 };
+enum { MAX_PORT = 65535 };
 
 /* The names under which one kind of job gives the same four things. */
 struct job_variables {
@@ -55,14 +54,14 @@ static int read_n_ranks(const char *name, unsigned *ret_n_ranks, struct train_er
     const char *text = getenv(name);
     const char *colon = text ? strchr(text, ':') : NULL;
     if (colon == NULL)
-        return read_number(name, 1, MAX_RANKS, ret_n_ranks, error);
+        return read_number(name, 1, RANKS_MAX, ret_n_ranks, error);
     unsigned min = 0, max = 0;
-    if (!parse_number(text, (size_t)(colon - text), MAX_RANKS, &min) || min == 0 ||
-        !parse_number(colon + 1, strlen(colon + 1), MAX_RANKS, &max) || max != min)
+    if (!parse_number(text, (size_t)(colon - text), RANKS_MAX, &min) || min == 0 ||
+        !parse_number(colon + 1, strlen(colon + 1), RANKS_MAX, &max) || max != min)
         return train_error_set(error,
                                "%s is '%.100s': a range needs torchrun's elastic rendezvous; "
                                "give one number from 1 to %d",
-                               name, text, MAX_RANKS);
+                               name, text, RANKS_MAX);
     *ret_n_ranks = min;
     return 0;
 }
@@ -122,9 +121,9 @@ static bool counts_processes_of_torchrun(void)
     const char *world = getenv("WORLD_SIZE");
     unsigned n_nodes, n_each, n_world;
     return !is_set("LOCAL_RANK") && nodes && each && world &&
-           parse_number(nodes, strlen(nodes), MAX_RANKS, &n_nodes) &&
-           parse_number(each, strlen(each), MAX_RANKS, &n_each) && n_each > 1 &&
-           parse_number(world, strlen(world), MAX_RANKS * MAX_RANKS, &n_world) &&
+           parse_number(nodes, strlen(nodes), RANKS_MAX, &n_nodes) &&
+           parse_number(each, strlen(each), RANKS_MAX, &n_each) && n_each > 1 &&
+           parse_number(world, strlen(world), RANKS_MAX * RANKS_MAX, &n_world) &&
            n_world == n_nodes * n_each;
 }
 

@@ -14,7 +14,10 @@
 
 #include "data/train_error.h"
 
-enum { RANKS_TIMEOUT_S = 60 };
+enum {
+    RANKS_TIMEOUT_S = 60,
+    RANKS_MAX = 1024 /* a full mesh of connections: more would be a typing error */
+};
 
 struct ranks_options {
     char address[256]; /* of rank 0 */

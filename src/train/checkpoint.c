@@ -2,6 +2,9 @@
 #include "train/checkpoint.h"
 
 #include <errno.h>
+#include <float.h>
+#include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +16,8 @@
 #include "format/safetensors.h"
 
 /* ---- where a run stands, as numbers of the file */
+
+static const double WHOLE_MOST = 9007199254740992; /* 2^53: a double counts so far */
 
 enum { STEP, EPOCH, BATCH, BEST_EPOCH, EPOCH_SECONDS, SECONDS, LOSS_SUM, LOSS_ROWS, N_NUMBERS };
 
@@ -26,6 +31,46 @@ static void get_numbers(const struct checkpoint *checkpoint, double numbers[N_NU
     numbers[SECONDS] = checkpoint->seconds;
     numbers[LOSS_SUM] = checkpoint->epoch_loss.sum;
     numbers[LOSS_ROWS] = checkpoint->epoch_loss.n_rows;
+}
+
+/* Before they are cast: a double beyond the integer's range has no value there. */
+static int check_numbers(const double numbers[N_NUMBERS], const char *path,
+                         struct train_error *error)
+{
+    static const struct {
+        const char *name;
+        double most;
+        bool is_whole;
+    } rules[N_NUMBERS] = {
+        [STEP] = {"step", WHOLE_MOST, true},
+        [EPOCH] = {"epoch", UINT32_MAX, true},
+        [BATCH] = {"batch", WHOLE_MOST, true},
+        [BEST_EPOCH] = {"best epoch", UINT32_MAX, true},
+        [EPOCH_SECONDS] = {"seconds of the epoch", DBL_MAX, false},
+        [SECONDS] = {"seconds", DBL_MAX, false},
+        [LOSS_SUM] = {"sum of losses", DBL_MAX, false},
+        [LOSS_ROWS] = {"rows of losses", WHOLE_MOST, true},
+    };
+    for (int i = 0; i < N_NUMBERS; i++)
+        if (!(numbers[i] >= 0 && numbers[i] <= rules[i].most) ||
+            (rules[i].is_whole && numbers[i] != floor(numbers[i])))
+            return train_error_set(error, "%s: its %s is %g, which no run has", path, rules[i].name,
+                                   numbers[i]);
+    return 0;
+}
+
+static int check_pending(const struct checkpoint *checkpoint, const char *path,
+                         struct train_error *error)
+{
+    for (unsigned i = 0; i < checkpoint->n_ranks; i++) {
+        const struct loss_sum *pending = &checkpoint->pending[i];
+        if (!(pending->sum >= 0 && pending->sum <= DBL_MAX && pending->n_rows >= 0 &&
+              pending->n_rows <= WHOLE_MOST && pending->n_rows == floor(pending->n_rows)))
+            return train_error_set(error,
+                                   "%s: its loss of rank %u is %g in %g rows, which no run has",
+                                   path, i, pending->sum, pending->n_rows);
+    }
+    return 0;
 }
 
 static void set_numbers(struct checkpoint *checkpoint, const double numbers[N_NUMBERS])
@@ -208,8 +253,9 @@ static int read_records(struct source *source, const char *name, size_t size, si
     return tensor == NULL || find_data(source, name, *ret_n * size) ? 0 : -1;
 }
 
-static int read_history(struct source *source, struct history *history)
+static int read_history(struct source *source, const struct checkpoint *checkpoint)
 {
+    struct history *history = checkpoint->history;
     size_t n_losses, n_epochs;
     const void *losses, *epochs;
     if (read_records(source, "run.losses", sizeof *history->losses, &n_losses, &losses) != 0 ||
@@ -224,12 +270,16 @@ static int read_history(struct source *source, struct history *history)
     for (size_t i = 0; i < n_epochs; i++) {
         struct report_epoch epoch;
         memcpy(&epoch, (const char *)epochs + i * sizeof epoch, sizeof epoch);
+        if (epoch.epoch != i + 1)
+            return train_error_set(source->error, "%s: its epoch %zu is numbered %u", source->path,
+                                   i + 1, epoch.epoch);
         if (history_add_epoch(history, &epoch, source->error) != 0)
             return -1;
     }
-    if (history->best_epoch > n_epochs)
-        return train_error_set(source->error, "%s: the best epoch is not among its epochs",
-                               source->path);
+    if (n_epochs != checkpoint->epoch || history->best_epoch > n_epochs)
+        return train_error_set(
+            source->error, "%s: it has measured %zu epochs; %llu are done, and the best is %u",
+            source->path, n_epochs, (unsigned long long)checkpoint->epoch, history->best_epoch);
     return 0;
 }
 
@@ -264,9 +314,11 @@ static int read_from(struct source *source, struct checkpoint *checkpoint)
         return -1;
     memcpy(numbers, found, sizeof numbers);
     memcpy(checkpoint->pending, pending, pending_bytes);
+    if (check_numbers(numbers, source->path, source->error) != 0 ||
+        check_pending(checkpoint, source->path, source->error) != 0)
+        return -1;
     set_numbers(checkpoint, numbers);
-    return read_history(source, checkpoint->history) != 0 ? -1
-                                                          : read_parameters(source, checkpoint);
+    return read_history(source, checkpoint) != 0 ? -1 : read_parameters(source, checkpoint);
 }
 
 int checkpoint_read(struct checkpoint *checkpoint, const char *path, struct train_error *error)

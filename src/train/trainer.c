@@ -135,6 +135,22 @@ struct resumption {
     struct loss_sum epoch_loss;
 };
 
+/* Each step of each epoch is counted: other numbers are of another run, or no run's. `who` said
+ * them. */
+static int check_place(const struct run *run, const char *who)
+{
+    const uint64_t n = batches_in_epoch(run);
+    if (run->epoch <= UINT32_MAX && run->in_epoch <= n &&
+        run->epochs_without_better <= run->epoch && run->step == run->epoch * n + run->in_epoch)
+        return 0;
+    return train_error_set(run->error,
+                           "rank %u: %s stands at step %llu, epoch %llu, batch %llu, with %llu "
+                           "epochs since the best; an epoch has %llu batches here",
+                           run->ranks.rank, who, (unsigned long long)run->step,
+                           (unsigned long long)run->epoch, (unsigned long long)run->in_epoch,
+                           (unsigned long long)run->epochs_without_better, (unsigned long long)n);
+}
+
 /* On rank 0: 0 with *is_resumed, or -1. */
 static int read_checkpoint(struct run *run, struct loss_sum *pending, bool *is_resumed)
 {
@@ -157,6 +173,8 @@ static int read_checkpoint(struct run *run, struct loss_sum *pending, bool *is_r
         run->seconds = checkpoint.seconds;
         run->epoch_loss = checkpoint.epoch_loss;
         run->epochs_without_better = run->epoch - run->history.best_epoch;
+        if (check_place(run, path) != 0)
+            return -1;
         progress_line(&run->progress, "going on after epoch %llu, step %llu",
                       (unsigned long long)run->epoch, (unsigned long long)run->step);
     } else {
@@ -201,8 +219,10 @@ static int start_from(struct run *run)
         run->epochs_without_better = said.epochs_without_better;
         run->epoch_loss = said.epoch_loss;
         run->pending = pending[run->ranks.rank];
-        status = share_parameters(run, &run->values);
+        status = check_place(run, "rank 0");
     }
+    if (status == 0)
+        status = share_parameters(run, &run->values);
     if (status == 0 && said.is_resumed)
         status = share_parameters(run, &run->moment1) || share_parameters(run, &run->moment2);
     free(pending);
@@ -226,7 +246,7 @@ static void collect_batch(struct run *run, uint32_t first, uint32_t n)
 static int is_stop_wanted(struct run *run)
 {
     const uint8_t mine = *run->options->stop != 0;
-    uint8_t all[1024] = {0};
+    uint8_t all[RANKS_MAX] = {0};
     if (run->ranks.n_ranks == 1)
         return mine;
     if (run->step % STOP_CHECK_STEPS != 0)

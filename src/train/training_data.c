@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "train/progress.h"
+#include "train/received.h"
 
 /* ---- what rank 0 says to the others */
 
@@ -38,6 +39,35 @@ static int announce(const struct ranks *ranks, const struct training_data *data,
     return ranks_broadcast(ranks, &said, sizeof said, error);
 }
 
+/* Room for what rank 0 is about to send. */
+static int take_announced(struct training_data *data, const struct announcement *heard,
+                          unsigned rank, struct train_error *error)
+{
+    data->shape = (struct network_shape){.n_dense = heard->n_dense,
+                                         .n_sparse = heard->n_sparse,
+                                         .embedding = heard->embedding,
+                                         .cross = (enum cross_kind)heard->cross,
+                                         .n_cross = heard->n_cross,
+                                         .n_deep = heard->n_deep};
+    memcpy(data->shape.deep, heard->deep, sizeof heard->deep);
+    if (received_check_shape(&data->shape, rank, error) != 0 ||
+        received_check_rows_announced(&data->shape, heard->n_train, heard->n_valid, rank, error) !=
+            0)
+        return -1;
+    dataset_init(&data->train, heard->n_dense, heard->n_sparse);
+    dataset_init(&data->valid, heard->n_dense, heard->n_sparse);
+    data->n_rows_of_tables = calloc(heard->n_sparse + 1u, sizeof(uint32_t));
+    if (data->n_rows_of_tables == NULL)
+        return train_error_memory(error);
+    for (uint64_t i = 0; i < heard->n_train; i++)
+        if (dataset_append(&data->train) == NULL)
+            return train_error_memory(error);
+    for (uint64_t i = 0; i < heard->n_valid; i++)
+        if (dataset_append(&data->valid) == NULL)
+            return train_error_memory(error);
+    return 0;
+}
+
 /* Waits for rank 0 to have read everything. 1: it was told to stop, or this rank was. */
 static int listen(const struct ranks *ranks, struct training_data *data,
                   const volatile sig_atomic_t *stop, struct train_error *error)
@@ -55,36 +85,26 @@ static int listen(const struct ranks *ranks, struct training_data *data,
         return 1;
     if (heard.state == STATE_FAILED)
         return train_error_set(error, "rank 0 cannot go on; its own message says why");
-    data->shape = (struct network_shape){.n_dense = heard.n_dense,
-                                         .n_sparse = heard.n_sparse,
-                                         .embedding = heard.embedding,
-                                         .cross = (enum cross_kind)heard.cross,
-                                         .n_cross = heard.n_cross,
-                                         .n_deep = heard.n_deep};
-    memcpy(data->shape.deep, heard.deep, sizeof heard.deep);
-    dataset_init(&data->train, heard.n_dense, heard.n_sparse);
-    dataset_init(&data->valid, heard.n_dense, heard.n_sparse);
-    data->n_rows_of_tables = calloc(heard.n_sparse + 1u, sizeof(uint32_t));
-    if (data->n_rows_of_tables == NULL)
-        return train_error_memory(error);
-    for (uint64_t i = 0; i < heard.n_train; i++)
-        if (dataset_append(&data->train) == NULL)
-            return train_error_memory(error);
-    for (uint64_t i = 0; i < heard.n_valid; i++)
-        if (dataset_append(&data->valid) == NULL)
-            return train_error_memory(error);
-    return 0;
+    return heard.state == STATE_READY
+               ? take_announced(data, &heard, ranks->rank, error)
+               : train_error_set(error, "rank %u: rank 0 has sent %u as its state", ranks->rank,
+                                 heard.state);
 }
 
-static int share_rows(const struct ranks *ranks, struct dataset *dataset, struct train_error *error)
+static int share_rows(const struct ranks *ranks, struct dataset *dataset,
+                      const struct network_shape *shape, const char *what,
+                      struct train_error *error)
 {
     const size_t words = dataset_words(dataset);
-    uint64_t left = dataset->n_rows;
-    for (size_t i = 0; left > 0; i++) {
+    for (uint64_t at = 0; at < dataset->n_rows; at += DATASET_BLOCK_ROWS) {
+        const uint64_t left = dataset->n_rows - at;
         const uint64_t n = left < DATASET_BLOCK_ROWS ? left : DATASET_BLOCK_ROWS;
-        if (ranks_broadcast(ranks, dataset->blocks[i], n * words * sizeof(uint32_t), error) != 0)
+        if (ranks_broadcast(ranks, dataset_row(dataset, at), n * words * sizeof(uint32_t), error) !=
+            0)
             return -1;
-        left -= n;
+        if (ranks->rank != 0 &&
+            received_check_rows(dataset, at, n, shape, what, ranks->rank, error) != 0)
+            return -1;
     }
     return 0;
 }
@@ -96,8 +116,13 @@ static int share(const struct ranks *ranks, struct training_data *data, struct t
     if (ranks_broadcast(ranks, data->n_rows_of_tables, data->shape.n_sparse * sizeof(uint32_t),
                         error) != 0)
         return -1;
-    return share_rows(ranks, &data->train, error) || share_rows(ranks, &data->valid, error) ? -1
-                                                                                            : 0;
+    data->shape.n_rows = data->n_rows_of_tables;
+    if (ranks->rank != 0 && received_check_tables(&data->shape, ranks->rank, error) != 0)
+        return -1;
+    return share_rows(ranks, &data->train, &data->shape, "training", error) ||
+                   share_rows(ranks, &data->valid, &data->shape, "validation", error)
+               ? -1
+               : 0;
 }
 
 /* ---- reading, on rank 0 */

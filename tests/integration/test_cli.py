@@ -28,7 +28,8 @@ KSERVE_FLAGS = [
     ["--predictor_protocol", "v2"], ["--predictor_use_ssl", "false"],
     ["--predictor_request_timeout_seconds", "600"], ["--predictor_request_retries", "0"],
     ["--enable_predictor_health_check"], ["--grpc_max_send_message_length", "8388608"],
-    ["--grpc_max_receive_message_length", "8388608"],
+    ["--grpc_max_receive_message_length", "8388608"], ["--model_dir", "/mnt/models"],
+    ["--model_class_name", "M"], ["--nthread", "1"], ["--nthreads", "1"], ["--framework", "sklearn"],
 ]
 
 
@@ -162,6 +163,56 @@ def test_kserves_other_flags_are_accepted_without_effect():
     with harness.Server(*["=".join(flag) for flag in KSERVE_FLAGS if len(flag) == 2],
                         "--log_level", "debug", "--log_format", "json") as server:
         check_good(server)
+
+
+def test_each_flag_without_effect_is_named_once_in_the_log():
+    given = [word for flag in KSERVE_FLAGS for word in flag] + ["--model_dir=/again", "--event_loop", "auto"]
+    with harness.Server(*given) as server:
+        check(harness.wait_until(lambda: "listening" in server.log(), 2), server.log())
+        warnings = [line for line in server.log().splitlines() if " warning " in line]
+        for name in (*(flag[0] for flag in KSERVE_FLAGS), "--event_loop"):
+            lines = [line for line in warnings if line.endswith(f" {name} has no effect here")]
+            check(len(lines) == 1, f"{name}: {warnings}")
+        check(len(warnings) == len(KSERVE_FLAGS) + 1, f"{warnings}")
+
+
+def test_a_flag_that_asks_for_tls_is_not_passed_over():
+    for flag in ("--ssl_certfile", "--ssl_keyfile"):
+        check_usage_error(flag, "/cert.pem", names=[f"unknown flag {flag}"])
+
+
+def test_the_last_one_of_a_repeated_flag_wins():
+    with harness.Server("--model_name=first", "--model_name=second", "--model_name", "dcnv2",
+                        "--sparse-cols", "no,such", "--sparse_cols", *SPARSE) as server:
+        check_good(server)
+
+
+def test_a_flag_may_be_spelt_with_dashes_or_underscores():
+    with harness.Server("--model-name", "m", "--model_path", MODEL_PATH, "--max-rows=1") as server:
+        check(ask(server, "GET", "/v1/models/m").status == 200, "the model has another name")
+        check(ask(server, "POST", "/v1/models/m:predict", GOOD_BODY).status == 413, "two rows are read")
+
+
+def test_a_misspelt_flag_is_answered_with_the_nearest():
+    for flag, nearest in (("--max_row", "--max_rows"), ("--http-portt", "--http_port"),
+                          ("--HTTP_PORT", "--http_port"), ("--modelpath=x", "--model-path"),
+                          ("--spare-cols", "--sparse-cols"), ("-workers", "--workers")):
+        check_usage_error(flag, names=[f"unknown flag {flag.split('=')[0]}; did you mean {nearest}?"])
+    for flag in ("--nope", "--grpc_prt", "--x", "--" + "a" * 3000):
+        code, _, err = run_server(flag, timeout=5)
+        check(code == 2 and "unknown flag --" in err and "did you mean" not in err and len(err) < 200, err)
+
+
+def test_a_value_that_begins_with_a_dash_is_given_behind_an_equals_sign():
+    check_usage_error("--sparse-cols", "-a", names=["--sparse-cols", "--sparse-cols=VALUE"])
+    check_usage_error("--sparse-cols", "a", "-b", names=["unknown flag -b"])
+    check_refused_model(ENCODER_PATH, "--sparse-cols=-a", names=['"-a" has no encoder'])
+
+
+def test_what_a_terminal_would_obey_is_escaped_in_the_log():
+    with harness.Server("--model_name", "a\u009b2Jb\u202ec") as server:
+        check(harness.wait_until(lambda: "listening" in server.log(), 2), server.log())
+        check("model a\\u009b2Jb\\u202ec," in server.log(), repr(server.log()))
 
 
 def test_every_log_level_and_format_serves_and_says_that_it_listens():

@@ -87,7 +87,7 @@ def test_help_and_version_go_to_stdout():
 def test_wrong_usage_is_exit_code_2_and_one_line():
     with folder() as place:
         out, problems = place / "out", Problems()
-        for flags in ([], ["-o"], ["-o", ""], ["-o", out, "-o", out], ["-o", "--help-me"],
+        for flags in ([], ["-o"], ["-o", ""], ["-o", "--help-me"],
                       ["--inspect"], ["--inspect="], ["--inspect", out, "-o", out],
                       ["--inspect", out, "--inspect", out],
                       ["--inspect", out, "--model-path", out],
@@ -95,11 +95,27 @@ def test_wrong_usage_is_exit_code_2_and_one_line():
                       ["-o", out, "nope"], ["-o", out, "--model-path"],
                       ["-o", out, "--model-path="], ["-o", out, "--dense-cols", "a,,b"],
                       ["-o", out, "--sparse-cols", "a,a"], ["-x"], ["--output", out],
-                      ["-o", out, "--model-path", "a", "--model-path", "b"], ["nope\nnope"]):
+                      ["nope\nnope"]):
             problems.collect(str(flags), lambda: check_one_line(
                 flags, run(*flags), 2, "dcnv2-convert: "))
         problems.check(not out.exists(), "a file was written")
         problems.report()
+
+
+def test_a_list_of_columns_ends_at_the_flag_behind_it():
+    with folder() as place:
+        paths = "--model-path", MODEL_PATH, "--encoder-path", ENCODER_PATH
+        found = run(*paths, "--dense-cols", "price", "--sparse-cols", *SPARSE, "-o", place / "out", env=NO_COLUMNS)
+        check(found == (0, "", ""), f"{found}")
+        convert(place / "expected")
+        check((place / "out").read_bytes() == (place / "expected").read_bytes(), "another file was written")
+
+
+def test_the_last_one_of_a_repeated_flag_wins():
+    with folder() as place:
+        convert(place / "last", "--model-path", "/nowhere", "--model_path", MODEL_PATH)
+        check(run("-o", place / "first", "-o", place / "second") == (0, "", ""), "two outputs are refused")
+        check(sorted(path.name for path in place.iterdir()) == ["last", "second"], f"{list(place.iterdir())}")
 
 
 def test_a_source_is_not_written_over():

@@ -6,9 +6,11 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness  # noqa: E402
+import training  # noqa: E402
 from harness import BINARY, ROOT, check, limit, wait_until  # noqa: E402
 
 
@@ -16,19 +18,19 @@ def script_environment(**changes):
     return {**os.environ, "HTTP_PORT": str(harness.free_port()), **changes}
 
 
-def test_make_run_shows_a_v1_and_a_v2_answer_and_serves_until_ctrl_c():
-    environment = script_environment()
-    with open(ROOT / "build/run-script.log", "w+") as output:
-        process = subprocess.Popen(["deploy/local/run.sh", str(BINARY)], cwd=ROOT, env=environment,
+def check_run(expected, **changes):
+    """What run.sh shows before Ctrl-C ends it, which must match all of these."""
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(["deploy/local/run.sh", str(BINARY)], cwd=ROOT, env=script_environment(**changes),
                                    stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             def text():
                 output.seek(0)
                 return output.read()
 
-            check(wait_until(lambda: "until Ctrl-C" in text(), 15), text())
-            check(re.search(r'\{"predictions":\[\[0\.056723863\]\]\}', text()), text())
-            check(re.search(r'"outputs":\[\{"name":"output-0".*"data":\[0\.056723863\]', text()), text())
+            check(wait_until(lambda: "until Ctrl-C" in text() or process.poll() is not None, 15), text())
+            for pattern in expected:
+                check(re.search(pattern, text()), f"{pattern!r} is not in {text()}")
             check(text().count("$ curl") == 2, text())
             check(process.poll() is None, "it does not go on serving")
             os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C sends, to the script and the server
@@ -37,6 +39,33 @@ def test_make_run_shows_a_v1_and_a_v2_answer_and_serves_until_ctrl_c():
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(5)
+
+
+def test_make_run_shows_a_v1_and_a_v2_answer_and_serves_until_ctrl_c():
+    check_run([r'\{"predictions":\[\[0\.056723863\]\]\}', "@model/input.json",
+               r'"outputs":\[\{"name":"output-0".*"data":\[0\.056723863\]'])
+
+
+def test_make_run_serves_a_model_of_other_columns_with_requests_that_fit_them():
+    with training.folder() as name:
+        path = pathlib.Path(name)
+        log = training.write_csv(path / "log.csv", ["clk,ad id,first price,second"] +
+                                 [f"{i % 2},{i % 7},{i % 3},{i}" for i in range(200)])
+        training.train("--epochs", 1, data=[log], valid=(), output=path / "model", columns=[
+            "--dense-cols", "first price,second", "--sparse-cols=ad id"])
+        one_score = r'\{"predictions":\[\[0\.[0-9]+\]\]\}'
+        outputs = r'"outputs":\[\{"name":"output-0".*"data":\[0\.[0-9]+\]'
+        for model in ("model.safetensors", "model_weights.pth"):
+            check_run([one_score, outputs, f"{path}/model/{model} is served", "@build/request.json"],
+                      MODEL_PATH=f"{path}/model/{model}")
+        check('"ad id":["0"],"first price":[0],"second":[0]' in (ROOT / "build/request.json").read_text(), "columns")
+
+
+def test_make_run_with_a_model_of_the_demos_columns_shows_the_demos_requests():
+    with training.folder() as name:
+        training.train("--epochs", 1, data=[training.write_csv(pathlib.Path(name) / "log.csv", training.rows(200))],
+                       valid=(), output=name)
+        check_run(["@model/input.json", r'\{"predictions":\[\[0\.[0-9]+\]\]\}'], MODEL_PATH=f"{name}/model.safetensors")
 
 
 def test_make_run_says_which_port_is_taken():

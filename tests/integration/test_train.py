@@ -310,7 +310,9 @@ def test_wrong_usage_is_told():
     with folder() as name:
         for flags, what in ((["--epochs", "0"], "--epochs"), (["--epoks", "3"], "--epoks"),
                             (["--cross", "deep"], "layernorm"), (["--dnn", "12,x"], "--dnn"),
-                            (["--learning-rate", "-1"], "--learning-rate")):
+                            (["--learning-rate", "-1"], "--learning-rate"),
+                            (["--epoks", "3"], "did you mean --epochs?"),
+                            (["--train-data", "more.csv"], "given twice; name all files behind one")):
             err = train(*flags, output=name, expect=2)
             check(what in err and err.count("\n") == 1, f"{flags}: {err}")
         err = train("--epochs", 1, data=[pathlib.Path(name) / "none.csv"], output=name, expect=1)

@@ -228,6 +228,48 @@ TEST(empty_texts_compare_whatever_they_point_to)
     CHECK(text_is((struct text){"abc", 2}, "ab"));
 }
 
+/* By value, not by the bytes that the program looks at. */
+static bool is_control(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7F && c <= 0x9F) || (c >= 0x2028 && c <= 0x202E) ||
+           (c >= 0x2066 && c <= 0x2069);
+}
+
+TEST(characters_that_a_terminal_obeys_are_found_among_all)
+{
+    for (uint32_t c = 0; c <= 0x10FFFF; c++) {
+        char bytes[4];
+        const size_t n = (size_t)(text_put_utf8(bytes, c) - bytes);
+        if (text_control_bytes(bytes, n) != (is_control(c) ? n : 0))
+            CHECK_MSG(false, "U+%04X", c);
+        for (size_t cut = 1; cut < n; cut++)
+            CHECK(text_control_bytes(bytes, cut) == 0);
+    }
+}
+
+static void check_printable(const char *text, bool cut, const char *expected)
+{
+    char copy[64];
+    snprintf(copy, sizeof copy, "%s", text);
+    copy[text_make_printable(copy, strlen(copy), cut)] = '\0';
+    CHECK_MSG(strcmp(copy, expected) == 0, "\"%s\" instead of \"%s\"", copy, expected);
+}
+
+TEST(what_breaks_a_line_steers_a_terminal_or_is_no_utf8_becomes_question_marks)
+{
+    check_printable("a\n\x1b[31m\x7f", false, "a??[31m?");
+    check_printable("a\xc2\x9b"
+                    "31m\xc2\xa0\xc3\xa9",
+                    false, "a??31m\xc2\xa0\xc3\xa9");
+    check_printable("raw \x9b and \x80", false, "raw ? and ?");
+    check_printable("\xe2\x80\xae"
+                    "drow\xe2\x81\xa9 \xe2\x80\xa8 \xe2\x82\xac",
+                    false, "\?\?\?drow\?\?\? \?\?\? \xe2\x82\xac");
+    check_printable("cut \xe2\x82", false, "cut ??");
+    check_printable("cut \xe2\x82", true, "cut ");
+    check_printable("cut \xc2", true, "cut ");
+}
+
 int main(void)
 {
     RUN(ranges_of_table_3_7_end_where_they_should);
@@ -238,5 +280,7 @@ int main(void)
     RUN(every_code_point_is_written_as_its_bytes);
     RUN(texts_are_in_the_order_of_their_code_points);
     RUN(empty_texts_compare_whatever_they_point_to);
+    RUN(characters_that_a_terminal_obeys_are_found_among_all);
+    RUN(what_breaks_a_line_steers_a_terminal_or_is_no_utf8_becomes_question_marks);
     return test_report();
 }

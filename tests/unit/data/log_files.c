@@ -2,6 +2,7 @@
 #include "log_files.h"
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,15 +42,26 @@ const char *log_path(const char *name)
     return path;
 }
 
-const char *log_write_bytes(const char *name, const void *bytes, size_t size)
+/* `mode`: of gzopen(); "wbT" writes the bytes as they are. */
+static const char *write_file(const char *name, const void *bytes, size_t size, const char *mode)
 {
     const char *path = log_path(name);
-    const size_t length = strlen(name);
-    /* "T": as it is. */
-    gzFile file = gzopen(path, length > 3 && strcmp(name + length - 3, ".gz") == 0 ? "wb1" : "wbT");
+    gzFile file = gzopen(path, mode);
     if (file == NULL || gzfwrite(bytes, 1, size, file) != size || gzclose(file) != Z_OK)
         abort();
     return path;
+}
+
+const char *log_write_bytes(const char *name, const void *bytes, size_t size)
+{
+    const size_t length = strlen(name);
+    const bool is_packed = length > 3 && strcmp(name + length - 3, ".gz") == 0;
+    return write_file(name, bytes, size, is_packed ? "wb1" : "wbT");
+}
+
+const char *log_write_raw(const char *name, const void *bytes, size_t size)
+{
+    return write_file(name, bytes, size, "wbT");
 }
 
 const char *log_write(const char *name, const char *text)

@@ -17,4 +17,7 @@ const char *log_path(const char *name);
 const char *log_write_bytes(const char *name, const void *bytes, size_t size);
 const char *log_write(const char *name, const char *text);
 
+/* The same without packing, whatever the name. */
+const char *log_write_raw(const char *name, const void *bytes, size_t size);
+
 #endif

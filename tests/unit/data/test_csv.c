@@ -242,9 +242,49 @@ TEST(a_file_that_cannot_be_read_is_told)
 {
     check_error(log_path("none.csv"), ": No such file or directory");
     check_error(log_folder(), ": Is a directory");
-    log_write("plain", "a,b\n");
-    CHECK(rename(log_path("plain"), log_path("plain.csv.gz")) == 0);
-    check_error(log_path("plain.csv.gz"), ": not a gzip file, which its name says");
+    check_error(log_write_raw("plain.csv.gz", "a,b\n", 4),
+                ": not a gzip file, which its name says");
+}
+
+/* Records of two cells; all that are whole come before the error, which says how many there were.
+ */
+static void check_cut(const char *path)
+{
+    struct builder shown = {0};
+    struct train_error error;
+    char expected[160];
+    size_t n_cells = 0;
+    show_file(path, &shown, &error);
+    for (size_t i = 0; i < shown.length; i++)
+        n_cells += shown.at[i] == ']';
+    snprintf(expected, sizeof expected,
+             ": cannot be unpacked: the end of the gzip member at byte 0 is missing; %zu records "
+             "were read before",
+             n_cells / 2);
+    CHECK_MSG(n_cells > 90000 && strcmp(error.message + strlen(path), expected) == 0, "%zu: %s",
+              n_cells, error.message);
+    builder_free(&shown);
+}
+
+TEST(a_plain_tail_behind_a_packed_file_is_told_behind_its_records)
+{
+    struct builder file = {0}, shown = {0};
+    struct train_error error;
+    char bytes[256], expected[160];
+    FILE *packed = fopen(log_write("whole.csv.gz", "a,b\n1,2\n3,4\n"), "rb");
+    builder_add(&file, bytes, fread(bytes, 1, sizeof bytes, packed));
+    fclose(packed);
+    snprintf(expected, sizeof expected,
+             ": what follows the gzip data at byte %zu is not gzip: pack the whole file anew; 3 "
+             "records were read before",
+             file.length);
+    builder_text(&file, "5,6\n");
+    const char *path = log_write_raw("tail.csv.gz", file.at, file.length);
+    show_file(path, &shown, &error);
+    CHECK(text_is(builder_view(&shown), "1[a][b]2[1][2]3[3][4]"));
+    CHECK_MSG(strcmp(error.message + strlen(path), expected) == 0, "%s", error.message);
+    builder_free(&shown);
+    builder_free(&file);
 }
 
 TEST(a_packed_file_that_is_cut_or_damaged_is_told)
@@ -260,13 +300,10 @@ TEST(a_packed_file_that_is_cut_or_damaged_is_told)
     FILE *file = fopen(whole, "rb");
     const size_t size = fread(packed, 1, sizeof packed, file);
     fclose(file);
-    log_write_bytes("cut", packed, size - 100);
-    CHECK(rename(log_path("cut"), log_path("cut.csv.gz")) == 0);
-    check_error(log_path("cut.csv.gz"), ": cannot be unpacked: the end is missing");
+    check_cut(log_write_raw("cut.csv.gz", packed, size - 100));
     packed[size / 2] ^= 0x55;
     packed[size - 6] ^= 0x55; /* the checksum */
-    log_write_bytes("bad", packed, size);
-    CHECK(rename(log_path("bad"), log_path("bad.csv.gz")) == 0);
+    log_write_raw("bad.csv.gz", packed, size);
     struct builder shown = {0};
     struct train_error error;
     show_file(log_path("bad.csv.gz"), &shown, &error);
@@ -292,6 +329,7 @@ int main(void)
     RUN(cells_are_called_by_the_names_that_were_told);
     RUN(cells_beyond_the_most_are_counted);
     RUN(a_file_that_cannot_be_read_is_told);
+    RUN(a_plain_tail_behind_a_packed_file_is_told_behind_its_records);
     RUN(a_packed_file_that_is_cut_or_damaged_is_told);
     return test_report();
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "build.h"
+#include "memory.h"
 #include "test.h"
 
 /* The file of impossible size must meet a malloc() that fails, with a sanitizer too. */
@@ -178,15 +179,39 @@ TEST(a_file_without_permission_is_refused)
 
 TEST(a_file_larger_than_memory_is_refused)
 {
+    const off_t sizes[] = {(off_t)memory_limit_bytes() + 1, (off_t)1 << 62};
+    for (int i = 0; i < 2; i++) {
+        int fd = memfd_create("huge", 0);
+        CHECK(fd >= 0);
+        CHECK(ftruncate(fd, sizes[i]) == 0);
+        char path[64];
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        alarm(10);
+        CHECK(is_file_refused(path));
+        alarm(0);
+        close(fd);
+    }
+}
+
+TEST(a_file_larger_than_memory_is_mapped)
+{
+    struct format_error error;
+    struct file_bytes file;
     int fd = memfd_create("huge", 0);
     CHECK(fd >= 0);
-    CHECK(ftruncate(fd, (off_t)1 << 62) == 0);
+    CHECK(ftruncate(fd, (off_t)1 << 40) == 0);
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    alarm(10);
-    CHECK(is_file_refused(path));
-    alarm(0);
+    CHECK(file_map(path, &file, &error) == 0);
+    CHECK(file.size == (size_t)1 << 40 && file.at[0] == 0);
+    file_free(&file);
     close(fd);
+}
+
+TEST(the_memory_is_at_most_the_machines)
+{
+    CHECK(memory_limit_bytes() > 0);
+    CHECK(memory_limit_bytes() <= (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGE_SIZE));
 }
 
 static void remove_folder(void)
@@ -217,6 +242,8 @@ int main(void)
     RUN(an_empty_file_is_refused);
     RUN(a_file_without_permission_is_refused);
     RUN(a_file_larger_than_memory_is_refused);
+    RUN(a_file_larger_than_memory_is_mapped);
+    RUN(the_memory_is_at_most_the_machines);
     remove_folder();
     return test_report();
 }

@@ -11,14 +11,15 @@
 #include "test.h"
 #include "torch/torch_plugin.h"
 
-enum { RANKS_MAX = 4, RECORDS = 320, STEPS = 40, BATCH = 24 };
+enum { REPLICAS_MAX = 4, RECORDS = 320, STEPS = 40, BATCH = 24, N_TABLES = 5 };
 
 /* What a collective call shares. */
 static struct {
     pthread_barrier_t barrier;
     unsigned n_ranks;
-    const void *theirs[RANKS_MAX];
-    bool is_broken; /* the next exchange fails */
+    const void *theirs[REPLICAS_MAX];
+    bool is_broken;         /* the next exchange fails */
+    uint32_t count_of_last; /* not 0: what the last rank says it has read of the first table */
 } group;
 
 static int fake_gather(void *rank, const void *mine, size_t size, void *ret_all, char *message)
@@ -27,6 +28,9 @@ static int fake_gather(void *rank, const void *mine, size_t size, void *ret_all,
     pthread_barrier_wait(&group.barrier);
     for (unsigned i = 0; i < group.n_ranks; i++)
         memcpy((char *)ret_all + i * size, group.theirs[i], size);
+    if (group.count_of_last && size == N_TABLES * sizeof(uint32_t))
+        memcpy((char *)ret_all + (group.n_ranks - 1) * size, &group.count_of_last,
+               sizeof group.count_of_last);
     pthread_barrier_wait(&group.barrier);
     (void)message;
     return 0;
@@ -60,6 +64,7 @@ struct replica {
     struct case_state state;
     double loss;
     int result;
+    struct train_error error;
 };
 
 /* Which rows of a step are whose: shares that differ, at times none. */
@@ -72,7 +77,6 @@ static void *run(void *argument)
 {
     struct replica *replica = argument;
     struct native_case c = *replica->c;
-    struct train_error error;
     c.options.ranks = &replica->ranks;
     c.options.n_threads = replica->n_threads;
     struct backend *backend = case_backend(&c);
@@ -83,7 +87,8 @@ static void *run(void *argument)
         const uint32_t end = end_of_share(t, rank + 1, n_ranks);
         const uint32_t n = end > first ? end - first : 0;
         double loss = 0;
-        replica->result = native_backend.step(backend, rows + first, n, BATCH, &loss, &error);
+        replica->result =
+            native_backend.step(backend, rows + first, n, BATCH, &loss, &replica->error);
         replica->loss += loss;
     }
     case_store(backend, &replica->state);
@@ -93,7 +98,7 @@ static void *run(void *argument)
 
 static void run_ranks(const struct native_case *c, struct replica *replicas, unsigned n_ranks)
 {
-    pthread_t threads[RANKS_MAX];
+    pthread_t threads[REPLICAS_MAX];
     group.n_ranks = n_ranks;
     pthread_barrier_init(&group.barrier, NULL, n_ranks);
     for (unsigned i = 0; i < n_ranks; i++) {
@@ -124,16 +129,16 @@ static float largest_difference(const struct parameters *a, const struct paramet
 }
 
 static const struct network_shape shape = {
-    .n_dense = 1, .n_sparse = 5, .embedding = 5, .n_cross = 2, .n_deep = 1, .deep = {20}};
+    .n_dense = 1, .n_sparse = N_TABLES, .embedding = 5, .n_cross = 2, .n_deep = 1, .deep = {20}};
 
 TEST(replicas_have_equal_bits_and_follow_one_rank)
 {
     struct native_case c;
-    struct replica one[1], many[RANKS_MAX];
+    struct replica one[1], many[REPLICAS_MAX];
     case_create(&c, shape, 60, RECORDS, 21);
     c.options.batch_rows = BATCH;
     run_ranks(&c, one, 1);
-    for (unsigned n_ranks = 2; n_ranks <= RANKS_MAX; n_ranks++) {
+    for (unsigned n_ranks = 2; n_ranks <= REPLICAS_MAX; n_ranks++) {
         run_ranks(&c, many, n_ranks);
         double loss = 0;
         for (unsigned i = 0; i < n_ranks; i++) {
@@ -164,9 +169,35 @@ TEST(a_rank_that_is_lost_ends_the_step)
     case_free(&c);
 }
 
+TEST(a_count_that_no_batch_has_ends_the_step_before_it_is_used)
+{
+    struct native_case c;
+    struct replica replicas[2];
+    case_create(&c, shape, 60, RECORDS, 23);
+    c.options.batch_rows = BATCH;
+    const uint32_t counts[] = {BATCH + 1, UINT32_MAX};
+    for (int i = 0; i < 2; i++) {
+        char expected[80];
+        group.count_of_last = counts[i];
+        run_ranks(&c, replicas, 2);
+        for (unsigned rank = 0; rank < 2; rank++) {
+            snprintf(expected, sizeof expected,
+                     "rank %u: rank 1 has sent %u rows of table 0; a batch has 24", rank,
+                     counts[i]);
+            CHECK_MSG(replicas[rank].result == -1 &&
+                          strcmp(replicas[rank].error.message, expected) == 0,
+                      "%s", replicas[rank].error.message);
+        }
+        free_replicas(replicas, 2);
+    }
+    group.count_of_last = 0;
+    case_free(&c);
+}
+
 int main(void)
 {
     RUN(replicas_have_equal_bits_and_follow_one_rank);
     RUN(a_rank_that_is_lost_ends_the_step);
+    RUN(a_count_that_no_batch_has_ends_the_step_before_it_is_used);
     return test_report();
 }

@@ -54,6 +54,15 @@ TEST(what_must_be_escaped_is_and_the_rest_is_not)
     CHECK_MSG(text_is(written, "\"a/\\\"\\\\\xC3\xA9 'b'\""), "%.*s", (int)written.length, out);
 }
 
+TEST(characters_that_a_terminal_obeys_are_escaped_by_their_code_points)
+{
+    char out[100];
+    const struct text text = text_of("\n\x7F\xC2\x80\xC2\x9F\xC2\xA0\xE2\x80\xAE\xE2\x81\xA6");
+    const struct text written = {out, (size_t)(write_json_string(out, text) - out)};
+    CHECK_MSG(text_is(written, "\"\\u000a\\u007f\\u0080\\u009f\xC2\xA0\\u202e\\u2066\""), "%.*s",
+              (int)written.length, out);
+}
+
 TEST(unsigned_numbers_are_decimal)
 {
     static const unsigned long long values[] = {0,
@@ -104,6 +113,7 @@ int main(void)
     RUN(every_ascii_character_comes_back);
     RUN(every_code_point_comes_back_as_it_is);
     RUN(what_must_be_escaped_is_and_the_rest_is_not);
+    RUN(characters_that_a_terminal_obeys_are_escaped_by_their_code_points);
     RUN(unsigned_numbers_are_decimal);
     RUN(an_error_is_an_object_of_its_message);
     RUN(the_longest_error_fits_the_room_that_is_asked_for);
