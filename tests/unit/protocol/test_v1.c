@@ -286,52 +286,6 @@ TEST(a_long_column_name_does_not_hide_the_rest_of_a_message)
     }
 }
 
-TEST(what_stands_in_the_place_of_an_instance_is_told_what_one_is)
-{
-    static const char shape[] = "expected an object of columns, {\"userid\": VALUE or [VALUE, ..]";
-    refuses("{\"instances\": [[\"884208\", \"33\"]]}", "Instance 1 is a string in a list; ", shape,
-            NULL);
-    refuses("{\"instances\": [5]}", "Instance 1 is a number; ", shape, NULL);
-    refuses("{\"inputs\": [" ROW ", null]}", "Instance 2 is null; ", shape, NULL);
-    refuses("{\"inputs\": [" ROW ", [" ROW ", [1]]]}", "Instance 3 is a list in a list; ", shape,
-            NULL);
-}
-
-TEST(tensors_of_v2_are_told_where_they_belong)
-{
-    static const char there[] = "/v2/models/dcnv2/infer";
-    static const char tensor[] =
-        "{\"name\": \"userid\", \"shape\": [1], \"datatype\": \"BYTES\", \"data\": [\"1\"]}";
-    char body[256];
-    snprintf(body, sizeof body, "{\"inputs\": [%s, %s]}", tensor, tensor);
-    refuses(body, "tensors of the v2 protocol", there, NULL);
-    snprintf(body, sizeof body, "{\"id\": \"1\", \"instances\": [%s], \"parameters\": {}}", tensor);
-    refuses(body, "tensors of the v2 protocol", there, NULL);
-    refuses("{\"inputs\": [{\"n\\u0061me\": 1, \"datatype\": 2, \"shape\": 3}]}", there, NULL,
-            NULL);
-    /* Nearly. */
-    refuses("{\"inputs\": [{\"name\": 1, \"shape\": [1]}]}", "Instance 1: column", NULL, NULL);
-    refuses("{\"inputs\": [{\"datatype\": 1, \"shape\": [1]}]}", "Instance 1: column", NULL, NULL);
-    snprintf(body, sizeof body, "{\"inputs\": [{}, %s]}", tensor);
-    refuses(body, "Instance 1: column", NULL, NULL);
-    snprintf(body, sizeof body, "{\"inputs\": [[%s]]}", tensor);
-    refuses(body, "Instance 1: column", NULL, NULL);
-    CHECK(accepts("{\"inputs\": [{\"userid\": 1, \"brand\": 2, \"price\": 3, \"name\": 4, "
-                  "\"datatype\": 5, \"shape\": 6}]}",
-                  1));
-}
-
-TEST(a_model_may_have_a_column_that_is_called_datatype)
-{
-    static const char body[] = "{\"inputs\": [{\"name\": 1, \"datatype\": 2, \"shape\": 3}]}";
-    struct fixture own;
-    fixture_init(&own, "datatype,price", 1, 1, MAX_ROWS);
-    CHECK(v1_parse(&own.frame, text_of(body), "dcnv2", &own.error) == -1);
-    CHECK_MSG(strcmp(own.error.message, "Instance 1: column \"price\" is missing.") == 0, "%s",
-              own.error.message);
-    fixture_free(&own);
-}
-
 TEST(what_is_not_a_list_of_instances_is_a_400)
 {
     refuses("{\"instances\": {\"userid\": [1]}}", "Expected \"instances\" to be a list", NULL,
@@ -595,9 +549,6 @@ int main(void)
     RUN(columns_of_different_length_are_named_with_both_lengths);
     RUN(a_list_or_an_object_as_a_value_is_named_by_column_and_row);
     RUN(a_long_column_name_does_not_hide_the_rest_of_a_message);
-    RUN(what_stands_in_the_place_of_an_instance_is_told_what_one_is);
-    RUN(tensors_of_v2_are_told_where_they_belong);
-    RUN(a_model_may_have_a_column_that_is_called_datatype);
     RUN(what_is_not_a_list_of_instances_is_a_400);
     RUN(no_rows_are_a_400);
     RUN(what_is_not_json_is_a_400_with_its_place);
