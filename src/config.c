@@ -2,10 +2,13 @@
 #include "config.h"
 
 #include "source_settings.h"
+#include "text.h"
 
 #define NUMBER(member, least, most) SETTING_NUMBER_AT(struct config, member, least, most)
 #define AT(kind, member)            SETTING_AT(kind, struct config, member)
 #define CHOICE(member, choices)     SETTING_CHOICE_AT(struct config, member, choices)
+
+enum { CORS_ORIGIN_MAX_BYTES = 255 }; /* a reply's head has room for it */
 
 static const struct setting all[] = {
     {"http_port", NULL, NUMBER(http_port, 1, 65535), "port to listen on (8080)"},
@@ -30,6 +33,8 @@ static const struct setting all[] = {
      "seconds that requests under way have after SIGTERM (30)"},
     {"drain_wait", NULL, NUMBER(drain_wait_s, 0, 86400),
      "seconds to go on accepting after SIGTERM (0)"},
+    {"cors_origin", NULL, AT(SETTING_TEXT, cors_origin),
+     "origins whose pages may ask, by commas, or * for all (none)"},
     {"enable_model_repository", NULL, AT(SETTING_SWITCH, enable_model_repository),
      "answer the load and unload requests of v2 (false)"},
     {"access_log", NULL, AT(SETTING_SWITCH, access_log), "one log line a request (false)"},
@@ -83,11 +88,48 @@ static const struct config defaults = {
 
 static const struct settings settings = SETTINGS_OF(all);
 
+/* SCHEME://HOST or SCHEME://HOST:PORT, as browsers write an origin. */
+static bool is_origin(struct text origin)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789.-_:[]";
+    const char *behind = memmem(origin.at, origin.length, "://", 3);
+    if (behind == NULL || behind == origin.at || origin.length > CORS_ORIGIN_MAX_BYTES)
+        return false;
+    behind += 3;
+    for (const char *at = origin.at; at < origin.at + origin.length; at++)
+        if (*at == '\0' || (strchr(letters, *at) == NULL && (at >= behind || *at != '/')))
+            return false;
+    return behind < origin.at + origin.length;
+}
+
+/* An origin that no browser sends would shut its pages out without a word. */
+static enum settings_result check_origins(const struct config *config, char *message,
+                                          size_t message_size)
+{
+    struct text list = text_of(config->cors_origin ? config->cors_origin : "*");
+    if (text_is(list, "*"))
+        return SETTINGS_RUN;
+    while (list.length > 0) {
+        const struct text origin = text_next_element(&list);
+        if (is_origin(origin))
+            continue;
+        snprintf(message, message_size,
+                 "--cors_origin=%.*s: expected * or origins such as https://example.com, by "
+                 "commas: lower case, no path",
+                 TEXT_SHOWN(origin));
+        message[text_make_printable(message, strlen(message), false)] = '\0';
+        return SETTINGS_WRONG;
+    }
+    return SETTINGS_RUN;
+}
+
 enum settings_result config_read(struct config *config, struct arena *arena, int argc, char **argv,
                                  char *message, size_t message_size)
 {
     *config = defaults;
-    return settings_read(&settings, config, arena, argc, argv, message, message_size);
+    const enum settings_result result =
+        settings_read(&settings, config, arena, argc, argv, message, message_size);
+    return result == SETTINGS_RUN ? check_origins(config, message, message_size) : result;
 }
 
 void config_print_help(FILE *out)

@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "frame.h"
 
-#include <stdarg.h>
 #include <stdio.h>
+
+int request_error_set_list(struct request_error *error, int http_status, const char *format,
+                           va_list arguments)
+{
+    enum { ROOM = sizeof error->message };
+    error->http_status = http_status;
+    const int n = vsnprintf(error->message, ROOM, format, arguments);
+    const bool cut = n >= ROOM; /* perhaps in the middle of a code point */
+    const size_t length = text_make_printable(error->message, strlen(error->message), cut);
+    error->message[length] = '\0';
+    return -1;
+}
 
 int request_error_set(struct request_error *error, int http_status, const char *format, ...)
 {
-    error->http_status = http_status;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(error->message, sizeof error->message, format, arguments);
+    request_error_set_list(error, http_status, format, arguments);
     va_end(arguments);
-    /* What was cut may have been in the middle of a code point. */
-    error->message[text_utf8_valid_length(error->message, strlen(error->message))] = '\0';
     return -1;
 }
 

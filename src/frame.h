@@ -9,6 +9,7 @@
 #ifndef DCNV2_FRAME_H
 #define DCNV2_FRAME_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,9 +22,14 @@ struct request_error {
     char message[384];
 };
 
-/* Fills *error, cutting the message at a code point; returns -1. */
+/*
+ * Fills *error; returns -1. A long message is cut at a code point. A control character, or a byte
+ * that is not UTF-8, becomes '?': a message quotes headers as the client sent them.
+ */
 int request_error_set(struct request_error *error, int http_status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+int request_error_set_list(struct request_error *error, int http_status, const char *format,
+                           va_list arguments) __attribute__((format(printf, 3, 0)));
 
 /* 413: the arena is full. */
 int request_error_out_of_memory(struct request_error *error);

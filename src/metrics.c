@@ -17,8 +17,8 @@ static const double stage_bounds_s[] = {.005, .01, .025, .05, .075, .1,  .25,
                                         .5,   .75, 1,    2.5, 5,    7.5, 10};
 static const float score_bounds[] = {.001f, .002f, .005f, .01f, .02f, .05f, .1f, .2f,
                                      .3f,   .4f,   .5f,   .6f,  .7f,  .8f,  .9f};
-static const unsigned statuses[] = {200, 400, 404, 405, 408, 413, 414,
-                                    415, 417, 431, 500, 501, 503, 505};
+static const unsigned statuses[] = {200, 204, 400, 404, 405, 408, 413,
+                                    414, 415, 431, 500, 501, 503, 505};
 static const char *const cut_names[METRICS_N_CUTS] = {
     [METRICS_CUT_HEADER] = "header", [METRICS_CUT_BODY] = "body",     [METRICS_CUT_REPLY] = "reply",
     [METRICS_CUT_ROOM] = "room",     [METRICS_CUT_MEMORY] = "memory",

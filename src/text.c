@@ -10,6 +10,17 @@ int text_compare(struct text a, struct text b)
     return (a.length > b.length) - (a.length < b.length);
 }
 
+struct text text_next_element(struct text *list)
+{
+    const char *comma = memchr(list->at, ',', list->length);
+    const size_t length = comma ? (size_t)(comma - list->at) : list->length;
+    const size_t used = comma ? length + 1 : length;
+    const struct text element = text_trimmed((struct text){list->at, length});
+    list->at += used;
+    list->length -= used;
+    return element;
+}
+
 uint64_t text_hash(const char *at, size_t length)
 {
     uint64_t hash = length;

@@ -34,6 +34,26 @@ static inline bool text_is(struct text a, const char *nul_terminated)
     return a.length == length && (length == 0 || memcmp(a.at, nul_terminated, length) == 0);
 }
 
+static inline bool text_is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Without the blanks around it. */
+static inline struct text text_trimmed(struct text text)
+{
+    while (text.length > 0 && text_is_blank(text.at[text.length - 1]))
+        text.length--;
+    while (text.length > 0 && text_is_blank(*text.at)) {
+        text.at++;
+        text.length--;
+    }
+    return text;
+}
+
+/* The part of a comma list before the next comma, trimmed; moves behind the comma. */
+struct text text_next_element(struct text *list);
+
 /* The two arguments of "%.*s" in a message; a long text is cut. */
 #define TEXT_SHOWN(text) text_shown_length(text), (text).at
 

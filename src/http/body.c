@@ -7,7 +7,9 @@
 enum {
     FIRST_BYTES = 4096,
     GZIP_WINDOW_BITS = 15 + 16, /* zlib: gzip and nothing else */
-    DEFLATE_LEVEL = 1,          /* scores hardly compress further, and a core has better to do */
+    ZLIB_WINDOW_BITS = 15,
+    RAW_WINDOW_BITS = -15,
+    DEFLATE_LEVEL = 1, /* scores hardly compress further, and a core has better to do */
     DEFLATE_MEM_LEVEL = 8
 };
 
@@ -131,12 +133,36 @@ void inflater_free(struct inflater *inflater)
     free(inflater);
 }
 
-int body_inflate(struct text packed, struct body *inflated, struct body_budget *budget,
-                 struct inflater *inflater, struct request_error *error)
+/* RFC 1950 section 2.2. A stream of RFC 1951 can begin so only if its first block is stored, with
+ * bits set that are padding: no packer writes that. */
+static bool has_zlib_header(struct text packed)
+{
+    const unsigned char *at = (const unsigned char *)packed.at;
+    return packed.length >= 2 && (at[0] & 0x0F) == Z_DEFLATED && at[0] >> 4 <= 7 &&
+           (at[0] << 8 | at[1]) % 31 == 0;
+}
+
+/* What zlib says of a stream that ended with `status`. */
+static int inflate_error(const z_stream *stream, int status, enum content_coding coding,
+                         struct text packed, struct request_error *error)
+{
+    const char *reason = status == Z_STREAM_END  ? "more follows its end"
+                         : status == Z_NEED_DICT ? "it needs a dictionary"
+                         : stream->msg           ? stream->msg
+                                                 : "its end is missing";
+    return request_error_set(
+        error, 400, "The request body is not a valid %s body: %s (behind byte %zu).",
+        coding == CODING_GZIP ? "gzip" : "deflate", reason, packed.length - stream->avail_in);
+}
+
+int body_inflate(struct text packed, enum content_coding coding, struct body *inflated,
+                 struct body_budget *budget, struct inflater *inflater, struct request_error *error)
 {
     z_stream *stream = &inflater->stream;
     char chunk[16 * 1024];
-    inflateReset(stream);
+    inflateReset2(stream, coding == CODING_GZIP     ? GZIP_WINDOW_BITS
+                          : has_zlib_header(packed) ? ZLIB_WINDOW_BITS
+                                                    : RAW_WINDOW_BITS);
     stream->next_in = (Bytef *)packed.at;
     stream->avail_in = (uInt)packed.length;
     int status = Z_OK;
@@ -146,7 +172,7 @@ int body_inflate(struct text packed, struct body *inflated, struct body_budget *
         status = inflate(stream, Z_NO_FLUSH);
         body_append(inflated, budget, chunk, sizeof chunk - stream->avail_out);
         if (status == Z_STREAM_END) {
-            if (stream->avail_in == 0)
+            if (stream->avail_in == 0 || coding != CODING_GZIP)
                 break;
             inflateReset(stream); /* another member */
         } else if (status != Z_OK) {
@@ -157,8 +183,8 @@ int body_inflate(struct text packed, struct body *inflated, struct body_budget *
         return body_error(inflated->state, budget, error);
     if (status == Z_MEM_ERROR)
         return request_error_no_memory_now(error);
-    if (status != Z_STREAM_END)
-        return request_error_set(error, 400, "The request body is not a valid gzip body.");
+    if (status != Z_STREAM_END || stream->avail_in > 0)
+        return inflate_error(stream, status, coding, packed, error);
     return 0;
 }
 

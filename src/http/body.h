@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "frame.h"
+#include "http/head.h"
 
 struct body_budget {
     size_t body_max_bytes; /* of one body, also once inflated */
@@ -49,14 +50,16 @@ bool body_make_room(struct body *body, struct body_budget *budget, size_t n);
 void body_reset(struct body *body, struct body_budget *budget, size_t keep_bytes);
 
 /*
- * Collects in `inflated`, which is empty, what a gzip body (RFC 1952, one member or more) holds.
- * -1: 400 it is not one, 413 it is too large, 503 no room.
+ * Collects in `inflated`, which is empty, what a packed body holds: gzip (RFC 1952, one member or
+ * more), or deflate (RFC 1950, or as some clients mean it RFC 1951 alone). -1: 400 it is not one,
+ * 413 it is too large, 503 no room.
  */
 struct inflater;
 struct inflater *inflater_create(void);
 void inflater_free(struct inflater *inflater);
-int body_inflate(struct text packed, struct body *inflated, struct body_budget *budget,
-                 struct inflater *inflater, struct request_error *error);
+int body_inflate(struct text packed, enum content_coding coding, struct body *inflated,
+                 struct body_budget *budget, struct inflater *inflater,
+                 struct request_error *error);
 
 /* Sets the error for a body that is not whole; -1. */
 int body_error(enum body_state state, const struct body_budget *budget,

@@ -287,7 +287,7 @@ static enum step read_body(struct connection *c)
     if (!is_whole)
         return read_more(c);
     exchange->content = (struct text){body->at, body->length};
-    if (body->length > IN_PLACE_MAX_BYTES || exchange->head.coding == CODING_GZIP) {
+    if (body->length > IN_PLACE_MAX_BYTES || coding_is_packed(exchange->head.coding)) {
         if (c->peer_gone)
             return STEP_CLOSE;
         enter(c, CONNECTION_WAITING);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "http/cors.h"
 #include "http/handlers.h"
 #include "http/reply.h"
 
@@ -31,6 +32,7 @@ struct exchange *exchange_take(struct worker *worker, struct connection *connect
     exchange->connection = connection;
     exchange->head = (struct head){0};
     exchange->match = (struct route_match){0};
+    exchange->cors_origin = (struct text){NULL, 0};
     if (worker->server->config->access_log)
         exchange->started_ns = clock_ns();
     metrics_request_started(worker->metrics);
@@ -119,6 +121,8 @@ void exchange_free_kept(struct worker *worker)
 /* Copies a text of the head, whose bytes will be gone when the body has come. */
 static bool keep_text(struct exchange *exchange, struct text *text)
 {
+    if (text->at == NULL)
+        return true;
     char *copy = arena_copy_text(&exchange->arena, text->at, text->length);
     if (copy)
         text->at = copy;
@@ -136,14 +140,25 @@ static bool check_head(struct exchange *exchange)
         return true;
     }
     if (head->coding == CODING_UNSUPPORTED)
-        request_error_set(error, 415, "Content-Encoding other than gzip is not supported.");
+        request_error_set(error, 415,
+                          "Content-Encoding is not supported: \"%.*s\"; send gzip or deflate, "
+                          "once, or neither.",
+                          TEXT_SHOWN(head->coding_value));
     else if (head->type == CONTENT_MULTIPART)
-        request_error_set(error, 415, "A multipart body is not supported; send JSON.");
+        request_error_set(error, 415, "A multipart body is not supported: \"%.*s\"; send JSON.",
+                          TEXT_SHOWN(head->type_value));
     else if (head->type == CONTENT_CLOUD_EVENT)
         request_error_set(error, 501,
-                          "CloudEvents in structured mode are not supported; send the event's "
-                          "data as the body, with its attributes in ce- headers.");
+                          "CloudEvents in structured mode are not supported: \"%.*s\"; send the "
+                          "event's data as the body, with its attributes in ce- headers.",
+                          TEXT_SHOWN(head->type_value));
     return false;
+}
+
+static bool reads_body(const struct route_match *match)
+{
+    return !match->is_options &&
+           (match->route == ROUTE_V1_PREDICT || match->route == ROUTE_V2_INFER);
 }
 
 bool exchange_begin(struct exchange *exchange, bool in_place)
@@ -152,16 +167,16 @@ bool exchange_begin(struct exchange *exchange, bool in_place)
     const bool is_logged = exchange->worker->server->config->access_log;
     bool at_once = check_head(exchange);
     if (!at_once && (!in_place || is_logged) &&
-        (!keep_text(exchange, &head->method) || !keep_text(exchange, &head->target)))
+        (!keep_text(exchange, &head->method) || !keep_text(exchange, &head->target) ||
+         !keep_text(exchange, &head->inference_header_value)))
         at_once = request_error_no_memory_now(&exchange->error) != 0;
     exchange->match = route_find(&exchange->arena, head->method, head->target);
+    exchange->cors_origin = cors_find(exchange->worker->server->config->cors_origin, head->origin);
     if (at_once) {
         reply_error(exchange, &exchange->error);
         return true;
     }
-    const enum route route = exchange->match.route;
-    exchange->body.discard =
-        exchange->error.http_status || (route != ROUTE_V1_PREDICT && route != ROUTE_V2_INFER);
+    exchange->body.discard = exchange->error.http_status || !reads_body(&exchange->match);
     return false;
 }
 
@@ -174,8 +189,8 @@ static int inflate_body(struct exchange *exchange, struct request_error *error)
         worker->inflater = inflater_create();
     if (worker->inflater == NULL)
         return request_error_no_memory_now(error);
-    if (body_inflate(exchange->content, &exchange->inflated, &worker->server->budget,
-                     worker->inflater, error) != 0)
+    if (body_inflate(exchange->content, exchange->head.coding, &exchange->inflated,
+                     &worker->server->budget, worker->inflater, error) != 0)
         return -1;
     exchange->content = (struct text){exchange->inflated.at, exchange->inflated.length};
     return 0;
@@ -190,7 +205,7 @@ static int check_body(struct exchange *exchange, struct request_error *error)
     }
     if (exchange->body.state != BODY_WHOLE)
         return body_error(exchange->body.state, &exchange->worker->server->budget, error);
-    if (exchange->head.coding == CODING_GZIP && !exchange->body.discard)
+    if (coding_is_packed(exchange->head.coding) && !exchange->body.discard)
         return inflate_body(exchange, error);
     return 0;
 }

@@ -20,7 +20,7 @@ struct reply {
     int http_status;
     struct text body; /* in the exchange's arena, or static */
     const char *content_type;
-    const char *allow;         /* of a 405, or NULL */
+    const char *allow;         /* the path's methods, or NULL */
     size_t json_length;        /* of a binary v2 reply, else 0 */
     bool retry_after;          /* of a 503 that may pass */
     void (*free_body)(void *); /* or NULL */
@@ -32,7 +32,8 @@ struct exchange {
     struct connection *connection;
     struct head head;
     struct route_match match;
-    struct body body; /* what was collected of it, where it did not come at once */
+    struct text cors_origin; /* who may read the reply, cors.h; {NULL, 0}: nobody is told */
+    struct body body;        /* what was collected of it, where it did not come at once */
     struct body inflated;
     struct text content; /* the whole body, as a handler reads it */
     struct arena arena;

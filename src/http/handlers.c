@@ -54,10 +54,25 @@ static void reply_name_and(struct exchange *exchange, int http_status, const cha
     reply_document(exchange, http_status, document);
 }
 
+/* 404, as KServe's server has it for a GET of /v1/models/{m}:predict; but it says what is meant. */
+static void reply_no_model_or_verb(struct exchange *exchange)
+{
+    const struct text target = exchange->head.target;
+    struct route_match post = route_find(&exchange->arena, text_of("POST"), target);
+    if (post.route == ROUTE_NONE) {
+        reply_no_model(exchange);
+        return;
+    }
+    reply_failure(
+        exchange, 404, "Model with name %.*s does not exist; \"%.*s\" takes POST, not %.*s.",
+        TEXT_SHOWN(exchange->match.model), TEXT_SHOWN(target), TEXT_SHOWN(exchange->head.method));
+    exchange->reply.allow = "OPTIONS, POST";
+}
+
 static void handle_model_ready(struct exchange *exchange)
 {
     if (!model_exists(exchange)) {
-        reply_no_model(exchange);
+        reply_no_model_or_verb(exchange);
         return;
     }
     if (is_draining(exchange))
@@ -189,14 +204,20 @@ static void handle_load(struct exchange *exchange, bool load)
 
 /* ---- all of them ---- */
 
+static void reply_not_allowed(struct exchange *exchange, const char *allow)
+{
+    reply_failure(exchange, 405, "The method \"%.*s\" is not allowed on \"%.*s\"; allowed: %s.",
+                  TEXT_SHOWN(exchange->head.method), TEXT_SHOWN(exchange->head.target), allow);
+    exchange->reply.allow = allow;
+}
+
 static void handle_none(struct exchange *exchange)
 {
-    if (exchange->match.allow == NULL) {
-        reply_failure(exchange, 404, "Not Found");
-        return;
-    }
-    reply_failure(exchange, 405, "Method Not Allowed");
-    exchange->reply.allow = exchange->match.allow;
+    if (exchange->match.allow)
+        reply_not_allowed(exchange, exchange->match.allow);
+    else
+        reply_failure(exchange, 404, "The path \"%.*s\" does not exist.",
+                      TEXT_SHOWN(exchange->head.target));
 }
 
 static void handle_other(struct exchange *exchange)
@@ -247,9 +268,41 @@ static void handle_other(struct exchange *exchange)
     handle_none(exchange);
 }
 
+/* The methods of a path, or what a browser asks before it sends a request to another origin. */
+static void handle_options(struct exchange *exchange)
+{
+    switch (exchange->match.route) {
+    case ROUTE_V2_INFER:
+        /* As KServe's server, whose recorded reply is a 405; but a browser has to be told. */
+        if (exchange->cors_origin.at == NULL) {
+            reply_not_allowed(exchange, "POST");
+            return;
+        }
+        break;
+    case ROUTE_V1_MODEL:
+    case ROUTE_V2_READY:
+    case ROUTE_V2_MODEL_READY:
+        /* HAProxy's check and Knative's probe: a server that is not ready must not look it. */
+        handle_other(exchange);
+        if (exchange->reply.http_status != 200)
+            return;
+        break;
+    default:
+        break;
+    }
+    if (exchange->reply.free_body)
+        exchange->reply.free_body((void *)exchange->reply.body.at);
+    reply_text(exchange, 204, text_of(""));
+    exchange->reply.allow = exchange->match.allow;
+}
+
 bool handle(struct exchange *exchange)
 {
     const enum route route = exchange->match.route;
+    if (exchange->match.is_options) {
+        handle_options(exchange);
+        return true;
+    }
     if (route == ROUTE_V1_PREDICT || route == ROUTE_V2_INFER)
         return predict(exchange);
     handle_other(exchange);

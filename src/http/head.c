@@ -47,9 +47,34 @@ static size_t skip_empty_lines(const char *at, size_t length)
     return n;
 }
 
-static enum head_size malformed(struct request_error *error, int http_status, const char *what)
+/* The line at `at`, for a message. */
+static struct text line_at(const char *at, const char *end)
 {
-    request_error_set(error, http_status, "%s", what);
+    const char *line_end = at;
+    while (line_end < end && *line_end != '\r' && *line_end != '\n')
+        line_end++;
+    return (struct text){at, (size_t)(line_end - at)};
+}
+
+/* The byte at `feed` is a LF without its CR. */
+static enum head_size bare_feed(const char *start, const char *feed, struct request_error *error)
+{
+    const char *line = feed;
+    while (line > start && line[-1] != '\n')
+        line--;
+    request_error_set(error, 400, "A line of the header does not end in CRLF: \"%.*s\".",
+                      TEXT_SHOWN(line_at(line, feed)));
+    return HEAD_MALFORMED;
+}
+
+static enum head_size too_large(bool has_lines, struct request_error *error)
+{
+    if (has_lines)
+        request_error_set(error, 431, "The header is too large, more than %d bytes.",
+                          HEAD_MAX_BYTES);
+    else
+        request_error_set(error, 414, "The request line is too long, more than %d bytes.",
+                          HEAD_MAX_BYTES);
     return HEAD_MALFORMED;
 }
 
@@ -62,15 +87,18 @@ enum head_size head_find_end(const char *at, size_t length, size_t *scanned, siz
     const size_t end = length - start > HEAD_MAX_BYTES ? start + HEAD_MAX_BYTES : length;
     size_t i = *scanned > start ? *scanned : start;
     if (i == start && length > start && at[start] != '\r' &&
-        !(head_kind_of_byte[(unsigned char)at[start]] & HEAD_TOKEN))
-        return malformed(error, 400, "This is not an HTTP/1.1 request.");
+        !(head_kind_of_byte[(unsigned char)at[start]] & HEAD_TOKEN)) {
+        request_error_set(error, 400, "This is not an HTTP/1.1 request: its first byte is %u.",
+                          (unsigned char)at[start]);
+        return HEAD_MALFORMED;
+    }
     while (i < end) {
         const char *feed = memchr(at + i, '\n', end - i);
         if (feed == NULL)
             break;
         const size_t line = (size_t)(feed - at);
         if (line == start || at[line - 1] != '\r')
-            return malformed(error, 400, "A line of the header does not end in CRLF.");
+            return bare_feed(at + start, feed, error);
         i = line + 1;
         if (line >= start + 3 && at[line - 2] == '\n') {
             *ret_bytes = i;
@@ -80,9 +108,7 @@ enum head_size head_find_end(const char *at, size_t length, size_t *scanned, siz
     *scanned = end;
     if (end == length)
         return HEAD_INCOMPLETE;
-    return memchr(at + start, '\n', end - start)
-               ? malformed(error, 431, "The header is too large.")
-               : malformed(error, 414, "The request line is too long.");
+    return too_large(memchr(at + start, '\n', end - start) != NULL, error);
 }
 
 /* ---- fields ---- */
@@ -90,18 +116,22 @@ enum head_size head_find_end(const char *at, size_t length, size_t *scanned, siz
 /* Counts while the fields pass by. */
 struct scan {
     struct head *head;
-    unsigned n_hosts, n_lengths, n_transfer_codings, n_codings;
-    bool close, keep_alive; /* tokens of Connection */
-    const char *wrong;      /* the first thing found wrong, or NULL */
-    int status;
+    unsigned n_hosts, n_lengths, n_transfer_codings;
+    bool close, keep_alive;      /* tokens of Connection */
+    struct request_error *error; /* the first thing found wrong; http_status 0: nothing was */
 };
 
-static void set_wrong(struct scan *scan, int status, const char *what)
+static void set_wrong(struct scan *scan, int http_status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void set_wrong(struct scan *scan, int http_status, const char *format, ...)
 {
-    if (scan->wrong == NULL) {
-        scan->wrong = what;
-        scan->status = status;
-    }
+    va_list arguments;
+    if (scan->error->http_status)
+        return;
+    va_start(arguments, format);
+    request_error_set_list(scan->error, http_status, format, arguments);
+    va_end(arguments);
 }
 
 /* Without regard to case. `wanted` is a literal, whose length the compiler knows. */
@@ -111,38 +141,10 @@ static inline bool equals(struct text text, const char *wanted)
     return text.length == length && strncasecmp(text.at, wanted, length) == 0;
 }
 
-static inline bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static inline struct text trimmed(const char *value, size_t length)
-{
-    while (length > 0 && is_blank(value[length - 1]))
-        length--;
-    while (length > 0 && is_blank(*value)) {
-        value++;
-        length--;
-    }
-    return (struct text){value, length};
-}
-
 static bool starts_with(struct text text, const char *wanted)
 {
     const size_t length = strlen(wanted);
     return text.length >= length && strncasecmp(text.at, wanted, length) == 0;
-}
-
-/* The part of a comma list before the next comma; moves behind it. */
-static struct text next_element(struct text *list)
-{
-    const char *comma = memchr(list->at, ',', list->length);
-    const size_t length = comma ? (size_t)(comma - list->at) : list->length;
-    const struct text element = trimmed(list->at, length);
-    const size_t used = comma ? length + 1 : length;
-    list->at += used;
-    list->length -= used;
-    return element;
 }
 
 /* 1*DIGIT that fits; a larger number counts as the largest. */
@@ -160,17 +162,30 @@ static bool read_length(struct text value, uint64_t *ret_length)
     return value.length > 0;
 }
 
+/* A charset and the word for nothing are no codings, but clients send them, and KServe's server
+ * reads the body as it is. */
+static enum content_coding coding_of(struct text name)
+{
+    if (name.length == 0 || equals(name, "identity") || equals(name, "none") ||
+        equals(name, "utf-8"))
+        return CODING_IDENTITY;
+    if (equals(name, "gzip") || equals(name, "x-gzip"))
+        return CODING_GZIP;
+    return equals(name, "deflate") ? CODING_DEFLATE : CODING_UNSUPPORTED;
+}
+
 static void read_coding(struct scan *scan, struct text value)
 {
+    struct head *head = scan->head;
     struct text list = value;
-    do {
-        const struct text coding = next_element(&list);
-        if (coding.length == 0 || equals(coding, "identity"))
+    while (list.length > 0) {
+        const enum content_coding coding = coding_of(text_next_element(&list));
+        if (coding == CODING_IDENTITY || head->coding == CODING_UNSUPPORTED)
             continue;
-        const bool gzip = equals(coding, "gzip") || equals(coding, "x-gzip");
-        scan->head->coding = gzip && scan->n_codings == 0 ? CODING_GZIP : CODING_UNSUPPORTED;
-        scan->n_codings++;
-    } while (list.length > 0);
+        head->coding = head->coding == CODING_IDENTITY ? coding : CODING_UNSUPPORTED;
+        if (head->coding == CODING_UNSUPPORTED)
+            head->coding_value = value;
+    }
 }
 
 /* Whether gzip, or anything, is accepted with a weight above 0 (RFC 9110 section 12.5.3). */
@@ -179,14 +194,14 @@ static bool accepts_gzip(struct text value)
     struct text list = value;
     bool any = false;
     while (list.length > 0) {
-        const struct text element = next_element(&list);
+        const struct text element = text_next_element(&list);
         const char *semicolon = memchr(element.at, ';', element.length);
-        const struct text coding =
-            trimmed(element.at, semicolon ? (size_t)(semicolon - element.at) : element.length);
+        const struct text coding = text_trimmed((struct text){
+            element.at, semicolon ? (size_t)(semicolon - element.at) : element.length});
         bool refused = false;
         if (semicolon) {
-            const struct text weight =
-                trimmed(semicolon + 1, (size_t)(element.at + element.length - semicolon - 1));
+            const struct text weight = text_trimmed((struct text){
+                semicolon + 1, (size_t)(element.at + element.length - semicolon - 1)});
             refused = weight.length > 2 && strncasecmp(weight.at, "q=0", 3) == 0;
             for (size_t i = 3; refused && i < weight.length; i++)
                 refused = weight.at[i] == '.' || weight.at[i] == '0';
@@ -203,7 +218,7 @@ static void read_connection(struct scan *scan, struct text value)
 {
     struct text list = value;
     while (list.length > 0) {
-        const struct text option = next_element(&list);
+        const struct text option = text_next_element(&list);
         scan->close |= equals(option, "close");
         scan->keep_alive |= equals(option, "keep-alive");
     }
@@ -215,16 +230,42 @@ static void read_content_field(struct scan *scan, struct text name, struct text 
     if (equals(name, "Content-Length")) {
         scan->n_lengths++;
         if (!read_length(value, &head->content_length))
-            set_wrong(scan, 400, "Content-Length is not a number.");
+            set_wrong(scan, 400, "Content-Length is not a number: \"%.*s\".", TEXT_SHOWN(value));
     } else if (equals(name, "Content-Encoding")) {
         read_coding(scan, value);
     } else if (equals(name, "Content-Type")) {
+        head->type_value = value;
         head->type = starts_with(value, "multipart/")                     ? CONTENT_MULTIPART
                      : starts_with(value, "application/cloudevents+json") ? CONTENT_CLOUD_EVENT
                                                                           : CONTENT_ANY;
     } else if (equals(name, "Connection")) {
         read_connection(scan, value);
     }
+}
+
+static void read_transfer_coding(struct scan *scan, struct text value)
+{
+    scan->n_transfer_codings++;
+    scan->head->is_chunked = equals(value, "chunked");
+    if (!scan->head->is_chunked)
+        set_wrong(scan, 501, "Transfer-Encoding other than chunked is not supported: \"%.*s\".",
+                  TEXT_SHOWN(value));
+}
+
+/* Other expectations are passed over: a proxy forwards what a client's library adds. */
+static void read_expectation(struct head *head, struct text value)
+{
+    struct text list = value;
+    while (list.length > 0)
+        head->expects_continue |= equals(text_next_element(&list), "100-continue");
+}
+
+static void read_inference_header_length(struct head *head, struct text value)
+{
+    head->n_inference_header_lengths++;
+    head->inference_header_length_is_number = read_length(value, &head->inference_header_length);
+    head->inference_header_value =
+        head->inference_header_length_is_number ? (struct text){NULL, 0} : value;
 }
 
 static void read_field(struct scan *scan, struct text name, struct text value)
@@ -235,12 +276,8 @@ static void read_field(struct scan *scan, struct text name, struct text value)
         scan->n_hosts += equals(name, "Host");
         break;
     case 't':
-        if (equals(name, "Transfer-Encoding")) {
-            scan->n_transfer_codings++;
-            head->is_chunked = equals(value, "chunked");
-            if (!head->is_chunked)
-                set_wrong(scan, 501, "Transfer-Encoding other than chunked is not supported.");
-        }
+        if (equals(name, "Transfer-Encoding"))
+            read_transfer_coding(scan, value);
         break;
     case 'c':
         read_content_field(scan, name, value);
@@ -250,18 +287,16 @@ static void read_field(struct scan *scan, struct text name, struct text value)
             head->accepts_gzip = accepts_gzip(value);
         break;
     case 'e':
-        if (equals(name, "Expect")) {
-            head->expects_continue = equals(value, "100-continue");
-            if (!head->expects_continue)
-                set_wrong(scan, 417, "Expect other than 100-continue is not supported.");
-        }
+        if (equals(name, "Expect"))
+            read_expectation(head, value);
+        break;
+    case 'o':
+        if (equals(name, "Origin"))
+            head->origin = value;
         break;
     case 'i':
-        if (equals(name, "Inference-Header-Content-Length")) {
-            head->n_inference_header_lengths++;
-            head->inference_header_length_is_number =
-                read_length(value, &head->inference_header_length);
-        }
+        if (equals(name, "Inference-Header-Content-Length"))
+            read_inference_header_length(head, value);
         break;
     default:
         break;
@@ -274,17 +309,19 @@ static const char *read_field_line(struct scan *scan, const char *at, const char
     const char *colon = skip(at, end, HEAD_TOKEN);
     if (colon == at || *colon != ':') {
         set_wrong(scan, 400,
-                  is_blank(*at) ? "A header field is folded over two lines."
-                                : "A header field has a malformed name.");
+                  text_is_blank(*at) ? "A header field is folded over two lines: \"%.*s\"."
+                                     : "A header field has a malformed name: \"%.*s\".",
+                  TEXT_SHOWN(line_at(at, end)));
         return NULL;
     }
     const char *line_end = skip(colon + 1, end, HEAD_VALUE);
     if (*line_end != '\r' || line_end[1] != '\n') {
-        set_wrong(scan, 400, "A header field holds a control character.");
+        set_wrong(scan, 400, "A header field holds a control character: \"%.*s\", byte %u.",
+                  TEXT_SHOWN(((struct text){at, (size_t)(colon - at)})), (unsigned char)*line_end);
         return NULL;
     }
     read_field(scan, (struct text){at, (size_t)(colon - at)},
-               trimmed(colon + 1, (size_t)(line_end - colon - 1)));
+               text_trimmed((struct text){colon + 1, (size_t)(line_end - colon - 1)}));
     return line_end + 2;
 }
 
@@ -297,29 +334,32 @@ static const char *read_request_line(struct scan *scan, const char *at, const ch
     const char *space = skip(at, end, HEAD_TOKEN);
     head->method = (struct text){at, (size_t)(space - at)};
     if (space == at || *space != ' ') {
-        set_wrong(scan, 400, "The request line has no method.");
+        set_wrong(scan, 400, "The request line has no method: \"%.*s\".",
+                  TEXT_SHOWN(line_at(at, end)));
         return NULL;
     }
     head->is_head = text_is(head->method, "HEAD");
     const char *target = space + 1;
     const char *line_end = target;
-    while (line_end < end && head_kind_of_byte[(unsigned char)*line_end] && !is_blank(*line_end))
+    while (line_end < end && head_kind_of_byte[(unsigned char)*line_end] &&
+           !text_is_blank(*line_end))
         line_end++;
     head->target = (struct text){target, (size_t)(line_end - target)};
     const char *version = line_end + 1;
     if (head->target.length == 0 || *line_end != ' ' || end - version < 10 ||
         memcmp(version, "HTTP/", 5) != 0 || version[6] != '.' || version[8] != '\r' ||
         version[9] != '\n') {
-        set_wrong(scan, 400, "The request line is not METHOD TARGET HTTP/1.1.");
+        set_wrong(scan, 400, "The request line is not METHOD TARGET HTTP/1.1: \"%.*s\".",
+                  TEXT_SHOWN(line_at(at, end)));
         return NULL;
     }
     if (version[5] != '1' || (version[7] != '0' && version[7] != '1')) {
-        set_wrong(scan, 505, "The HTTP version is not 1.0 or 1.1.");
+        set_wrong(scan, 505, "The HTTP version is not 1.0 or 1.1: \"%.8s\".", version);
         return NULL;
     }
     head->is_1_0 = version[7] == '0';
     if (head->target.length > TARGET_MAX_BYTES)
-        set_wrong(scan, 414, "The path is too long.");
+        set_wrong(scan, 414, "The path is too long, more than %d bytes.", TARGET_MAX_BYTES);
     return version + 10;
 }
 
@@ -342,7 +382,8 @@ static void check_framing(struct scan *scan)
 int head_read(struct head *head, const char *at, size_t length, struct request_error *error)
 {
     *head = (struct head){0};
-    struct scan scan = {.head = head};
+    error->http_status = 0;
+    struct scan scan = {.head = head, .error = error};
     const char *end = at + length;
     at = read_request_line(&scan, at + skip_empty_lines(at, length), end);
     while (at && end - at > 2) /* the empty line is left */
@@ -351,5 +392,5 @@ int head_read(struct head *head, const char *at, size_t length, struct request_e
         check_framing(&scan);
     head->keep_alive = !scan.close && (!head->is_1_0 || scan.keep_alive);
     head->expects_continue &= !head->is_1_0; /* RFC 9110 section 10.1.1: it knows no 100 */
-    return scan.wrong ? request_error_set(error, scan.status, "%s", scan.wrong) : 0;
+    return error->http_status ? -1 : 0;
 }

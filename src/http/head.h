@@ -23,23 +23,33 @@ extern const unsigned char head_kind_of_byte[256];
 /* Only the types whose bodies cannot be read as JSON or tensors matter. */
 enum content_type { CONTENT_ANY, CONTENT_MULTIPART, CONTENT_CLOUD_EVENT };
 
-enum content_coding { CODING_IDENTITY, CODING_GZIP, CODING_UNSUPPORTED };
+enum content_coding { CODING_IDENTITY, CODING_GZIP, CODING_DEFLATE, CODING_UNSUPPORTED };
 
+static inline bool coding_is_packed(enum content_coding coding)
+{
+    return coding == CODING_GZIP || coding == CODING_DEFLATE;
+}
+
+/* Texts are in the bytes that were read; of a field that was not sent they are {NULL, 0}. */
 struct head {
-    struct text method, target; /* in the bytes that were read */
-    bool is_head;               /* the method is HEAD: no body is sent */
+    struct text method, target;
+    bool is_head; /* the method is HEAD: no body is sent */
     bool is_1_0;
     bool keep_alive; /* what the client wants of the connection behind this request */
     bool is_chunked;
     uint64_t content_length; /* 0 where none is given */
     enum content_coding coding;
+    struct text coding_value; /* CODING_UNSUPPORTED: the Content-Encoding that made it so */
     bool accepts_gzip;
     bool expects_continue;
     enum content_type type;
+    struct text type_value; /* Content-Type */
+    struct text origin;
     /* Inference-Header-Content-Length: how often, and the last one where it is a number. */
     unsigned n_inference_header_lengths;
     bool inference_header_length_is_number;
     uint64_t inference_header_length;
+    struct text inference_header_value; /* where it is not */
 };
 
 enum head_size { HEAD_INCOMPLETE, HEAD_COMPLETE, HEAD_MALFORMED };

@@ -16,6 +16,8 @@ static uint64_t content_bytes(const struct exchange *exchange)
     const struct text content = exchange->content;
     if (exchange->head.coding == CODING_IDENTITY)
         return content.length;
+    if (exchange->head.coding == CODING_DEFLATE)
+        return DEFLATE_FACTOR * (uint64_t)content.length;
     uint32_t inflated = 0;
     if (content.length >= sizeof inflated)
         memcpy(&inflated, content.at + content.length - sizeof inflated, sizeof inflated);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/predict.h"
 
+#include <inttypes.h>
 #include <sys/random.h>
 
 #include "clock.h"
@@ -53,12 +54,14 @@ static int inference_header_length(const struct exchange *exchange, size_t *ret_
     if (head->n_inference_header_lengths > 1)
         return request_error_set(error, 400, "Inference-Header-Content-Length is given twice.");
     if (!head->inference_header_length_is_number)
-        return request_error_set(error, 400, "Inference-Header-Content-Length is not a number.");
+        return request_error_set(error, 400,
+                                 "Inference-Header-Content-Length is not a number: \"%.*s\".",
+                                 TEXT_SHOWN(head->inference_header_value));
     if (head->inference_header_length > exchange->content.length)
         return request_error_set(error, 400,
-                                 "Inference-Header-Content-Length is larger than the body of %zu "
-                                 "bytes.",
-                                 exchange->content.length);
+                                 "Inference-Header-Content-Length, %" PRIu64
+                                 ", is larger than the body of %zu bytes.",
+                                 head->inference_header_length, exchange->content.length);
     *ret_length = (size_t)head->inference_header_length;
     return 0;
 }
@@ -66,13 +69,13 @@ static int inference_header_length(const struct exchange *exchange, size_t *ret_
 static int parse(struct exchange *exchange, struct frame *frame, struct v2_options *v2,
                  struct request_error *error)
 {
+    const char *name = exchange->worker->server->config->model_name;
     if (exchange->match.route == ROUTE_V1_PREDICT)
-        return v1_parse(frame, exchange->content, error);
+        return v1_parse(frame, exchange->content, name, error);
     size_t json_length;
     if (inference_header_length(exchange, &json_length, error) != 0)
         return -1;
-    return v2_parse(frame, exchange->content, json_length,
-                    exchange->worker->server->config->model_name, &exchange->worker->v2_memory, v2,
+    return v2_parse(frame, exchange->content, json_length, name, &exchange->worker->v2_memory, v2,
                     error);
 }
 

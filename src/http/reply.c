@@ -4,10 +4,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "http/cors.h"
 #include "protocol/json_writer.h"
 
 enum {
-    HEAD_MOST_BYTES = 512,         /* more than all the fields below take */
+    HEAD_MOST_BYTES = 1536,        /* more than all the fields below take */
     JOINED_MAX_BYTES = 4096,       /* a body up to this is sent in one piece with its head */
     COMPRESSED_LEAST_BYTES = 16384 /* below this it does not pay */
 };
@@ -45,12 +46,11 @@ void reply_error(struct exchange *exchange, const struct request_error *error)
 
 void reply_failure(struct exchange *exchange, int http_status, const char *format, ...)
 {
-    struct request_error error = {.http_status = http_status};
+    struct request_error error;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(error.message, sizeof error.message, format, arguments);
+    request_error_set_list(&error, http_status, format, arguments);
     va_end(arguments);
-    error.message[text_utf8_valid_length(error.message, strlen(error.message))] = '\0';
     reply_error(exchange, &error);
 }
 
@@ -67,6 +67,8 @@ static const char *reason_of(int http_status)
     switch (http_status) {
     case 200:
         return "OK";
+    case 204:
+        return "No Content";
     case 400:
         return "Bad Request";
     case 404:
@@ -81,8 +83,6 @@ static const char *reason_of(int http_status)
         return "URI Too Long";
     case 415:
         return "Unsupported Media Type";
-    case 417:
-        return "Expectation Failed";
     case 431:
         return "Request Header Fields Too Large";
     case 501:
@@ -134,6 +134,33 @@ static bool compress(struct exchange *exchange)
     return true;
 }
 
+static char *put_vary(char *out, const struct exchange *exchange)
+{
+    const bool on_origin = cors_depends_on_origin(exchange->worker->server->config->cors_origin);
+    if (exchange->head.accepts_gzip)
+        out = write_raw(out, "\r\nVary: Accept-Encoding");
+    if (on_origin)
+        out = write_raw(out, exchange->head.accepts_gzip ? ", Origin" : "\r\nVary: Origin");
+    return out;
+}
+
+/* Who may read the reply in a browser, and for OPTIONS what may be sent (Fetch standard). */
+static char *put_cors(char *out, const struct exchange *exchange)
+{
+    const struct text origin = exchange->cors_origin;
+    out = write_raw(out, "\r\nAccess-Control-Allow-Origin: ");
+    memcpy(out, origin.at, origin.length);
+    out += origin.length;
+    if (!exchange->match.is_options)
+        return write_raw(out, "\r\nAccess-Control-Expose-Headers: Inference-Header-Content-Length");
+    out = write_raw(out, "\r\nAccess-Control-Allow-Methods: ");
+    out = write_raw(out, exchange->match.allow);
+    /* "*" does not stand for Authorization. */
+    return write_raw(out, "\r\nAccess-Control-Allow-Headers: Authorization, Content-Encoding, "
+                          "Content-Type, Inference-Header-Content-Length, *"
+                          "\r\nAccess-Control-Max-Age: 7200");
+}
+
 static char *put_head(char *out, struct exchange *exchange, bool compressed, bool close)
 {
     const struct reply *reply = &exchange->reply;
@@ -147,18 +174,23 @@ static char *put_head(char *out, struct exchange *exchange, bool compressed, boo
         out = write_raw(out, "\r\nDate: ");
     }
     out = write_raw(out, date_of(exchange->worker));
-    out = write_raw(out, "\r\nContent-Type: ");
-    out = write_raw(out, reply->content_type);
-    out = write_raw(out, "\r\nContent-Length: ");
-    out = write_unsigned(out, reply->body.length);
+    if (reply->http_status != 204) { /* RFC 9110 section 8.6 */
+        out = write_raw(out, "\r\nContent-Type: ");
+        out = write_raw(out, reply->content_type);
+        out = write_raw(out, "\r\nContent-Length: ");
+        out = write_unsigned(out, reply->body.length);
+    }
     if (compressed)
         out = write_raw(out, "\r\nContent-Encoding: gzip");
-    if (exchange->head.accepts_gzip)
-        out = write_raw(out, "\r\nVary: Accept-Encoding");
+    out = put_vary(out, exchange);
     if (reply->allow) {
         out = write_raw(out, "\r\nAllow: ");
         out = write_raw(out, reply->allow);
     }
+    if (reply->http_status == 415 && exchange->head.coding == CODING_UNSUPPORTED)
+        out = write_raw(out, "\r\nAccept-Encoding: gzip, deflate");
+    if (exchange->cors_origin.at)
+        out = put_cors(out, exchange);
     if (reply->retry_after)
         out = write_raw(out, "\r\nRetry-After: 1");
     if (reply->json_length) {
@@ -186,10 +218,11 @@ bool reply_lay_out(struct exchange *exchange, bool close)
         return false;
     }
     char *end = put_head(head, exchange, compressed, close);
-    if (!exchange->head.is_head && reply->body.length <= JOINED_MAX_BYTES) {
+    const bool has_body = !exchange->head.is_head && reply->http_status != 204;
+    if (has_body && reply->body.length <= JOINED_MAX_BYTES) {
         memcpy(end, reply->body.at, reply->body.length);
         end += reply->body.length;
-    } else if (!exchange->head.is_head) {
+    } else if (has_body) {
         exchange->out[1] = reply->body;
     }
     exchange->out[0] = (struct text){head, (size_t)(end - head)};

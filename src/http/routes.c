@@ -107,7 +107,8 @@ static struct text path_of(struct text target)
     return slash ? (struct text){slash, (size_t)(end - slash)} : text_of("/");
 }
 
-/* The path's segments, decoded; their number, or 0 where it cannot be one of ours. */
+/* The path's segments, decoded, without the empty one behind a last slash; their number, or 0 where
+ * it cannot be one of ours. */
 static size_t split(struct arena *arena, struct text path, struct text segments[MAX_SEGMENTS])
 {
     const char *at = path.at, *end = at + path.length;
@@ -122,7 +123,7 @@ static size_t split(struct arena *arena, struct text path, struct text segments[
             !decode(arena, (struct text){start, (size_t)(at - start)}, &segments[n++]))
             return 0;
     }
-    return n;
+    return n > 1 && segments[n - 1].length == 0 && segments[n - 2].length > 0 ? n - 1 : n;
 }
 
 /* A segment against its pattern: a literal, or "{..}" and a literal end. */
@@ -156,13 +157,23 @@ static bool path_matches(const char *pattern, const struct text *segments, size_
     return *pattern == '\0';
 }
 
+static const char *allow_of(bool get_exists, bool post_exists)
+{
+    if (get_exists)
+        return post_exists ? "GET, HEAD, OPTIONS, POST" : "GET, HEAD, OPTIONS";
+    return post_exists ? "OPTIONS, POST" : NULL;
+}
+
 struct route_match route_find(struct arena *arena, struct text method, struct text target)
 {
     struct text segments[MAX_SEGMENTS];
     const size_t n = split(arena, path_of(target), segments);
     const bool post = text_is(method, "POST");
     const bool get = text_is(method, "GET") || text_is(method, "HEAD");
-    bool get_exists = false, post_exists = false;
+    const bool options = text_is(method, "OPTIONS");
+    const bool all = options && text_is(target, "*"); /* RFC 9110 section 9.3.7 */
+    bool get_exists = all, post_exists = all;
+    struct route_match asked = {.route = ROUTE_NONE};
     for (size_t i = 0; n > 0 && i < sizeof table / sizeof table[0]; i++) {
         struct route_match match = {.route = table[i].route};
         if (table[i].n_segments != n || !path_matches(table[i].path, segments, n, &match.model))
@@ -173,10 +184,10 @@ struct route_match route_find(struct arena *arena, struct text method, struct te
             post_exists = true;
         else
             get_exists = true;
+        if (options)
+            asked = match;
     }
-    return (struct route_match){.route = ROUTE_NONE,
-                                .allow = get_exists && post_exists ? "GET, HEAD, POST"
-                                         : get_exists              ? "GET, HEAD"
-                                         : post_exists             ? "POST"
-                                                                   : NULL};
+    asked.allow = allow_of(get_exists, post_exists);
+    asked.is_options = options && asked.allow;
+    return asked;
 }

@@ -36,13 +36,14 @@ bool route_is_probe(enum route route);
 struct route_match {
     enum route route;
     struct text model; /* decoded, where the path has a model */
-    const char *allow; /* other than NULL: the path exists, but not for this method; for 405 */
+    const char *allow; /* of a path that exists, but not for this method, or for OPTIONS */
+    bool is_options;   /* the route's methods are asked for, or with ROUTE_NONE the server's */
 };
 
 /*
  * `method` and `target` as they came: "POST", "/v1/models/dcnv2%3Apredict". A query or an absolute
- * form's scheme and host are passed over. Decoded text is in `arena`, other text in `target`. No
- * memory: ROUTE_NONE.
+ * form's scheme and host are passed over, and one slash at the end of the path. Decoded text is in
+ * `arena`, other text in `target`. No memory: ROUTE_NONE.
  */
 struct route_match route_find(struct arena *arena, struct text method, struct text target);
 

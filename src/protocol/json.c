@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocol/json.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "number.h"
 
@@ -25,9 +27,34 @@ static bool fail_here(struct json_reader *r, const char *reason)
     return json_fail(r, r->at, r->at == r->end ? end_of_data : reason);
 }
 
+/* Whether the word stands at `at`, in any case. */
+static bool has_word(const char *at, const char *end, const char *word)
+{
+    const size_t length = strlen(word);
+    return (size_t)(end - at) >= length && strncasecmp(at, word, length) == 0 &&
+           (at + length == end || !isalnum((unsigned char)at[length]));
+}
+
+/* A word that many writers put where a double is no JSON number: why it is refused; or NULL. */
+static const char *not_finite(const char *at, const char *end)
+{
+    if (has_word(at, end, "nan"))
+        return "NaN is not JSON; send null for a missing value";
+    if (has_word(at, end, "infinity") || has_word(at, end, "inf"))
+        return "Infinity is not JSON; a number must be finite";
+    return NULL;
+}
+
+/* No value begins where the reader stands. */
+static const char *no_value(const struct json_reader *r)
+{
+    const char *reason = not_finite(r->at, r->end);
+    return reason ? reason : expected_value;
+}
+
 enum json_kind json_fail_value(struct json_reader *r)
 {
-    fail_here(r, expected_value);
+    fail_here(r, no_value(r));
     return JSON_INVALID;
 }
 
@@ -230,6 +257,9 @@ bool json_number(struct json_reader *r, struct json_number *ret_number)
     if (*r->at == '-')
         r->at++;
     const char *first = r->at;
+    const char *reason = first > start ? not_finite(first, r->end) : NULL;
+    if (reason)
+        return json_fail(r, start, reason);
     if (!digits(r, &integer))
         return false;
     if (*first == '0' && r->at - first > 1)
@@ -273,7 +303,7 @@ bool json_literal(struct json_reader *r, enum json_kind kind)
         if (r->at + i == r->end)
             return json_fail(r, r->end, end_of_data);
         if (r->at[i] != word.at[i])
-            return json_fail(r, r->at, expected_value);
+            return json_fail(r, r->at, no_value(r));
     }
     r->at += word.length;
     return true;

@@ -41,6 +41,33 @@ int request_json_not_a_cell(const struct json_reader *json, enum json_kind kind,
                              request_json_kind_name(kind));
 }
 
+unsigned request_json_first_members(struct json_reader list)
+{
+    static const struct {
+        const char *key;
+        unsigned bit;
+    } known[] = {{"name", MEMBER_NAME},
+                 {"datatype", MEMBER_DATATYPE},
+                 {"shape", MEMBER_SHAPE},
+                 {"data", MEMBER_DATA}};
+    enum { N_KNOWN = sizeof known / sizeof known[0] };
+    unsigned found = 0;
+    bool first = true;
+    struct text key;
+    if (json_peek(&list) != JSON_ARRAY || !json_enter(&list) || !json_next_element(&list, &first) ||
+        json_peek(&list) != JSON_OBJECT || !json_enter(&list))
+        return 0;
+    first = true;
+    while (json_next_key(&list, &first, &key)) {
+        size_t i = 0;
+        while (i < N_KNOWN && !text_is(key, known[i].key))
+            i++;
+        found |= i < N_KNOWN ? known[i].bit : MEMBER_OTHER;
+        json_skip(&list);
+    }
+    return found;
+}
+
 int request_json_require_rows(const struct frame *frame, struct request_error *error)
 {
     if (frame->n_rows == 0)

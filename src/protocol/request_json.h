@@ -32,6 +32,21 @@ static inline int request_json_cell(struct json_reader *json, struct frame *fram
     return frame_append(frame, c, cell, error);
 }
 
+/*
+ * Which members the first object in a list has, as bits; `list` stands at its value, which is known
+ * to be JSON. For a message only: a tensor of v2 was sent where an instance of v1 is expected, or
+ * the other way round.
+ */
+enum {
+    MEMBER_NAME = 1,
+    MEMBER_DATATYPE = 2,
+    MEMBER_SHAPE = 4,
+    MEMBER_DATA = 8,
+    MEMBER_OTHER = 16,
+    MEMBERS_OF_A_TENSOR = MEMBER_NAME | MEMBER_DATATYPE | MEMBER_SHAPE
+};
+unsigned request_json_first_members(struct json_reader list);
+
 /* -1: the frame has no rows. */
 int request_json_require_rows(const struct frame *frame, struct request_error *error);
 

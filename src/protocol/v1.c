@@ -99,6 +99,16 @@ static int read_instance(struct v1_reader *v1)
     return v1->json->reason ? -1 : finish_instance(v1);
 }
 
+/* The value that comes next, of that kind, stands where an instance should. */
+static int not_an_instance(struct v1_reader *v1, enum json_kind kind, bool in_list)
+{
+    return request_error_set(v1->error, 400,
+                             "Instance %u is %s%s; expected an object of columns, "
+                             "{\"%.*s\": VALUE or [VALUE, ..], ..}.",
+                             v1->n_instances + 1, request_json_kind_name(kind),
+                             in_list ? " in a list" : "", TEXT_SHOWN(v1->frame->schema->names[0]));
+}
+
 /* An array of instances; one of them may itself be an array of instances. */
 static int read_instances(struct v1_reader *v1, const char *key, bool nested)
 {
@@ -115,9 +125,7 @@ static int read_instances(struct v1_reader *v1, const char *key, bool nested)
         else if (kind == JSON_ARRAY && !nested)
             status = read_instances(v1, key, true);
         else
-            status = request_error_set(v1->error, 400,
-                                       "Instance %u is %s; expected an object of columns.",
-                                       v1->n_instances + 1, request_json_kind_name(kind));
+            status = not_an_instance(v1, kind, nested);
         /* pandas makes one DataFrame of an object, and of a list of them. */
         if (status != 0 || (!nested && frame_end_segment(v1->frame, v1->n_rows, v1->error) != 0))
             return -1;
@@ -125,9 +133,17 @@ static int read_instances(struct v1_reader *v1, const char *key, bool nested)
     return v1->json->reason ? -1 : 0;
 }
 
-int v1_parse(struct frame *frame, struct text body, struct request_error *error)
+/* Whether the list at `json` is of tensors, as none of the model's instances could be. */
+static bool holds_tensors(const struct frame *frame, const struct json_reader *json)
 {
-    struct json_reader json;
+    return (request_json_first_members(*json) & MEMBERS_OF_A_TENSOR) == MEMBERS_OF_A_TENSOR &&
+           schema_look_up(frame->schema, text_of("datatype")) == SCHEMA_NOT_FOUND;
+}
+
+int v1_parse(struct frame *frame, struct text body, const char *model_name,
+             struct request_error *error)
+{
+    struct json_reader json, value;
     json_init(&json, body.at, body.length, frame->arena);
     struct v1_reader v1 = {.json = &json, .frame = frame};
     v1.given = arena_alloc(frame->arena, schema_n_columns(frame->schema));
@@ -155,10 +171,10 @@ int v1_parse(struct frame *frame, struct text body, struct request_error *error)
         found = which == INPUTS ? INPUTS : INSTANCES;
         frame_clear(frame);
         v1.n_instances = v1.n_rows = 0;
-        const struct json_reader before = json;
+        value = json;
         status = read_instances(&v1, which == INPUTS ? "inputs" : "instances", false);
         if (status != 0 && json.reason == NULL) {
-            json = before;
+            json = value;
             json_skip(&json);
         }
     }
@@ -167,6 +183,12 @@ int v1_parse(struct frame *frame, struct text body, struct request_error *error)
     if (found == NEITHER)
         return request_error_set(error, 400,
                                  "Expected \"inputs\" or \"instances\" in the request body.");
+    if (status != 0 && holds_tensors(frame, &value))
+        return request_error_set(error, 400,
+                                 "The body holds tensors of the v2 protocol; they belong to "
+                                 "/v2/models/%s/infer. Here instances are expected, objects of "
+                                 "columns.",
+                                 model_name);
     if (status != 0) {
         *error = wrong;
         return -1;

@@ -13,8 +13,10 @@
 
 #include "frame.h"
 
-/* 0: *frame holds one row or more, every column full. -1: *error is set. */
-int v1_parse(struct frame *frame, struct text body, struct request_error *error);
+/* 0: *frame holds one row or more, every column full. -1: *error is set; `model_name` stands in
+ * messages only. */
+int v1_parse(struct frame *frame, struct text body, const char *model_name,
+             struct request_error *error);
 
 /* {"predictions":[[p],..]}. The reply is in `arena`; at == NULL: out of memory. */
 struct text v1_render(struct arena *arena, const float *scores, uint32_t n_rows);

@@ -16,7 +16,8 @@ static int read_flag(struct json_reader *json, const char *name, enum flag *ret_
     if (kind == JSON_NULL)
         return json_skip(json) ? 0 : -1;
     if (kind != JSON_OBJECT)
-        return request_error_set(error, 400, "\"parameters\" must be an object or null.");
+        return request_error_set(error, 400, "\"parameters\" must be an object or null, not %s.",
+                                 request_json_kind_name(kind));
     if (!json_enter(json))
         return -1;
     bool first = true;
@@ -25,7 +26,8 @@ static int read_flag(struct json_reader *json, const char *name, enum flag *ret_
         const enum json_kind value = json_peek(json);
         if (text_is(key, name)) {
             if (value != JSON_TRUE && value != JSON_FALSE && value != JSON_NULL)
-                return request_error_set(error, 400, "\"%s\" must be true or false.", name);
+                return request_error_set(error, 400, "\"%s\" must be true or false, not %s.", name,
+                                         request_json_kind_name(value));
             *ret_flag = value == JSON_TRUE    ? FLAG_TRUE
                         : value == JSON_FALSE ? FLAG_FALSE
                                               : FLAG_UNSET;
@@ -38,8 +40,11 @@ static int read_flag(struct json_reader *json, const char *name, enum flag *ret_
 static int read_output(struct json_reader *json, const char *model_name, enum flag *ret_binary,
                        struct request_error *error)
 {
-    if (json_peek(json) != JSON_OBJECT)
-        return request_error_set(error, 400, "Expected \"outputs\" to be a list of objects.");
+    const enum json_kind kind = json_peek(json);
+    if (kind != JSON_OBJECT)
+        return request_error_set(error, 400,
+                                 "Expected \"outputs\" to be a list of objects; it holds %s.",
+                                 request_json_kind_name(kind));
     if (!json_enter(json))
         return -1;
     bool first = true;
@@ -73,7 +78,8 @@ static int read_outputs(struct json_reader *json, const char *model_name, enum f
     if (kind == JSON_NULL)
         return json_skip(json) ? 0 : -1;
     if (kind != JSON_ARRAY)
-        return request_error_set(error, 400, "Expected \"outputs\" to be a list.");
+        return request_error_set(error, 400, "Expected \"outputs\" to be a list, not %s.",
+                                 request_json_kind_name(kind));
     if (!json_enter(json))
         return -1;
     bool first = true;
@@ -91,12 +97,14 @@ static int read_id(struct json_reader *json, struct text *ret_id, struct request
         return json_string(json, ret_id) ? 0 : -1;
     if (kind == JSON_NULL)
         return json_skip(json) ? 0 : -1;
-    return request_error_set(error, 400, "\"id\" must be a string or null.");
+    return request_error_set(error, 400, "\"id\" must be a string or null, not %s.",
+                             request_json_kind_name(kind));
 }
 
 /* The members of the request, of which the last of equal keys counts. */
 struct request_members {
-    bool has_inputs;
+    bool has_inputs, has_instances;
+    struct json_reader inputs; /* at the value of "inputs" */
     struct text id;
     enum flag binary_outputs; /* of "parameters": all outputs */
     enum flag binary_output;  /* of the one in "outputs" */
@@ -121,6 +129,7 @@ static void read_request_member(struct v2_reader *v2, struct text key, const cha
     switch (member) {
     case INPUTS:
         request->has_inputs = true;
+        request->inputs = before;
         v2->error = error;
         status = v2_read_inputs(v2);
         break;
@@ -134,6 +143,7 @@ static void read_request_member(struct v2_reader *v2, struct text key, const cha
         status = read_outputs(json, model_name, &request->binary_output, error);
         break;
     default: /* the client's own */
+        request->has_instances |= text_is(key, "instances");
         json_skip(json);
         return;
     }
@@ -142,6 +152,15 @@ static void read_request_member(struct v2_reader *v2, struct text key, const cha
         *json = before;
         json_skip(json);
     }
+}
+
+/* Whether the request is one of v1: "instances", or "inputs" that are objects of columns. */
+static bool is_of_v1(const struct request_members *request)
+{
+    if (!request->has_inputs)
+        return request->has_instances;
+    return request->status[INPUTS] != 0 &&
+           request_json_first_members(request->inputs) == MEMBER_OTHER;
 }
 
 int v2_parse(struct frame *frame, struct text body, size_t json_length, const char *model_name,
@@ -168,6 +187,12 @@ int v2_parse(struct frame *frame, struct text body, size_t json_length, const ch
         read_request_member(&v2, key, model_name, &request);
     if (!json_end(&json))
         return request_json_syntax_error(&json, error);
+    if (is_of_v1(&request))
+        return request_error_set(error, 400,
+                                 "The body holds instances of the v1 protocol; they belong to "
+                                 "/v1/models/%s:predict. Here \"inputs\" is a list of tensors, "
+                                 "{\"name\", \"shape\", \"datatype\", \"data\"}.",
+                                 model_name);
     for (int member = 0; member < N_MEMBERS; member++) {
         if (request.status[member] != 0) {
             *error = request.errors[member];

@@ -372,8 +372,12 @@ static int finish_tensor(struct v2_reader *v2, struct tensor_members *tensor)
 static int read_tensor(struct v2_reader *v2)
 {
     v2->n_inputs++;
-    if (json_peek(v2->json) != JSON_OBJECT)
-        return wrong(v2, "a tensor must be an object");
+    const enum json_kind kind = json_peek(v2->json);
+    if (kind != JSON_OBJECT)
+        return request_error_set(v2->error, 400,
+                                 "Input %u is %s; expected a tensor, {\"name\", \"shape\", "
+                                 "\"datatype\", \"data\"}.",
+                                 v2->n_inputs, request_json_kind_name(kind));
     struct tensor_members tensor;
     tensor.start = v2->json->at;
     bool first = true;

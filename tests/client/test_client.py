@@ -13,6 +13,7 @@ import pathlib
 import struct
 import sys
 
+import aiohttp  # KServe's client is built on it
 import numpy
 import requests
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
@@ -129,6 +130,21 @@ def test_requests_sends_gzip_and_chunks_over_one_session(server):
             check(expect_recorded(answer.json()["predictions"]) == expected, "in chunks")
             answer = session.get(url(server, "/v2/health/ready"), timeout=TIMEOUT)
             check(answer.json() == {"ready": True}, answer.text)
+
+
+def test_aiohttp_compresses_with_deflate_and_with_gzip(server):
+    expected = reference_bits(server)
+
+    async def post(path, document, compress):
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT)) as session:
+            async with session.post(url(server, path), json=document, compress=compress) as answer:
+                check(answer.status == 200, f"status {answer.status}: {await answer.text()}")
+                return await answer.json()
+    for compress in (True, "deflate", "gzip"):
+        answer = asyncio.run(post(V1, {"inputs": [TWO]}, compress))
+        check(expect_recorded(answer["predictions"]) == expected, f"{compress}: other bits in v1")
+        answer = asyncio.run(post(V2, v2_document(TWO), compress))
+        check(expect_recorded(answer["outputs"][0]["data"]) == expected, f"{compress}: other bits in v2")
 
 
 def test_kserves_client_gets_the_recorded_scores_in_v1(server):

@@ -34,11 +34,13 @@ static void see_number(struct reader *reader, uint64_t number)
 
 static void refuse(struct reader *reader, const struct request_error *error)
 {
-    static const int statuses[] = {400, 414, 417, 431, 501, 505};
+    static const int statuses[] = {400, 414, 431, 501, 505};
     bool known = false;
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
         known |= error->http_status == statuses[i];
     REQUIRE(known && error->message[0]);
+    for (const char *at = error->message; *at; at++)
+        REQUIRE((unsigned char)*at >= 0x20 && *at != 0x7F);
     see_number(reader, (uint64_t)error->http_status);
     see(reader, error->message, strlen(error->message));
     reader->ended = true;
@@ -63,6 +65,12 @@ static void see_head(struct reader *reader, const struct head *head)
     see_number(reader, head->n_inference_header_lengths);
     see_number(reader, head->inference_header_length_is_number);
     see_number(reader, head->inference_header_length);
+    see(reader, head->coding_value.at, head->coding_value.length);
+    see(reader, head->type_value.at, head->type_value.length);
+    see(reader, head->origin.at, head->origin.length);
+    see(reader, head->inference_header_value.at, head->inference_header_value.length);
+    see_number(reader, match.is_options);
+    REQUIRE(!match.is_options || match.allow);
     arena_free(&arena);
 }
 

@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fixture f;
     fuzz_frame_init(&f);
-    if (v1_parse(&f.frame, (struct text){(const char *)data, size}, &f.error) == 0)
+    if (v1_parse(&f.frame, (struct text){(const char *)data, size}, "dcnv2", &f.error) == 0)
         fuzz_check_frame(&f.frame);
     else
         fuzz_check_error(&f.error);

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -50,6 +51,12 @@ HTTP = {
     "bad_trailer": b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n c\r\n\r\n",
     "folded": b"GET / HTTP/1.1\r\n" + HOST + b"A: b\r\n c\r\n\r\n",
     "line_feeds": b"GET / HTTP/1.1\nHost: h\n\n",
+    "deflate": b"POST /v1/models/m:predict/ HTTP/1.1\r\n" + HOST + b"Content-Encoding: utf-8, deflate\r\n"
+               b"Origin: http://h:8\r\nExpect: x, 100-continue\r\nContent-Length: 2\r\n\r\n{}",
+    "codings": b"POST /v2/models/m/infer HTTP/1.1\r\n" + HOST + b"Content-Encoding: gzip, deflate\r\n"
+               b"Inference-Header-Content-Length: 5x\r\nContent-Type: multipart/x\r\n\r\n",
+    "options": b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\nOPTIONS /v1/models/m:predict/ HTTP/1.1\r\n" + HOST + b"\r\n"
+               b"OPTIONS // HTTP/1.1\r\n" + HOST + b"\r\n",
     "tls": bytes.fromhex("1603010200010001fc0303"),
 }
 
@@ -58,6 +65,23 @@ def write(target, name, data):
     if len(data) <= FILE_MAX_BYTES:
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
         (CORPUS / target / name).write_bytes(data)
+
+
+def packed_bodies():
+    """(name, packed) of gzip and deflate, good and bad; the first byte says which coding is meant."""
+    text = b'{"inputs":[{"userid":["884208","1076167"],"price":[0.1474,null]}]}'
+    for name, window in (("gzip", 31), ("zlib", 15), ("zlib_small_window", 9), ("raw", -15)):
+        for level in (0, 6):
+            packer = zlib.compressobj(level, zlib.DEFLATED, window)
+            packed = packer.compress(text) + packer.flush()
+            yield f"{name}_{level}", packed
+        yield f"{name}_cut", packed[:-3]
+        yield f"{name}_twice", packed + packed
+        yield f"{name}_bit", packed[:9] + bytes([packed[9] ^ 8]) + packed[10:]
+    packer = zlib.compressobj(9, zlib.DEFLATED, 15)
+    yield "bomb", packer.compress(b" " * 100000) + packer.flush()
+    packer = zlib.compressobj(zdict=text)
+    yield "dictionary", packer.compress(text) + packer.flush()
 
 
 def recorded():
@@ -114,6 +138,8 @@ def main():
     for name, data in HTTP.items():
         for piece in (1, 40):
             write("http", f"{name}_{piece}", bytes([piece]) + data)
+    for name, packed in packed_bodies():
+        write("inflate", name, bytes([name.startswith("gzip")]) + packed)
     write_requests()
     write_model_files()
     write_converted()

@@ -72,7 +72,8 @@ def test_help_and_version_go_to_stdout():
                  "sparse-cols", "max_body_bytes", "max_rows", "log_level", "log_format",
                  "access_log",
                  "enable_model_repository", "grace_period", "drain_wait", "body_timeout",
-                 "header_timeout", "idle_timeout", "max_connections", "help", "version"):
+                 "header_timeout", "idle_timeout", "max_connections", "cors_origin", "help",
+                 "version"):
         check(f"--{flag}" in out, f"--help says nothing of --{flag}")
     for name in MODEL_ENV:
         check(name in out, f"--help says nothing of {name}")
@@ -112,6 +113,13 @@ def test_bad_numbers_are_usage_errors():
                         ("--max_body_bytes", "0"), ("--max_rows", "0"), ("--max_connections", "0")):
         problems.collect(f"{flag} {value}", lambda: check_usage_error(flag, value, names=[flag]))
     problems.report()
+
+
+def test_origins_that_no_browser_sends_are_usage_errors():
+    for value in ("shop.example", "https://shop.example/", "https://", "://h", "https://Shop.example", "https://h/path",
+                  "*,https://h", "https://h,,http://i", "null", "https://h\r\nX: 1", "https://h " + "x",
+                  "https://" + "a" * 248):
+        check_usage_error("--cors_origin", value, names=["--cors_origin=", "expected * or origins such as https://example.com"])
 
 
 def test_bad_words_are_usage_errors():

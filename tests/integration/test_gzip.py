@@ -161,6 +161,88 @@ def test_the_packed_body_is_capped_too():
         check_refused(server, request_bytes("POST", V1, b"x" * (CAP + 1), [GZIP]), [413])
 
 
+# ---------------------------------------------------------------- deflate
+
+DEFLATE = ("Content-Encoding", "deflate")
+
+
+def deflated(data, level=6, window=15):
+    """As zlib's format, or alone with a window below 0."""
+    packer = zlib.compressobj(level, zlib.DEFLATED, window)
+    return packer.compress(data) + packer.flush()
+
+
+def post_deflate(server, body, *headers, path=V1):
+    return ask(server, "POST", path, body, [DEFLATE, *headers])
+
+
+def test_a_deflate_body_is_served_with_and_without_its_header(server):
+    big = v1_body(MANY)
+    for window in (15, 9, -15, -9):
+        for level in (0, 1, 6, 9):
+            check_scores(scores_of(post_deflate(server, deflated(GOOD_BODY, level, window))), TWO_SCORES)
+        check_scores(scores_of(post_deflate(server, deflated(big, 6, window))), MANY_SCORES)
+        body, headers = v2_binary(TWO)
+        check_scores(scores_of(post_deflate(server, deflated(body, 6, window), *headers, path=V2)), TWO_SCORES)
+        packed = deflated(GOOD_BODY, 6, window)
+        for size in (1, 7):
+            with Connection(server) as connection:
+                connection.send(chunked_request(V1, [packed[i:i + size] for i in range(0, len(packed), size)], [DEFLATE]))
+                check_scores(scores_of(connection.response()), TWO_SCORES)
+
+
+def test_gzip_and_deflate_take_turns_on_one_connection(server):
+    """What unpacks is a worker's own: nothing of one stream may be left for the next."""
+    bodies = [(GZIP, gzip_bytes(GOOD_BODY)), (DEFLATE, deflated(GOOD_BODY)), (DEFLATE, deflated(GOOD_BODY)[:60]),
+              (DEFLATE, deflated(GOOD_BODY, 6, -15)), (GZIP, gzip_bytes(GOOD_BODY)[:60]), (GZIP, deflated(GOOD_BODY))]
+    with Connection(server) as connection:
+        for i in range(60):
+            header, body = bodies[i * 7 % len(bodies)]
+            answer = connection.request("POST", V1, body, [header])
+            if len(body) > 60 and (header == DEFLATE or body[:2] == b"\x1f\x8b"):
+                check_scores(scores_of(answer), TWO_SCORES)
+            else:
+                check(answer.status == 400, f"status {answer.status}")
+
+
+def test_what_is_not_a_whole_deflate_stream_is_refused(server):
+    good, raw = deflated(GOOD_BODY), deflated(GOOD_BODY, 6, -15)
+    packer = zlib.compressobj(zdict=GOOD_BODY[:200])
+    problems = Problems()
+    for name, body, reason in (
+            ("empty", b"", "its end is missing"), ("one byte", good[:1], "its end is missing"),
+            ("a header", good[:2], "its end is missing"), ("plain JSON", GOOD_BODY, "invalid"),
+            ("gzip", gzip_bytes(GOOD_BODY), "invalid"), ("cut", good[:len(good) // 2], "its end is missing"),
+            ("no checksum", good[:-4], "its end is missing"), ("half a checksum", good[:-1], "its end is missing"),
+            ("a wrong checksum", good[:-1] + bytes([good[-1] ^ 1]), "incorrect data check"),
+            ("junk behind", good + b"x", "more follows its end"), ("a second stream", good + good, "more follows its end"),
+            ("a NUL behind", good + b"\0", "more follows its end"), ("junk behind raw", raw + b"x", "more follows its end"),
+            ("a cut raw one", raw[:-1], "its end is missing"), ("with a dictionary", packer.compress(GOOD_BODY) + packer.flush(), "it needs a dictionary"),
+            ("a bad header", b"\x78\x02" + good[2:], "invalid"), ("deflate twice", None, "Unrecognized request format: ")):
+        answer = problems.collect(name, lambda: post_deflate(server, deflated(good) if body is None else body))
+        text = answer and problems.collect(name, answer.error) or ""
+        problems.check(answer and answer.status == 400, f"{name}: {answer and answer.status}")
+        problems.check(reason in text and (body is None or "not a valid deflate body" in text), f"{name}: {text}")
+        problems.check(body is None or f"(behind byte {len(good)})" in text or not name.startswith(("a second", "junk behind", "a NUL"))
+                       or name.endswith("raw"), f"{name}: {text}")
+    problems.collect("afterwards", check_good, server)
+    problems.report()
+
+
+def test_a_deflate_bomb_is_stopped_at_the_cap(server):
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = packer.compress(b" " * (1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    check_good(server)
+    before, start = server.rss_bytes(), time.monotonic()
+    for head in (b"", b"\x78\x9c"):
+        answer = post_deflate(server, head + block * 1024 + b"\x03\0")
+        check(answer.status == 413 and "Request body is larger than" in answer.error(), f"status {answer.status}")
+    check(time.monotonic() - start < harness.limit(3), "more than 3 s")
+    grown = server.rss_bytes() - before
+    check(harness.is_sanitized() or grown < 80 << 20, f"{grown >> 20} MiB more resident")
+    check_good(server)
+
+
 # ---------------------------------------------------------------- replies
 
 def reply_to(server, n_rows, accepted, path=V1):

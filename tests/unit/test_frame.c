@@ -227,6 +227,16 @@ TEST(an_error_message_is_cut_at_a_code_point)
     }
 }
 
+TEST(an_error_message_quotes_what_cannot_be_printed_as_question_marks)
+{
+    struct request_error error;
+    CHECK(request_error_set(&error, 400, "\"%s\" and \"%s\"", "a\tb\x7F\xFF\r\n", "\xE6\xB7\x98") ==
+          -1);
+    CHECK_MSG(strcmp(error.message, "\"a?b????\" and \"\xE6\xB7\x98\"") == 0, "%s", error.message);
+    CHECK(request_error_set(&error, 400, "%s", "cut \xE6\xB7") == -1);
+    CHECK_MSG(strcmp(error.message, "cut ??") == 0, "%s", error.message);
+}
+
 TEST(an_error_message_that_fits_is_whole)
 {
     struct request_error error;
@@ -249,6 +259,7 @@ int main(void)
     RUN(segments_start_where_the_rows_before_them_end);
     RUN(a_cleared_frame_takes_the_same_again_without_more_memory);
     RUN(an_error_message_is_cut_at_a_code_point);
+    RUN(an_error_message_quotes_what_cannot_be_printed_as_question_marks);
     RUN(an_error_message_that_fits_is_whole);
     return test_report();
 }

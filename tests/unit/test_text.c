@@ -215,6 +215,20 @@ TEST(texts_are_in_the_order_of_their_code_points)
                       "texts %zu and %zu", i, j);
 }
 
+TEST(a_comma_list_is_taken_apart_without_blanks)
+{
+    static const char *const expected[] = {"a", "", "b c", "", "d"};
+    struct text list = text_of(" a ,,\t b c , ,d");
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        CHECK(list.length > 0);
+        const struct text element = text_next_element(&list);
+        CHECK_MSG(text_is(element, expected[i]), "%zu: \"%.*s\"", i, TEXT_SHOWN(element));
+    }
+    CHECK(list.length == 0);
+    CHECK(text_trimmed(text_of(" \t ")).length == 0);
+    CHECK(text_is(text_trimmed(text_of("a")), "a"));
+}
+
 TEST(empty_texts_compare_whatever_they_point_to)
 {
     CHECK(order(NULL, 0, NULL, 0) == 0);
@@ -279,6 +293,7 @@ int main(void)
     RUN(nul_bytes_are_text);
     RUN(every_code_point_is_written_as_its_bytes);
     RUN(texts_are_in_the_order_of_their_code_points);
+    RUN(a_comma_list_is_taken_apart_without_blanks);
     RUN(empty_texts_compare_whatever_they_point_to);
     RUN(characters_that_a_terminal_obeys_are_found_among_all);
     RUN(what_breaks_a_line_steers_a_terminal_or_is_no_utf8_becomes_question_marks);

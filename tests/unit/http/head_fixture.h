@@ -15,6 +15,13 @@
 #define HOST "Host: h\r\n"
 #define END  "\r\n"
 
+/* The texts of a head, which point into what was read. */
+#define HEAD_TEXTS(head)                                                                           \
+    {                                                                                              \
+        &(head)->method, &(head)->target, &(head)->coding_value, &(head)->type_value,              \
+            &(head)->origin, &(head)->inference_header_value                                       \
+    }
+
 /* All that is learned of some bytes. */
 struct outcome {
     enum head_size size;
@@ -30,10 +37,10 @@ static inline void read_whole(struct outcome *outcome, const char *at)
     const struct text copy = fixture_copy(at, outcome->n_bytes);
     struct head *head = &outcome->head;
     outcome->read = head_read(head, copy.at, copy.length, &outcome->error);
-    if (head->method.at)
-        head->method.at = at + (head->method.at - copy.at);
-    if (head->target.at)
-        head->target.at = at + (head->target.at - copy.at);
+    struct text *const texts[] = HEAD_TEXTS(head);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i]->at)
+            texts[i]->at = at + (texts[i]->at - copy.at);
     fixture_drop(copy);
 }
 
@@ -62,8 +69,11 @@ static inline struct outcome look(struct text bytes)
 
 static inline bool same_head(const struct head *a, const struct head *b)
 {
-    return text_equal(a->method, b->method) && text_equal(a->target, b->target) &&
-           a->is_head == b->is_head && a->is_1_0 == b->is_1_0 && a->keep_alive == b->keep_alive &&
+    const struct text *const of_a[] = HEAD_TEXTS(a), *const of_b[] = HEAD_TEXTS(b);
+    for (size_t i = 0; i < sizeof of_a / sizeof *of_a; i++)
+        if (!text_equal(*of_a[i], *of_b[i]) || (of_a[i]->at == NULL) != (of_b[i]->at == NULL))
+            return false;
+    return a->is_head == b->is_head && a->is_1_0 == b->is_1_0 && a->keep_alive == b->keep_alive &&
            a->is_chunked == b->is_chunked && a->content_length == b->content_length &&
            a->coding == b->coding && a->accepts_gzip == b->accepts_gzip &&
            a->expects_continue == b->expects_continue && a->type == b->type &&
@@ -121,7 +131,9 @@ static inline struct head with_field(const char *field)
     char bytes[512];
     snprintf(bytes, sizeof bytes, LINE HOST "%s\r\n\r\n", field);
     struct head head = accepted(bytes);
-    head.method = head.target = (struct text){NULL, 0}; /* they end with this call */
+    struct text *const texts[] = HEAD_TEXTS(&head); /* they end with this call */
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        *texts[i] = (struct text){NULL, 0};
     return head;
 }
 
@@ -155,6 +167,36 @@ static inline void refuses_field(const char *field, int http_status, const char 
     refuses(bytes, http_status, message);
 }
 
+/* Refused with "WHAT: "VALUE"." */
+static inline bool is_refusal_of(const struct outcome *outcome, int http_status, const char *what,
+                                 const char *value)
+{
+    char message[384];
+    snprintf(message, sizeof message, "%s: \"%s\".", what, value);
+    return is_refusal(outcome, http_status, message);
+}
+
+static inline void refuses_value(const char *field, int http_status, const char *what,
+                                 const char *value)
+{
+    char message[384];
+    snprintf(message, sizeof message, "%s: \"%s\".", what, value);
+    refuses_field(field, http_status, message);
+}
+
+/* The line that look_with_byte() has put that byte into, as a message shows it: a CR ends the line,
+ * and a NUL what is shown of it. */
+static inline void shown_with_byte(char *line, size_t size, const char *before, int byte,
+                                   const char *behind)
+{
+    const bool ends = byte == '\r' || byte == '\0';
+    const bool printable = byte >= ' ' && byte < 127;
+    if (ends)
+        snprintf(line, size, "%s", before);
+    else
+        snprintf(line, size, "%s%c%s", before, printable ? byte : '?', behind);
+}
+
 /* `before`, a byte, `behind`. */
 static inline struct outcome look_with_byte(const char *before, int byte, const char *behind)
 {
@@ -162,7 +204,7 @@ static inline struct outcome look_with_byte(const char *before, int byte, const 
     const int n = snprintf(bytes, sizeof bytes, "%s?%s", before, behind);
     bytes[strlen(before)] = (char)byte;
     struct outcome outcome = look((struct text){bytes, (size_t)n});
-    outcome.head.method = outcome.head.target = (struct text){NULL, 0};
+    outcome.head = (struct head){0}; /* its texts end with this call */
     return outcome;
 }
 

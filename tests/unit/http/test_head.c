@@ -41,8 +41,8 @@ TEST(empty_lines_may_stand_before_it_four_of_them)
         CHECK(text_is(outcome.head.method, "GET") && text_is(outcome.head.target, "/v1/models"));
         CHECK(is_same_in_pieces(text_of(bytes), &outcome));
     }
-    refuses("\r\n\r\n\r\n\r\n\r\n" LINE HOST END, 400, "The request line has no method.");
-    refuses("\r\n\r\n\r\n\r\n\r\n\r\n", 400, "The request line has no method.");
+    refuses("\r\n\r\n\r\n\r\n\r\n" LINE HOST END, 400, "The request line has no method: \"\".");
+    refuses("\r\n\r\n\r\n\r\n\r\n\r\n", 400, "The request line has no method: \"\".");
     const struct outcome only = look(text_of("\r\n\r\n\r\n\r\n"));
     CHECK(only.size == HEAD_INCOMPLETE);
 }
@@ -52,25 +52,28 @@ TEST(what_starts_with_no_token_is_refused_at_its_first_byte)
     for (int byte = 0; byte < 256; byte++) {
         const char bytes[] = {(char)byte};
         const struct outcome outcome = look((struct text){bytes, 1});
+        char message[80];
+        snprintf(message, sizeof message, "This is not an HTTP/1.1 request: its first byte is %d.",
+                 byte);
         if (is_token_byte(byte) || byte == '\r')
             CHECK_MSG(outcome.size == HEAD_INCOMPLETE, "byte %d", byte);
         else
-            CHECK_MSG(is_refusal(&outcome, 400, "This is not an HTTP/1.1 request."), "byte %d",
-                      byte);
+            CHECK_MSG(is_refusal(&outcome, 400, message), "byte %d", byte);
     }
-    refuses("\r\n\x16\x03\x01", 400, "This is not an HTTP/1.1 request.");
-    refuses("\r" LINE HOST END, 400, "The request line has no method.");
+    refuses("\r\n\x16\x03\x01", 400, "This is not an HTTP/1.1 request: its first byte is 22.");
+    refuses("\r" LINE HOST END, 400, "The request line has no method: \"\".");
 }
 
 TEST(a_line_feed_without_its_carriage_return_is_refused_where_it_stands)
 {
-    static const char message[] = "A line of the header does not end in CRLF.";
-    refuses("GET / HTTP/1.1\n", 400, message);
-    refuses("G\n", 400, message);
-    refuses(LINE "Host: h\n", 400, message);
-    refuses(LINE HOST "\n", 400, message);
-    refuses(LINE HOST "A: b\r\n\n", 400, message);
-    refuses(LINE "\n", 400, message);
+    static const char empty[] = "A line of the header does not end in CRLF: \"\".";
+    refuses("GET / HTTP/1.1\n", 400,
+            "A line of the header does not end in CRLF: \"GET / HTTP/1.1\".");
+    refuses("\r\nG\n", 400, "A line of the header does not end in CRLF: \"G\".");
+    refuses(LINE "Host: h\n", 400, "A line of the header does not end in CRLF: \"Host: h\".");
+    refuses(LINE HOST "\n", 400, empty);
+    refuses(LINE HOST "A: b\r\n\n", 400, empty);
+    refuses(LINE "\n", 400, empty);
 }
 
 TEST(a_head_takes_as_many_bytes_as_it_may_and_not_one_more)
@@ -91,7 +94,7 @@ TEST(a_head_takes_as_many_bytes_as_it_may_and_not_one_more)
             if (extra == 0)
                 CHECK(is_read(&outcome) && outcome.n_bytes == bytes.length);
             else
-                CHECK(is_refusal(&outcome, 431, "The header is too large."));
+                CHECK(is_refusal(&outcome, 431, "The header is too large, more than 73728 bytes."));
         }
         builder_free(&builder);
     }
@@ -116,8 +119,8 @@ static void refuses_long(const char *first, size_t n, const char *behind, int ht
 
 TEST(what_is_too_large_is_refused_in_the_same_way_however_it_comes)
 {
-    static const char too_large[] = "The header is too large.";
-    static const char too_long[] = "The request line is too long.";
+    static const char too_large[] = "The header is too large, more than 73728 bytes.";
+    static const char too_long[] = "The request line is too long, more than 73728 bytes.";
     refuses_long("GET /", HEAD_MAX_BYTES + 1, "", 414, too_long);
     refuses_long("GET /", HEAD_MAX_BYTES + 1, " HTTP/1.1\r\n" HOST END, 414, too_long);
     refuses_long("GET /", HEAD_MAX_BYTES + 1, "\n", 414, too_long);
@@ -155,15 +158,18 @@ TEST(each_byte_is_one_of_a_method_or_ends_it)
 {
     for (int byte = 0; byte < 256; byte++) {
         const struct outcome outcome = look_with_byte("A", byte, "B / HTTP/1.1\r\n" HOST END);
+        char line[32];
+        shown_with_byte(line, sizeof line, "A", byte, "B / HTTP/1.1");
         if (is_token_byte(byte))
             CHECK_MSG(is_read(&outcome), "byte %d", byte);
         else if (byte == '\n')
-            CHECK(is_refusal(&outcome, 400, "A line of the header does not end in CRLF."));
+            CHECK(is_refusal_of(&outcome, 400, "A line of the header does not end in CRLF", "A"));
         else if (byte == ' ')
-            CHECK(is_refusal(&outcome, 400, "The request line is not METHOD TARGET HTTP/1.1."));
+            CHECK(is_refusal_of(&outcome, 400, "The request line is not METHOD TARGET HTTP/1.1",
+                                line));
         else
-            CHECK_MSG(is_refusal(&outcome, 400, "The request line has no method."), "byte %d",
-                      byte);
+            CHECK_MSG(is_refusal_of(&outcome, 400, "The request line has no method", line),
+                      "byte %d: %s", byte, outcome.error.message);
     }
 }
 
@@ -171,13 +177,17 @@ TEST(each_byte_is_one_of_a_target_or_is_refused)
 {
     for (int byte = 0; byte < 256; byte++) {
         const struct outcome outcome = look_with_byte("GET /a", byte, "b HTTP/1.1\r\n" HOST END);
+        char line[32];
+        shown_with_byte(line, sizeof line, "GET /a", byte, "b HTTP/1.1");
         if (byte > ' ' && byte != 127)
             CHECK_MSG(is_read(&outcome), "byte %d", byte);
         else if (byte == '\n')
-            CHECK(is_refusal(&outcome, 400, "A line of the header does not end in CRLF."));
+            CHECK(is_refusal_of(&outcome, 400, "A line of the header does not end in CRLF",
+                                "GET /a"));
         else
-            CHECK_MSG(is_refusal(&outcome, 400, "The request line is not METHOD TARGET HTTP/1.1."),
-                      "byte %d", byte);
+            CHECK_MSG(is_refusal_of(&outcome, 400, "The request line is not METHOD TARGET HTTP/1.1",
+                                    line),
+                      "byte %d: %s", byte, outcome.error.message);
     }
 }
 
@@ -192,7 +202,7 @@ TEST(a_target_takes_as_many_bytes_as_it_may_and_not_one_more)
         if (extra == 0)
             CHECK(is_read(&outcome) && outcome.head.target.length == TARGET_MAX_BYTES);
         else
-            CHECK(is_refusal(&outcome, 414, "The path is too long."));
+            CHECK(is_refusal(&outcome, 414, "The path is too long, more than 16384 bytes."));
         builder_free(&builder);
     }
 }
@@ -220,25 +230,33 @@ TEST(a_request_line_is_three_words_with_a_space_between)
         "GET / HTTP/1.1\r\r\n",
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-        char bytes[128];
+        char bytes[128], message[128], line[64];
         snprintf(bytes, sizeof bytes, "%s" HOST END, lines[i]);
-        const bool no_method = strchr(lines[i], ' ') == NULL;
-        refuses(bytes, 400,
-                no_method ? "The request line has no method."
-                          : "The request line is not METHOD TARGET HTTP/1.1.");
+        snprintf(line, sizeof line, "%.*s", (int)strcspn(lines[i], "\r"), lines[i]);
+        char *tab = strchr(line, '\t');
+        if (tab)
+            *tab = '?';
+        snprintf(message, sizeof message, "%s: \"%s\".",
+                 strchr(line, ' ') ? "The request line is not METHOD TARGET HTTP/1.1"
+                                   : "The request line has no method",
+                 line);
+        refuses(bytes, 400, message);
     }
-    refuses(": HTTP/1.1\r\n\r\n", 400, "This is not an HTTP/1.1 request.");
+    refuses(": HTTP/1.1\r\n\r\n", 400, "This is not an HTTP/1.1 request: its first byte is 58.");
 }
 
 TEST(another_version_is_not_supported)
 {
     static const char *const versions[] = {"2.0", "1.2", "0.9", "9.9", "1.9", "3.1", "x.1", "1.x"};
     for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
-        char bytes[64];
+        char bytes[64], message[64];
         snprintf(bytes, sizeof bytes, "GET / HTTP/%s\r\n" HOST END, versions[i]);
-        refuses(bytes, 505, "The HTTP version is not 1.0 or 1.1.");
+        snprintf(message, sizeof message, "The HTTP version is not 1.0 or 1.1: \"HTTP/%s\".",
+                 versions[i]);
+        refuses(bytes, 505, message);
     }
-    refuses("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "The HTTP version is not 1.0 or 1.1.");
+    refuses("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505,
+            "The HTTP version is not 1.0 or 1.1: \"HTTP/2.0\".");
     CHECK(accepted("GET / HTTP/1.0\r\n" END).is_1_0);
     CHECK(!accepted("GET / HTTP/1.1\r\n" HOST END).is_1_0);
 }

@@ -20,8 +20,8 @@ static struct route_match find(const char *method, struct text target)
 static void finds(const char *method, const char *target, enum route route, const char *model)
 {
     const struct route_match match = find(method, text_of(target));
-    CHECK_MSG(match.route == route && match.allow == NULL, "%s %s: %s", method, target,
-              route_names[match.route]);
+    CHECK_MSG(match.route == route && match.allow == NULL && !match.is_options, "%s %s: %s", method,
+              target, route_names[match.route]);
     CHECK_MSG(text_is(match.model, model), "%s %s: model %.*s", method, target,
               TEXT_SHOWN(match.model));
 }
@@ -34,13 +34,22 @@ static void allows(const char *method, const char *target, const char *allow)
               match.allow ? match.allow : "(none)");
 }
 
+/* As a request of another method finds the route, OPTIONS finds what is allowed. */
+static void tells(const char *target, enum route route, const char *allow)
+{
+    const struct route_match match = find("OPTIONS", text_of(target));
+    CHECK_MSG(match.is_options && match.route == route && strcmp(match.allow, allow) == 0,
+              "%s: %s, %s", target, route_names[match.route], match.allow ? match.allow : "(none)");
+}
+
 static void finds_none(struct text target)
 {
-    static const char *const methods[] = {"GET", "HEAD", "POST", "PUT"};
+    static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "OPTIONS", "options"};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         const struct route_match match = find(methods[i], target);
-        CHECK_MSG(match.route == ROUTE_NONE && match.allow == NULL, "%s %.*s: %s", methods[i],
-                  (int)target.length, target.at, route_names[match.route]);
+        CHECK_MSG(match.route == ROUTE_NONE && match.allow == NULL && !match.is_options,
+                  "%s %.*s: %s", methods[i], (int)target.length, target.at,
+                  route_names[match.route]);
     }
 }
 
@@ -73,23 +82,58 @@ TEST(each_path_has_its_route)
 
 TEST(another_method_learns_which_are_allowed)
 {
-    allows("POST", "/", "GET, HEAD");
-    allows("get", "/v1/models", "GET, HEAD");
-    allows("", "/v1/models", "GET, HEAD");
-    allows("DELETE", "/v1/models/m", "GET, HEAD");
-    allows("GET", "/v2/models/m/infer", "POST");
-    allows("HEAD", "/v2/repository/models/m/load", "POST");
-    allows("PUT", "/v1/models/m:predict", "GET, HEAD, POST");
-    allows("POSTS", "/v2/models/m/versions/1/infer", "POST");
+    allows("POST", "/", "GET, HEAD, OPTIONS");
+    allows("get", "/v1/models", "GET, HEAD, OPTIONS");
+    allows("", "/v1/models", "GET, HEAD, OPTIONS");
+    allows("DELETE", "/v1/models/m", "GET, HEAD, OPTIONS");
+    allows("GET", "/v2/models/m/infer", "OPTIONS, POST");
+    allows("GET", "/v2/models/m/infer/", "OPTIONS, POST");
+    allows("HEAD", "/v2/repository/models/m/load", "OPTIONS, POST");
+    allows("PUT", "/v1/models/m:predict", "GET, HEAD, OPTIONS, POST");
+    allows("POSTS", "/v2/models/m/versions/1/infer", "OPTIONS, POST");
+    allows("options", "/v2/models/m/infer", "OPTIONS, POST");
+}
+
+TEST(options_finds_the_route_and_its_methods)
+{
+    tells("/", ROUTE_ROOT, "GET, HEAD, OPTIONS");
+    tells("/metrics/", ROUTE_METRICS, "GET, HEAD, OPTIONS");
+    tells("/v2/health/ready?x", ROUTE_V2_READY, "GET, HEAD, OPTIONS");
+    tells("/v1/models/m", ROUTE_V1_MODEL, "GET, HEAD, OPTIONS");
+    tells("/v1/models/m:predict", ROUTE_V1_PREDICT, "GET, HEAD, OPTIONS, POST");
+    tells("/v2/models/m/infer", ROUTE_V2_INFER, "OPTIONS, POST");
+    tells("http://h/v2/models/m/versions/1/ready", ROUTE_V2_VERSION, "GET, HEAD, OPTIONS");
+    tells("*", ROUTE_NONE, "GET, HEAD, OPTIONS, POST");
+    CHECK(text_is(find("OPTIONS", text_of("/v1/models/m%2f")).model, "m/"));
+}
+
+TEST(one_slash_may_stand_at_the_end)
+{
+    finds("GET", "/metrics/", ROUTE_METRICS, "");
+    finds("GET", "/v1/models/", ROUTE_V1_MODELS, "");
+    finds("GET", "/v1/models/m/?x", ROUTE_V1_MODEL, "m");
+    finds("POST", "/v1/models/m:predict/", ROUTE_V1_PREDICT, "m");
+    finds("POST", "/v1/models/m:explain/", ROUTE_V1_EXPLAIN, "m");
+    finds("GET", "/v2/", ROUTE_V2_SERVER, "");
+    finds("GET", "http://h/v2/#x", ROUTE_V2_SERVER, "");
+    finds("GET", "/v2/health/live/", ROUTE_V2_LIVE, "");
+    finds("GET", "/v2/health/ready/", ROUTE_V2_READY, "");
+    finds("GET", "/v2/models/", ROUTE_V2_MODELS, "");
+    finds("GET", "/v2/models/m/", ROUTE_V2_MODEL, "m");
+    finds("GET", "/v2/models/m/ready/", ROUTE_V2_MODEL_READY, "m");
+    finds("POST", "/v2/models/m/infer/", ROUTE_V2_INFER, "m");
+    finds("GET", "/v2/models/m/versions/1/", ROUTE_V2_VERSION, "m");
+    finds("POST", "/v2/models/m/versions/1/infer/", ROUTE_V2_VERSION, "m");
+    finds("POST", "/v2/repository/models/m/unload/", ROUTE_V2_UNLOAD, "m");
 }
 
 TEST(a_verb_is_a_part_of_the_name_for_a_get)
 {
     finds("GET", "/v1/models/m:predict", ROUTE_V1_MODEL, "m:predict");
     finds("POST", "/v1/models/m:explain:predict", ROUTE_V1_PREDICT, "m:explain");
-    allows("POST", "/v1/models/m:predict2", "GET, HEAD");
-    allows("POST", "/v1/models/m:Predict", "GET, HEAD");
-    allows("POST", "/v1/models/:predict", "GET, HEAD"); /* a verb alone names no model */
+    allows("POST", "/v1/models/m:predict2", "GET, HEAD, OPTIONS");
+    allows("POST", "/v1/models/m:Predict", "GET, HEAD, OPTIONS");
+    allows("POST", "/v1/models/:predict", "GET, HEAD, OPTIONS"); /* a verb alone names no model */
 }
 
 TEST(query_and_fragment_are_passed_over)
@@ -143,22 +187,28 @@ TEST(other_targets_find_nothing)
 {
     static const char *const targets[] = {
         "",
-        "*",
+        "**",
+        "*/",
         "v1/models",
         "h:443",
         "//",
         "//v1/models",
         "/v1//models",
-        "/v1/models/",
-        "/v1/models/m/",
+        "/v1/models//",
+        "/v1/models/m//",
+        "/v1//",
+        "///",
+        "/v1/models/%",
+        "/v2/models/m/versions/1/infer//",
         "/V1/models",
         "/v1",
         "/v1/model",
         "/v1/modelss",
-        "/v2/",
-        "/v2/models/",
+        "/v2//",
+        "/v2/models//",
         "/v2/health",
-        "/metrics/",
+        "/v2/health/",
+        "/metrics//",
         "/v2/models//infer",
         "/v1/./models",
         "/v1/models/../models",
@@ -202,6 +252,8 @@ int main(void)
     arena_init(&arena, 1 << 20);
     RUN(each_path_has_its_route);
     RUN(another_method_learns_which_are_allowed);
+    RUN(options_finds_the_route_and_its_methods);
+    RUN(one_slash_may_stand_at_the_end);
     RUN(a_verb_is_a_part_of_the_name_for_a_get);
     RUN(query_and_fragment_are_passed_over);
     RUN(scheme_and_host_of_the_absolute_form_are_passed_over);

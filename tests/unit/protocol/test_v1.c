@@ -20,7 +20,7 @@ static int parse_bytes(const char *bytes, size_t length)
     fixture_drop(body);
     body = fixture_copy(bytes, length);
     fixture_reset(&f);
-    const int status = v1_parse(&f.frame, body, &f.error);
+    const int status = v1_parse(&f.frame, body, "dcnv2", &f.error);
     if (status == 0) {
         CHECK(f.frame.n_rows > 0);
         for (int c = 0; c < 3; c++)
@@ -276,7 +276,7 @@ TEST(a_long_column_name_does_not_hide_the_rest_of_a_message)
         builder_text(&body, "\": [1, 2, [3]], \"price\": 1}]}");
         builder_add(&names, ",price", 7);
         fixture_init(&wide, names.at, 1, 1, MAX_ROWS);
-        CHECK(v1_parse(&wide.frame, builder_view(&body), &wide.error) == -1);
+        CHECK(v1_parse(&wide.frame, builder_view(&body), "dcnv2", &wide.error) == -1);
         CHECK(wide.error.http_status == 400 && error_is_for_clients(&wide.error));
         CHECK_MSG(strstr(wide.error.message, "row 3"), "\"%s\"", wide.error.message);
         CHECK_MSG(strstr(wide.error.message, "\xE4\xB8\xAD"), "\"%s\"", wide.error.message);
@@ -472,7 +472,7 @@ TEST(a_request_that_does_not_fit_the_arena_is_an_error)
         struct request_error error = {0};
         arena_init(&arena, limit);
         if (frame_init(&frame, &f.schema, &arena, MAX_ROWS) == 0) {
-            if (v1_parse(&frame, text_of(body), &error) != 0) {
+            if (v1_parse(&frame, text_of(body), "dcnv2", &error) != 0) {
                 n_refused++;
                 CHECK_MSG(error.http_status == 413 || error.http_status >= 500,
                           "%zu bytes: %d \"%s\"", limit, error.http_status, error.message);

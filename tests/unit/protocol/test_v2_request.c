@@ -98,6 +98,28 @@ TEST(what_has_no_inputs_is_a_400)
         refuses(bodies[i], NULL, NULL);
 }
 
+TEST(instances_of_v1_are_told_where_they_belong)
+{
+    static const char *const bodies[] = {
+        "{\"instances\": [{\"userid\": [1]}]}",
+        "{\"instances\": null}",
+        "{\"instances\": [], \"id\": 5}",
+        "{\"inputs\": [{\"userid\": [1], \"brand\": [1], \"price\": [1]}]}",
+        "{\"instances\": 1, \"inputs\": [{\"userid\": 1}, 2]}",
+        "{\"inputs\": 1, \"inputs\": [{\"userid\": 1}]}",
+    };
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        refuses(bodies[i], "instances of the v1 protocol", "/v1/models/dcnv2:predict");
+    refuses("{\"inputs\": [{}]}", "Input 1: \"name\" is missing.", NULL);
+    refuses("{\"inputs\": [{\"userid\": 1, \"data\": [1]}]}", "Input 1: \"name\" is missing.",
+            NULL);
+    refuses("{\"inputs\": []}", "is missing.", NULL);
+    refuses("{\"inputs\": [{\"userid\": 1}], \"inputs\": 1}", "Expected \"inputs\" to be a list",
+            NULL);
+    refuses("{\"inputs\": [[1]]}", "Input 1 is a list; expected a tensor, ", NULL);
+    CHECK(accepts("{\"instances\": [{\"userid\": 1}], " INPUTS2 "}", 2));
+}
+
 TEST(what_is_not_json_is_a_400_with_its_place)
 {
     static const struct {
@@ -198,6 +220,7 @@ int main(void)
     RUN(an_unknown_output_is_refused_as_kserve_refuses_it);
     RUN(parameters_that_are_no_object_are_a_400);
     RUN(what_has_no_inputs_is_a_400);
+    RUN(instances_of_v1_are_told_where_they_belong);
     RUN(what_is_not_json_is_a_400_with_its_place);
     RUN(many_inputs_and_rows_are_read_in_linear_time_and_limited);
     RUN(a_request_that_does_not_fit_the_arena_is_an_error);
