@@ -27,6 +27,8 @@ static const struct setting all[] = {
      "seconds that requests under way have after SIGTERM (30)"},
     {"drain_wait", NULL, NUMBER(drain_wait_s, 0, 86400),
      "seconds to go on accepting after SIGTERM (0)"},
+    {"match_numbers", NULL, AT(SETTING_SWITCH, match_numbers),
+     "find an id in another form of the same number: 884208.0 and 884208 (false)"},
     {"enable_model_repository", NULL, AT(SETTING_SWITCH, enable_model_repository),
      "answer the load and unload requests of v2 (false)"},
     {"access_log", NULL, AT(SETTING_SWITCH, access_log), "one log line a request (false)"},

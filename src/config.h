@@ -22,6 +22,7 @@ struct config {
     unsigned max_connections;
     unsigned header_timeout_s, body_timeout_s, idle_timeout_s;
     unsigned grace_period_s, drain_wait_s;
+    bool match_numbers;
     bool enable_model_repository;
     bool access_log;
     enum log_level log_level;

@@ -172,3 +172,16 @@ uint64_t log_dropped(void)
     pthread_mutex_unlock(&state.mutex);
     return n;
 }
+
+bool log_limit_allows(struct log_limit *limit, uint64_t now_ns, uint64_t interval_ns, uint64_t n,
+                      uint64_t *ret_left_out)
+{
+    uint64_t next_ns = atomic_load_explicit(&limit->next_ns, memory_order_relaxed);
+    if (now_ns < next_ns ||
+        !atomic_compare_exchange_strong(&limit->next_ns, &next_ns, now_ns + interval_ns)) {
+        atomic_fetch_add_explicit(&limit->n_left_out, n, memory_order_relaxed);
+        return false;
+    }
+    *ret_left_out = atomic_exchange_explicit(&limit->n_left_out, 0, memory_order_relaxed);
+    return true;
+}

@@ -8,6 +8,7 @@
 #ifndef DCNV2_LOG_H
 #define DCNV2_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +23,17 @@ void log_stop(void);
 
 /* The message is UTF-8; control characters in it are escaped, a long one is cut. */
 void log_event(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* For lines of one kind, which many requests may give cause for. Zero at first. */
+struct log_limit {
+    _Atomic uint64_t next_ns;    /* no line before */
+    _Atomic uint64_t n_left_out; /* events since the last line */
+};
+
+/* Whether `n` more events at `now_ns` (clock.h) may have a line: one caller in an interval. Others'
+ * events are counted; *ret_left_out: those since the line before. Thread-safe, without a lock. */
+bool log_limit_allows(struct log_limit *limit, uint64_t now_ns, uint64_t interval_ns, uint64_t n,
+                      uint64_t *ret_left_out);
 
 /* Lines that were dropped so far. */
 uint64_t log_dropped(void);
