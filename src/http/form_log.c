@@ -26,8 +26,8 @@ static void log_column(struct log_limit *line, struct text name,
     if (n_left_out > 0)
         snprintf(others, sizeof others, " (and %" PRIu64 " more like this)", n_left_out);
     log_event(LOG_LEVEL_WARNING,
-              "column \"%.*s\": \"%.*s\" scores as an unknown value, but the same value as "
-              "\"%.*s\" was learnt%s: send ids as the text that was learnt, or start with "
+              "column \"%.*s\": \"%.*s\" scores as an unknown value, though the same value was "
+              "learnt as \"%.*s\"%s: send ids as the text that was learnt, or start with "
               "--match_numbers true",
               TEXT_SHOWN(name), TEXT_SHOWN(counts->value), TEXT_SHOWN(counts->class), others);
 }
