@@ -94,18 +94,31 @@ static void add(struct other_form *form, struct text text)
     form->texts[form->n++] = text;
 }
 
-/* "3" and "3.0", by one text. */
-static void add_whole(struct other_form *form, double whole)
+/* "3" and "3.0", in one place; as repr(float) writes what is below 2^53. */
+static void add_whole(struct other_form *form, bool is_negative, uint64_t magnitude)
 {
-    const size_t length = number_print_repr(whole + 0.0, form->number); /* -0.0 + 0.0 is 0.0 */
-    add(form, (struct text){form->number, length - 2});
-    add(form, (struct text){form->number, length});
+    char *const end = form->number + sizeof form->number, *at = end;
+    *--at = '0';
+    *--at = '.';
+    const char *const point = at;
+    do
+        *--at = (char)('0' + magnitude % 10);
+    while ((magnitude /= 10) > 0);
+    if (is_negative)
+        *--at = '-';
+    add(form, (struct text){at, (size_t)(point - at)});
+    add(form, (struct text){at, (size_t)(end - at)});
 }
 
-/* Whole, and no other integer is rounded to it in a float of that many bits. */
-static bool is_sure(double number, unsigned bits)
+/* Whether the magnitude of a decimal is an integer below 2^53. */
+static bool is_whole(const struct decimal *decimal, uint64_t *ret_magnitude)
 {
-    return number == trunc(number) && fabs(number) < (double)(UINT64_C(1) << bits);
+    uint64_t magnitude = decimal->digits;
+    int64_t zeros = decimal->exponent;
+    for (; zeros > 0 && magnitude < UINT64_C(1) << DOUBLE_BITS; zeros--)
+        magnitude *= 10;
+    *ret_magnitude = magnitude;
+    return zeros == 0 && magnitude < UINT64_C(1) << DOUBLE_BITS;
 }
 
 static bool same(const struct decimal *a, const struct decimal *b)
@@ -116,14 +129,15 @@ static bool same(const struct decimal *a, const struct decimal *b)
 static void add_number(struct other_form *form, struct text text)
 {
     struct decimal decimal, found;
+    uint64_t magnitude;
     if (!read_decimal(text, &decimal))
         return;
-    const double number = number_parse(text.at, text.length);
     if (decimal.exponent >= 0) {
-        if (is_sure(number, DOUBLE_BITS))
-            add_whole(form, number);
+        if (is_whole(&decimal, &magnitude))
+            add_whole(form, decimal.is_negative, magnitude);
         return;
     }
+    const double number = number_parse(text.at, text.length);
     const struct text repr = {form->number, number_print_repr(number, form->number)};
     if (read_decimal(repr, &found) && same(&decimal, &found))
         add(form, repr);
@@ -139,31 +153,33 @@ static void add_text(struct other_form *form, struct text text)
         add_number(form, text);
 }
 
-static void add_float(struct other_form *form, const struct cell *cell)
+/* An integer, if no other one is rounded to it in a float of that many bits. */
+static void add_float(struct other_form *form, double number, unsigned bits)
 {
-    if (isnan(cell->number))
+    if (isnan(number))
         add(form, text_of("None"));
-    else if (is_sure(cell->number, cell->length > 0 ? cell->length : DOUBLE_BITS))
-        add_whole(form, cell->number);
+    else if (number == trunc(number) && fabs(number) < (double)(UINT64_C(1) << bits))
+        add_whole(form, number < 0, (uint64_t)fabs(number));
 }
 
+/* Of texts and floats the own one is what was written; of the others no scratch is needed. */
 static void list(struct other_form *form, const struct cell *cell)
 {
     form->n = 0;
-    if (cell->kind != CELL_TEXT) /* whose own text is the one that was written */
-        add(form, cell_text(cell, COLUMN_AS_WRITTEN, form->own));
+    if (cell->kind != CELL_TEXT && cell->kind != CELL_FLOAT)
+        add(form, cell_text(cell, COLUMN_AS_WRITTEN, form->number));
     switch ((enum cell_kind)cell->kind) {
     case CELL_MISSING:
         add(form, text_of("nan"));
         break;
     case CELL_BOOL:
-        add_whole(form, cell->boolean);
+        add_whole(form, false, cell->boolean);
         break;
     case CELL_INTEGER:
         add_number(form, (struct text){cell->text, cell->length});
         break;
     case CELL_FLOAT:
-        add_float(form, cell);
+        add_float(form, cell->number, cell->length > 0 ? cell->length : DOUBLE_BITS);
         break;
     case CELL_TEXT:
         add_text(form, (struct text){cell->text, cell->length});

@@ -26,11 +26,11 @@
 #include "number.h"
 
 struct other_form {
-    struct text text; /* of the class that was found: in `own`, `number` or the cell */
+    struct text text; /* of the class that was found: in `number`, the cell, or static */
     /* Forms to look up, and where their texts are. */
     struct text texts[3];
     unsigned n;
-    char own[NUMBER_REPR_MAX], number[NUMBER_REPR_MAX];
+    char number[NUMBER_REPR_MAX];
 };
 
 /* The class of a value whose text `written` is none, or the number of classes. A text that cannot

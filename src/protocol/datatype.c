@@ -148,14 +148,18 @@ int datatype_read_binary(enum datatype datatype, struct text data, uint64_t n, s
 /* The magnitude of the largest integer of a datatype, and of the least. */
 struct range {
     uint64_t max, min;
+    uint32_t sure_length; /* of texts, with their sign, that lie within */
 };
 
 static struct range range_of(enum datatype datatype)
 {
     const unsigned bits = 8 * datatypes[datatype].size;
     const bool is_signed = datatype <= DATATYPE_INT64;
-    const uint64_t max = UINT64_MAX >> (64 - bits) >> is_signed;
-    return (struct range){max, is_signed ? max + 1 : 0};
+    struct range range = {.max = UINT64_MAX >> (64 - bits) >> is_signed};
+    range.min = is_signed ? range.max + 1 : 0;
+    for (uint64_t left = range.max; left >= 10; left /= 10)
+        range.sure_length++;
+    return range;
 }
 
 /* A text that JSON's grammar has for an integer. */
@@ -163,6 +167,8 @@ static bool is_in_range(const struct cell *cell, const struct range *range)
 {
     const bool is_negative = *cell->text == '-';
     uint64_t magnitude = 0;
+    if (cell->length <= range->sure_length && (!is_negative || range->min > 0))
+        return true;
     for (uint32_t i = is_negative; i < cell->length; i++)
         if (__builtin_mul_overflow(magnitude, 10, &magnitude) ||
             __builtin_add_overflow(magnitude, (uint64_t)(cell->text[i] - '0'), &magnitude))
