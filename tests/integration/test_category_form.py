@@ -135,6 +135,12 @@ def lines_of(server):
     return [line for line in server.log().splitlines() if "was learnt" in line]
 
 
+def written_lines(server, n):
+    """The lines, once there are so many: a thread of their own writes them."""
+    wait_until(lambda: len(lines_of(server)) >= n, 5)
+    return lines_of(server)
+
+
 def test_the_log_names_column_value_class_and_what_to_do_once_in_a_while():
     ids = [name for name in COLUMNS if name != "price"]
     floats = {**ONE, **{name: [float(v) for v in ONE[name]] for name in ids}}
@@ -146,7 +152,7 @@ def test_the_log_names_column_value_class_and_what_to_do_once_in_a_while():
         load = Load(4, step_of)
         wait_until(lambda: load.n_done > 300 or not load.is_running(), 10)
         load.stop()
-        lines = lines_of(server)
+        lines = written_lines(server, len(ids))
         check(len(lines) in (len(ids), 2 * len(ids)), f"{len(lines)} lines after {load.n_done} requests")
         for name in ids:
             value = ONE[name][0]
@@ -162,11 +168,13 @@ def test_a_line_tells_how_many_more_there_are_and_none_is_written_where_they_are
         model = word_model(directory)
         with harness.Server(env=model.env) as server:
             post_cells(server, ["884208.0", "884208.0", '"y"', "null"])
-            line, = lines_of(server)
+            line, = written_lines(server, 1)
             check('"884208.0" scores as an unknown value' in line and "(and 2 more like this)" in line, line)
         with harness.Server(*MATCH, env=model.env) as server:
             post_cells(server, ["884208.0"])
-            check(metrics(server)[COUNTER] == 1 and lines_of(server) == [], server.log())
+            check(metrics(server)[COUNTER] == 1, "count")
+            server.stop()
+            check(lines_of(server) == [], server.log())
 
 
 # ---------------------------------------------------------------- dcnv2-score
