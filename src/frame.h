@@ -76,7 +76,7 @@ struct cell {
         double number;    /* CELL_FLOAT */
         bool boolean;     /* CELL_BOOL */
     };
-    uint32_t length; /* of text, in bytes */
+    uint32_t length; /* of text, in bytes; of a float that was narrower, bits of its significand */
     uint32_t kind;   /* enum cell_kind */
 };
 

@@ -13,12 +13,7 @@
 
 #include "protocol/json_writer.h"
 
-enum {
-    MESSAGE_MAX = 1024,
-    LINE_MAX_BYTES = 6 * MESSAGE_MAX + 128,
-    BUFFER_BYTES = 256 * 1024,
-    LIMITED_EVERY_MS = 10000
-};
+enum { MESSAGE_MAX = 1024, LINE_MAX_BYTES = 6 * MESSAGE_MAX + 128, BUFFER_BYTES = 256 * 1024 };
 
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
 
@@ -170,22 +165,23 @@ void log_event(enum log_level level, const char *format, ...)
     pthread_mutex_unlock(&state.mutex);
 }
 
-bool log_limit_pass(struct log_limit *limit, uint64_t now_ms, uint64_t *ret_left_out)
-{
-    uint64_t next_ms = atomic_load_explicit(&limit->next_ms, memory_order_relaxed);
-    if (now_ms < next_ms ||
-        !atomic_compare_exchange_strong(&limit->next_ms, &next_ms, now_ms + LIMITED_EVERY_MS)) {
-        atomic_fetch_add_explicit(&limit->n_left_out, 1, memory_order_relaxed);
-        return false;
-    }
-    *ret_left_out = atomic_exchange_explicit(&limit->n_left_out, 0, memory_order_relaxed);
-    return true;
-}
-
 uint64_t log_dropped(void)
 {
     pthread_mutex_lock(&state.mutex);
     const uint64_t n = state.n_dropped;
     pthread_mutex_unlock(&state.mutex);
     return n;
+}
+
+bool log_limit_allows(struct log_limit *limit, uint64_t now_ns, uint64_t interval_ns, uint64_t n,
+                      uint64_t *ret_left_out)
+{
+    uint64_t next_ns = atomic_load_explicit(&limit->next_ns, memory_order_relaxed);
+    if (now_ns < next_ns ||
+        !atomic_compare_exchange_strong(&limit->next_ns, &next_ns, now_ns + interval_ns)) {
+        atomic_fetch_add_explicit(&limit->n_left_out, n, memory_order_relaxed);
+        return false;
+    }
+    *ret_left_out = atomic_exchange_explicit(&limit->n_left_out, 0, memory_order_relaxed);
+    return true;
 }

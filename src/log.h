@@ -25,15 +25,16 @@ void log_stop(void);
  * cut. */
 void log_event(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Of a kind of line that may come too often. Zero at first. */
+/* For lines of one kind, which many requests may give cause for. Zero at first. */
 struct log_limit {
-    _Atomic uint64_t next_ms;
-    _Atomic uint64_t n_left_out;
+    _Atomic uint64_t next_ns;    /* no line before */
+    _Atomic uint64_t n_left_out; /* events since the last line */
 };
 
-/* Whether a line may be written now: one per 10 s. *ret_left_out: how many were not since the last
- * one. `now_ms`: by clock_ms(). */
-bool log_limit_pass(struct log_limit *limit, uint64_t now_ms, uint64_t *ret_left_out);
+/* Whether `n` more events at `now_ns` (clock.h) may have a line: one caller in an interval. Others'
+ * events are counted; *ret_left_out: those since the line before. Thread-safe, without a lock. */
+bool log_limit_allows(struct log_limit *limit, uint64_t now_ns, uint64_t interval_ns, uint64_t n,
+                      uint64_t *ret_left_out);
 
 /* Lines that were dropped so far. */
 uint64_t log_dropped(void);

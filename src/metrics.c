@@ -42,9 +42,9 @@ struct metrics_shard {
     counter stage_sum_ns[METRICS_N_STAGES];
     counter score_counts[N_SCORE_BOUNDS + 1];
     _Atomic double score_sum;
-    counter *replies; /* [n_routes, N_STATUSES] */
-    counter *unknown; /* [n_columns] */
-    uint32_t n_columns;
+    counter *replies;    /* [n_routes, N_STATUSES] */
+    counter *unknown;    /* [n_columns] */
+    counter *other_form; /* [n_columns] */
 };
 
 struct metrics {
@@ -95,7 +95,7 @@ struct metrics *metrics_create(unsigned n_shards, const char *model_name, const 
     }
     /* A shard and its arrays in one piece of whole cache lines, so that no two threads share one.
      */
-    const size_t n_counters = (size_t)n_routes * N_STATUSES + n_columns;
+    const size_t n_counters = (size_t)n_routes * N_STATUSES + 2 * (size_t)n_columns;
     const size_t bytes =
         (sizeof(struct metrics_shard) + n_counters * sizeof(counter) + CACHE_LINE) / CACHE_LINE *
         CACHE_LINE;
@@ -108,7 +108,7 @@ struct metrics *metrics_create(unsigned n_shards, const char *model_name, const 
         memset(shard, 0, bytes);
         shard->replies = (counter *)(shard + 1);
         shard->unknown = shard->replies + (size_t)n_routes * N_STATUSES;
-        shard->n_columns = n_columns;
+        shard->other_form = shard->unknown + n_columns;
         metrics->shards[i] = shard;
     }
     return metrics;
@@ -178,8 +178,7 @@ void metrics_body(struct metrics_shard *shard, size_t n_bytes)
     add(&shard->body_bytes, n_bytes);
 }
 
-void metrics_rows(struct metrics_shard *shard, const float *scores, uint32_t n_rows,
-                  const uint32_t *unknown)
+void metrics_rows(struct metrics_shard *shard, const float *scores, uint32_t n_rows)
 {
     double sum = atomic_load_explicit(&shard->score_sum, memory_order_relaxed);
     for (uint32_t i = 0; i < n_rows; i++) {
@@ -191,9 +190,15 @@ void metrics_rows(struct metrics_shard *shard, const float *scores, uint32_t n_r
     }
     atomic_store_explicit(&shard->score_sum, sum, memory_order_relaxed);
     add(&shard->rows, n_rows);
-    for (uint32_t c = 0; c < shard->n_columns; c++)
-        if (unknown[c])
-            add(&shard->unknown[c], unknown[c]);
+}
+
+void metrics_category(struct metrics_shard *shard, uint32_t column, uint32_t n_unknown,
+                      uint32_t n_other_form)
+{
+    if (n_unknown)
+        add(&shard->unknown[column], n_unknown);
+    if (n_other_form)
+        add(&shard->other_form[column], n_other_form);
 }
 
 uint64_t metrics_in_flight(const struct metrics *metrics)
@@ -328,17 +333,37 @@ static void print_scores(const struct metrics *metrics, FILE *out)
             below, below, sum);
 }
 
+static void print_category(const struct metrics *metrics, FILE *out, uint32_t column,
+                           const char *name, uint64_t n)
+{
+    fprintf(out, "%s{column=\"", name);
+    print_label(out, metrics->columns[column]);
+    fprintf(out, "\"} %" PRIu64 "\n", n);
+}
+
 static void print_unknown(const struct metrics *metrics, FILE *out)
 {
-    print_head(out, "dcnv2_out_of_vocabulary_total", "counter",
+    static const char name[] = "dcnv2_out_of_vocabulary_total";
+    print_head(out, name, "counter",
                "category values without an embedding of their own, by column");
     for (uint32_t c = 0; c < metrics->n_columns; c++) {
         uint64_t n = 0;
         for (unsigned i = 0; i < metrics->n_shards; i++)
             n += get(&metrics->shards[i]->unknown[c]);
-        fputs("dcnv2_out_of_vocabulary_total{column=\"", out);
-        print_label(out, metrics->columns[c]);
-        fprintf(out, "\"} %" PRIu64 "\n", n);
+        print_category(metrics, out, c, name, n);
+    }
+}
+
+static void print_other_form(const struct metrics *metrics, FILE *out)
+{
+    static const char name[] = "dcnv2_category_form_total";
+    print_head(out, name, "counter",
+               "category values that are a class in another form (884208.0, 884208), by column");
+    for (uint32_t c = 0; c < metrics->n_columns; c++) {
+        uint64_t n = 0;
+        for (unsigned i = 0; i < metrics->n_shards; i++)
+            n += get(&metrics->shards[i]->other_form[c]);
+        print_category(metrics, out, c, name, n);
     }
 }
 
@@ -397,6 +422,7 @@ char *metrics_print(const struct metrics *metrics, size_t *ret_length)
     print_plain(out, "dcnv2_request_body_bytes_total", "counter",
                 "bytes of request bodies received", (double)SUM(metrics, body_bytes));
     print_unknown(metrics, out);
+    print_other_form(metrics, out);
     print_scores(metrics, out);
     print_plain(out, "dcnv2_log_lines_dropped_total", "counter",
                 "log lines lost because nobody read them in time", (double)log_dropped());

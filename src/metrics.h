@@ -56,9 +56,11 @@ void metrics_reply(struct metrics_shard *shard, unsigned route, unsigned http_st
 void metrics_stage(struct metrics_shard *shard, enum metrics_stage stage, uint64_t nanoseconds);
 void metrics_body(struct metrics_shard *shard, size_t n_bytes);
 
-/* scores: [n_rows]; unknown: [n_columns], out-of-vocabulary values of these rows. */
-void metrics_rows(struct metrics_shard *shard, const float *scores, uint32_t n_rows,
-                  const uint32_t *unknown);
+void metrics_rows(struct metrics_shard *shard, const float *scores, uint32_t n_rows);
+
+/* Of a sparse column: out-of-vocabulary values, and values that are a class in another form. */
+void metrics_category(struct metrics_shard *shard, uint32_t column, uint32_t n_unknown,
+                      uint32_t n_other_form);
 
 /* Requests that have started and not ended. */
 uint64_t metrics_in_flight(const struct metrics *metrics);

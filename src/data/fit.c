@@ -271,7 +271,7 @@ static int take_known(struct reader *reader, const struct click_record *record, 
 {
     const struct encoding *encoding = reader->context;
     (void)error;
-    cell_encoder_encode(encoding->cells, record, row, encoding->n_unknown);
+    cell_encoder_encode(encoding->cells, record, row, encoding->n_unknown, NULL);
     return 0;
 }
 
@@ -295,7 +295,7 @@ int encode_files(const char *const *paths, uint32_t n_paths, const struct fit_op
 {
     struct dataset dataset;
     dataset_init(&dataset, encoder->n_dense, encoder->n_sparse);
-    struct encoding encoding = {cell_encoder_create(encoder), n_unknown};
+    struct encoding encoding = {cell_encoder_create(encoder, false), n_unknown};
     if (encoding.cells == NULL)
         return train_error_memory(error);
     struct fit_options checked = *options;

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "encode/cell_text.h"
+#include "encode/other_form.h"
 #include "number.h"
 
 static uint32_t kinds_of_rows(const struct column *column, uint32_t first, uint32_t end)
@@ -19,23 +20,64 @@ static uint32_t segment_end(const struct frame *frame, uint32_t segment)
     return segment + 1 < frame->n_segments ? frame->segment_starts[segment + 1] : frame->n_rows;
 }
 
-static void encode_rows(const struct vocabulary *vocabulary, const struct column *column,
-                        uint32_t first, uint32_t end, enum column_type type, uint32_t *ret_indices,
-                        uint32_t *unknown)
+/* A category column on its way to embedding rows. */
+struct category {
+    const struct vocabulary *vocabulary;
+    const struct frame *frame;
+    const struct column *column;
+    bool match_forms;
+    uint32_t *indices; /* [n_rows] */
+    struct category_counts *counts;
+};
+
+static struct text copy_shown(struct arena *arena, struct text text)
 {
+    const size_t length = (size_t)text_shown_length(text);
+    return (struct text){arena_copy_text(arena, text.at, length), length};
+}
+
+/* Apart from encode_rows(), so that values that are classes pay nothing for the others. */
+__attribute__((noinline)) static uint32_t
+encode_unknown(const struct category *category, const struct cell *cell, struct text written)
+{
+    const struct vocabulary *vocabulary = category->vocabulary;
+    struct category_counts *counts = category->counts;
+    struct other_form form;
+    const uint32_t found = other_form_find(vocabulary, cell, written, &form);
+    if (found != vocabulary->n && counts->n_other_form++ == 0) {
+        counts->value = copy_shown(category->frame->arena, written);
+        counts->class = copy_shown(category->frame->arena, form.text);
+    }
+    if (found != vocabulary->n && category->match_forms)
+        return found;
+    counts->n_unknown++;
+    return vocabulary->n;
+}
+
+static void encode_rows(const struct category *category, uint32_t first, uint32_t end,
+                        enum column_type type)
+{
+    const struct vocabulary *vocabulary = category->vocabulary;
     char scratch[NUMBER_REPR_MAX];
     for (uint32_t row = first; row < end; row++) {
-        const struct cell *cell = &column->cells[row];
+        const struct cell *cell = &category->column->cells[row];
         const struct text text = cell_text(cell, type, scratch);
-        ret_indices[row] = vocabulary_find(vocabulary, text.at, text.length);
-        *unknown += ret_indices[row] == vocabulary->n;
+        uint32_t index = vocabulary_find(vocabulary, text.at, text.length);
+        if (index == vocabulary->n)
+            index = encode_unknown(category, cell, text);
+        category->indices[row] = index;
     }
 }
 
 /* -1: out of memory. */
-static int encode_sparse(const struct vocabulary *vocabulary, const struct frame *frame,
-                         const struct column *column, uint32_t *ret_indices, uint32_t *unknown)
+static int encode_sparse(const struct category *category)
 {
+    const struct frame *frame = category->frame;
+    const struct column *column = category->column;
+    if (category->match_forms) {
+        encode_rows(category, 0, frame->n_rows, COLUMN_AS_WRITTEN);
+        return 0;
+    }
     /* `kinds` may still have those of cells that a later equal key replaced. */
     const bool one_kind = (column->kinds & (column->kinds - 1)) == 0;
     enum column_type type =
@@ -50,12 +92,12 @@ static int encode_sparse(const struct vocabulary *vocabulary, const struct frame
         type = column_type_join(kinds, frame->n_segments);
     }
     if (type != COLUMN_BY_SEGMENT) {
-        encode_rows(vocabulary, column, 0, frame->n_rows, type, ret_indices, unknown);
+        encode_rows(category, 0, frame->n_rows, type);
         return 0;
     }
     for (uint32_t s = 0; s < frame->n_segments; s++)
-        encode_rows(vocabulary, column, frame->segment_starts[s], segment_end(frame, s),
-                    column_type_of(kinds[s]), ret_indices, unknown);
+        encode_rows(category, frame->segment_starts[s], segment_end(frame, s),
+                    column_type_of(kinds[s]));
     return 0;
 }
 
@@ -114,16 +156,23 @@ static int encode_dense(const struct encoder *encoder, uint32_t dense_column,
     return 0;
 }
 
-int encoder_encode(const struct encoder *encoder, const struct frame *frame, float *ret_dense,
-                   uint32_t *ret_indices, uint32_t *unknown, struct request_error *error)
+int encoder_encode(const struct encoder *encoder, const struct frame *frame, bool match_forms,
+                   float *ret_dense, uint32_t *ret_indices, struct category_counts *counts,
+                   struct request_error *error)
 {
     const size_t n_rows = frame->n_rows;
     for (uint32_t c = 0; c < encoder->schema.n_dense; c++)
         if (encode_dense(encoder, c, frame, ret_dense + c * n_rows, error) != 0)
             return -1;
-    for (uint32_t c = 0; c < encoder->schema.n_sparse; c++)
-        if (encode_sparse(&encoder->vocabularies[c], frame, &frame->columns[c],
-                          ret_indices + c * n_rows, &unknown[c]) != 0)
+    for (uint32_t c = 0; c < encoder->schema.n_sparse; c++) {
+        const struct category category = {.vocabulary = &encoder->vocabularies[c],
+                                          .frame = frame,
+                                          .column = &frame->columns[c],
+                                          .match_forms = match_forms,
+                                          .indices = ret_indices + c * n_rows,
+                                          .counts = &counts[c]};
+        if (encode_sparse(&category) != 0)
             return request_error_out_of_memory(error);
+    }
     return 0;
 }

@@ -402,7 +402,7 @@ void connection_note_cut(struct worker *worker, enum metrics_cut cut, const char
     uint64_t n_more;
     va_list arguments;
     metrics_connection_cut(worker->metrics, cut);
-    if (!log_limit_pass(&worker->server->cut_limits[cut], worker->now_ms, &n_more))
+    if (!worker_may_log(worker, &worker->server->cut_limits[cut], &n_more))
         return;
     va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);

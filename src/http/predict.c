@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "clock.h"
+#include "http/form_log.h"
 #include "http/reply.h"
 #include "protocol/v1.h"
 #include "protocol/v2.h"
@@ -20,8 +21,9 @@ struct prediction {
     uint32_t n_rows;
     float *dense;      /* [n_dense, n_rows] */
     uint32_t *indices; /* [n_sparse, n_rows] */
-    uint32_t *unknown; /* [n_sparse] */
     float *scores;     /* [n_rows] */
+    uint32_t n_categories;
+    struct category_counts *counts; /* [n_categories] */
 };
 
 /* ---- the model ---- */
@@ -79,20 +81,26 @@ static int parse(struct exchange *exchange, struct frame *frame, struct v2_optio
                     error);
 }
 
-static int encode(const struct encoder *encoder, const struct frame *frame,
+static int encode(struct server *server, const struct encoder *encoder, const struct frame *frame,
                   struct prediction *prediction, struct request_error *error)
 {
     const struct schema *schema = &encoder->schema;
+    const bool match_numbers = server->config->match_numbers;
     const size_t n_rows = prediction->n_rows = frame->n_rows;
     struct arena *arena = frame->arena;
     prediction->dense = arena_alloc(arena, schema->n_dense * n_rows * sizeof(float));
     prediction->indices = arena_alloc(arena, schema->n_sparse * n_rows * sizeof(uint32_t));
-    prediction->unknown = arena_calloc(arena, schema->n_sparse, sizeof(uint32_t));
+    prediction->n_categories = schema->n_sparse;
+    prediction->counts = arena_calloc(arena, schema->n_sparse, sizeof *prediction->counts);
     prediction->scores = arena_alloc(arena, n_rows * sizeof(float));
-    if (!prediction->dense || !prediction->indices || !prediction->unknown || !prediction->scores)
+    if (!prediction->dense || !prediction->indices || !prediction->counts || !prediction->scores)
         return request_error_out_of_memory(error);
-    return encoder_encode(encoder, frame, prediction->dense, prediction->indices,
-                          prediction->unknown, error);
+    if (encoder_encode(encoder, frame, match_numbers, prediction->dense, prediction->indices,
+                       prediction->counts, error) != 0)
+        return -1;
+    if (!match_numbers)
+        form_log(server->form_lines, schema, prediction->counts);
+    return 0;
 }
 
 /* exchange->content to exchange->prediction. */
@@ -107,7 +115,7 @@ static int read_request(struct exchange *exchange, const dcnv2_model *model,
         return request_error_out_of_memory(error);
     if (parse(exchange, &frame, &prediction->v2, error) != 0)
         return -1;
-    return encode(&model->encoder, &frame, prediction, error);
+    return encode(exchange->worker->server, &model->encoder, &frame, prediction, error);
 }
 
 /* ---- numbers to scores ---- */
@@ -235,7 +243,10 @@ static uint64_t finish(struct exchange *exchange, uint64_t predict_ns, uint64_t 
     const uint64_t rendered_ns = clock_ns();
     metrics_stage(metrics, METRICS_PREDICT, predict_ns);
     metrics_stage(metrics, METRICS_POSTPROCESS, rendered_ns - scored_ns);
-    metrics_rows(metrics, prediction->scores, prediction->n_rows, prediction->unknown);
+    metrics_rows(metrics, prediction->scores, prediction->n_rows);
+    for (uint32_t c = 0; c < prediction->n_categories; c++)
+        metrics_category(metrics, c, prediction->counts[c].n_unknown,
+                         prediction->counts[c].n_other_form);
     return rendered_ns;
 }
 

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "http/form_log.h"
 #include "http/worker.h"
 #include "log.h"
 
@@ -103,7 +104,8 @@ static int open_port(uint16_t port)
 static int start(struct server *server, char *message, size_t message_size)
 {
     server->workers = calloc(server->n_workers, sizeof *server->workers);
-    if (server->workers == NULL) {
+    server->form_lines = form_log_create(server->config->source.sparse_columns.n);
+    if (server->workers == NULL || server->form_lines == NULL) {
         server->n_workers = 0;
         snprintf(message, message_size, "out of memory");
         return -1;
@@ -169,5 +171,6 @@ void server_stop(struct server *server)
     if (server->listen_fd >= 0)
         close(server->listen_fd);
     free(server->workers);
+    free(server->form_lines);
     free(server);
 }

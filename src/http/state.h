@@ -16,6 +16,7 @@
 
 struct connection;
 struct exchange;
+struct log_limit;
 
 /* Requests that are scored together, predict.h. */
 struct batch {
@@ -28,6 +29,7 @@ struct server {
     const struct config *config;
     struct registry *registry;
     struct metrics *metrics;
+    struct log_limit *form_lines; /* [n_sparse], form_log.h */
     struct body_budget budget;
     int listen_fd;
     struct worker *workers; /* [n_workers] */

@@ -23,7 +23,8 @@ enum {
     LIGHT_TURNS = 32,      /* without a heavy request, while more and more events come */
     LOOK_MS = 250,         /* between two looks at the deadlines .. */
     LOOK_BUSY = 4,         /* times as long where there is something to do */
-    LOOK_STOPPING_MS = 20  /* .. and while the server stops */
+    LOOK_STOPPING_MS = 20, /* .. and while the server stops */
+    LOG_EVERY_S = 10       /* for lines that many connections may give cause for */
 };
 
 /* ---- the connections of a worker ---- */
@@ -40,6 +41,12 @@ static void adopt(struct connection *c)
                server->worker_connections + server->worker_spare &&
            deadlines_make_room(worker) && c->fd >= 0)
         ;
+}
+
+bool worker_may_log(const struct worker *worker, struct log_limit *limit, uint64_t *ret_left_out)
+{
+    const uint64_t now_ns = worker->now_ms * UINT64_C(1000000);
+    return log_limit_allows(limit, now_ns, LOG_EVERY_S * UINT64_C(1000000000), 1, ret_left_out);
 }
 
 void worker_wait_turn(struct connection *c)
@@ -190,7 +197,7 @@ static bool make_file(struct worker *worker, int reason)
     uint64_t n_more;
     if (reason != EMFILE && reason != ENFILE && reason != ENOBUFS && reason != ENOMEM)
         return false;
-    if (log_limit_pass(&worker->server->accept_limit, worker->now_ms, &n_more))
+    if (worker_may_log(worker, &worker->server->accept_limit, &n_more))
         log_event(LOG_LEVEL_WARNING, "a connection cannot be accepted now: %s", strerror(reason));
     if (deadlines_make_room(worker))
         return true;

@@ -28,6 +28,10 @@ void worker_join(struct worker *worker);
 /* All threads have ended. Ends the connections and gives all memory back. */
 void worker_free(struct worker *worker);
 
+/* Whether a line of a kind that many connections may give cause for can be written now; if so,
+ * *ret_left_out is the number of those since the last one. */
+bool worker_may_log(const struct worker *worker, struct log_limit *limit, uint64_t *ret_left_out);
+
 /* For connection.c. It has more to do: it is run again when the others had their turn. */
 void worker_wait_turn(struct connection *connection);
 

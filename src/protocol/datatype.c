@@ -6,7 +6,11 @@
 #include "half.h"
 #include "protocol/json_writer.h"
 
-enum { INTEGER_TEXT_MAX = 20 }; /* "-9223372036854775808" */
+enum {
+    INTEGER_TEXT_MAX = 20, /* "-9223372036854775808" */
+    FP16_BITS = 11,        /* of the significand */
+    FP32_BITS = 24
+};
 
 static const struct {
     struct text name;
@@ -25,6 +29,11 @@ enum datatype datatype_find(struct text name)
         if (text_equal(name, datatypes[i].name))
             return (enum datatype)i;
     return DATATYPE_UNKNOWN;
+}
+
+static bool is_integer(enum datatype datatype)
+{
+    return datatype >= DATATYPE_INT8 && datatype <= DATATYPE_UINT64;
 }
 
 static char *write_signed(char *at, int64_t value)
@@ -48,10 +57,12 @@ static struct cell number_cell(enum datatype datatype, const char *at, char *dig
     case DATATYPE_BOOL:
         return (struct cell){.boolean = bits != 0, .kind = CELL_BOOL};
     case DATATYPE_FP16:
-        return (struct cell){.number = (double)half_to_float((uint16_t)bits), .kind = CELL_FLOAT};
+        return (struct cell){.number = (double)half_to_float((uint16_t)bits),
+                             .length = FP16_BITS,
+                             .kind = CELL_FLOAT};
     case DATATYPE_FP32:
         memcpy(&single, at, sizeof single);
-        return (struct cell){.number = (double)single, .kind = CELL_FLOAT};
+        return (struct cell){.number = (double)single, .length = FP32_BITS, .kind = CELL_FLOAT};
     case DATATYPE_FP64:
         memcpy(&number, at, sizeof number);
         return (struct cell){.number = number, .kind = CELL_FLOAT};
@@ -79,9 +90,8 @@ static int read_numbers(enum datatype datatype, struct text data, uint64_t n, st
             TEXT_SHOWN(name), data.length, n, datatypes[datatype].name.at);
     if (n > frame->max_rows)
         n = (uint64_t)frame->max_rows + 1; /* frame_append() refuses the last one */
-    const bool is_integer = datatype >= DATATYPE_INT8 && datatype <= DATATYPE_UINT64;
-    char *digits = is_integer ? arena_alloc(frame->arena, n * INTEGER_TEXT_MAX) : NULL;
-    if (is_integer && digits == NULL)
+    char *digits = is_integer(datatype) ? arena_alloc(frame->arena, n * INTEGER_TEXT_MAX) : NULL;
+    if (is_integer(datatype) && digits == NULL)
         return request_error_out_of_memory(error);
     for (uint64_t i = 0; i < n; i++) {
         const struct cell cell = number_cell(datatype, data.at + i * size,
@@ -133,4 +143,68 @@ int datatype_read_binary(enum datatype datatype, struct text data, uint64_t n, s
     if (datatype == DATATYPE_BYTES)
         return read_bytes(data, n, frame, c, error);
     return read_numbers(datatype, data, n, frame, c, error);
+}
+
+/* The magnitude of the largest integer of a datatype, and of the least. */
+struct range {
+    uint64_t max, min;
+    uint32_t sure_length; /* of texts, with their sign, that lie within */
+};
+
+static struct range range_of(enum datatype datatype)
+{
+    const unsigned bits = 8 * datatypes[datatype].size;
+    const bool is_signed = datatype <= DATATYPE_INT64;
+    struct range range = {.max = UINT64_MAX >> (64 - bits) >> is_signed};
+    range.min = is_signed ? range.max + 1 : 0;
+    for (uint64_t left = range.max; left >= 10; left /= 10)
+        range.sure_length++;
+    return range;
+}
+
+/* A text that JSON's grammar has for an integer. */
+static bool is_in_range(const struct cell *cell, const struct range *range)
+{
+    const bool is_negative = *cell->text == '-';
+    uint64_t magnitude = 0;
+    if (cell->length <= range->sure_length && (!is_negative || range->min > 0))
+        return true;
+    for (uint32_t i = is_negative; i < cell->length; i++)
+        if (__builtin_mul_overflow(magnitude, 10, &magnitude) ||
+            __builtin_add_overflow(magnitude, (uint64_t)(cell->text[i] - '0'), &magnitude))
+            return false;
+    return magnitude <= (is_negative ? range->min : range->max);
+}
+
+static int check_integers(enum datatype datatype, const struct frame *frame, uint32_t c,
+                          struct request_error *error)
+{
+    const struct column *column = &frame->columns[c];
+    const struct range range = range_of(datatype);
+    for (uint32_t row = 0; row < column->n; row++) {
+        const struct cell *cell = &column->cells[row];
+        if (cell->kind != CELL_INTEGER || is_in_range(cell, &range))
+            continue;
+        const struct text value = {cell->text, cell->length};
+        return request_error_set(
+            error, 400,
+            "Input \"%.*s\", row %u: %.*s is outside the range of %s, %s%" PRIu64 " to %" PRIu64
+            ".",
+            TEXT_SHOWN(frame->schema->names[c]), row + 1, TEXT_SHOWN(value),
+            datatypes[datatype].name.at, range.min > 0 ? "-" : "", range.min, range.max);
+    }
+    return 0;
+}
+
+int datatype_check_json(enum datatype datatype, struct frame *frame, uint32_t c,
+                        struct request_error *error)
+{
+    const struct column *column = &frame->columns[c];
+    if (is_integer(datatype) && column->kinds >> CELL_INTEGER & 1)
+        return check_integers(datatype, frame, c, error);
+    if (datatype == DATATYPE_FP32 && column->kinds >> CELL_FLOAT & 1 && c < frame->schema->n_sparse)
+        for (uint32_t row = 0; row < column->n; row++)
+            if (column->cells[row].kind == CELL_FLOAT)
+                column->cells[row].length = FP32_BITS;
+    return 0;
 }

@@ -33,4 +33,12 @@ enum datatype datatype_find(struct text name);
 int datatype_read_binary(enum datatype datatype, struct text data, uint64_t n, struct frame *frame,
                          uint32_t c, struct request_error *error);
 
+/*
+ * Column `c` was read from JSON as written, whatever its datatype: -1 if an integer lies outside
+ * the range of an integer datatype; *error names input, row and range. Floats are marked as FP32
+ * where the datatype says so: the client has rounded them (struct cell).
+ */
+int datatype_check_json(enum datatype datatype, struct frame *frame, uint32_t c,
+                        struct request_error *error);
+
 #endif

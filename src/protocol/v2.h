@@ -6,13 +6,16 @@
  * A tensor is a column: {"name", "shape", "datatype", "data"}, or instead of data
  * {"parameters": {"binary_data_size": N}} and N bytes behind the JSON, in the order of
  * the tensors. A value in JSON is taken as written whatever the datatype says, as
- * KServe's client names a column's type by its first value.
+ * KServe's client names a column's type by its first value; but an integer lies within the range of
+ * an integer datatype. A tensor's "content_type" is looked at (tensor_content.h), the request's is
+ * not.
  */
 #ifndef DCNV2_PROTOCOL_V2_H
 #define DCNV2_PROTOCOL_V2_H
 
 #include "frame.h"
 #include "protocol/datatype.h"
+#include "protocol/tensor_content.h"
 
 #define V2_OUTPUT_NAME "output-0"
 
@@ -33,6 +36,7 @@ struct v2_opening {
     uint16_t name_at, name_length, datatype_at, datatype_length;
     uint16_t n_dims;
     enum datatype datatype;
+    enum tensor_content content_type;
     uint32_t column;
     uint64_t n_elements, last_dim;
     char text[V2_OPENING_MAX];

@@ -18,6 +18,8 @@ struct tensor_members {
     unsigned n_dims;
     uint64_t last_dim;
     uint64_t binary_size;
+    struct text content_type_name; /* where the type is unknown */
+    enum tensor_content content_type;
     const char *data_at;               /* where the value of "data" stands */
     const char *start;                 /* where the tensor does */
     const struct v2_opening *recalled; /* what it began with, or NULL */
@@ -90,11 +92,26 @@ static int read_shape(struct v2_reader *v2, struct tensor_members *tensor)
     return 0;
 }
 
-/* {"binary_data_size": N, ..} or null; other parameters are the client's own. */
+/* A name, or null. */
+static int read_content_type(struct v2_reader *v2, struct tensor_members *tensor)
+{
+    tensor->content_type = TENSOR_CONTENT_PLAIN;
+    if (json_peek(v2->json) == JSON_NULL)
+        return json_skip(v2->json) ? 0 : -1;
+    if (json_peek(v2->json) != JSON_STRING)
+        return wrong(v2, "\"content_type\" must be a string or null");
+    if (!json_string(v2->json, &tensor->content_type_name))
+        return -1;
+    tensor->content_type = tensor_content_find(tensor->content_type_name);
+    return 0;
+}
+
+/* {"binary_data_size": N, "content_type": TEXT, ..} or null; others are the client's own. */
 static int read_parameters(struct v2_reader *v2, struct tensor_members *tensor)
 {
     const enum json_kind kind = json_peek(v2->json);
     tensor->has.binary = false;
+    tensor->content_type = TENSOR_CONTENT_PLAIN;
     if (kind == JSON_NULL)
         return json_skip(v2->json) ? 0 : -1;
     if (kind != JSON_OBJECT)
@@ -104,6 +121,11 @@ static int read_parameters(struct v2_reader *v2, struct tensor_members *tensor)
     bool first = true;
     struct text key;
     while (json_next_key(v2->json, &first, &key)) {
+        if (text_is(key, "content_type")) {
+            if (read_content_type(v2, tensor) != 0)
+                return -1;
+            continue;
+        }
         if (!text_is(key, "binary_data_size") || json_peek(v2->json) == JSON_NULL) {
             json_skip(v2->json);
             continue;
@@ -167,7 +189,7 @@ static void remember(const struct v2_reader *v2, const struct json_reader *json,
     struct v2_opening *opening = opening_of(v2);
     const size_t length = (size_t)(json->at - tensor->start);
     if (opening == NULL || json != v2->json || length > V2_OPENING_MAX || !tensor->has.datatype ||
-        !tensor->has.shape || tensor->has.binary)
+        !tensor->has.shape || tensor->has.binary || tensor->content_type == TENSOR_CONTENT_UNKNOWN)
         return;
     const int name_at = place_in(tensor, tensor->name, json->at);
     const int datatype_at = place_in(tensor, tensor->datatype_name, json->at);
@@ -179,6 +201,7 @@ static void remember(const struct v2_reader *v2, const struct json_reader *json,
                                    .datatype_at = (uint16_t)datatype_at,
                                    .datatype_length = (uint16_t)tensor->datatype_name.length,
                                    .datatype = datatype_find(tensor->datatype_name),
+                                   .content_type = tensor->content_type,
                                    .column = tensor->column,
                                    .n_dims = tensor->n_dims,
                                    .n_elements = tensor->n_elements,
@@ -204,6 +227,7 @@ static bool recall(const struct v2_reader *v2, struct tensor_members *tensor)
     tensor->n_dims = opening->n_dims;
     tensor->last_dim = opening->last_dim;
     tensor->column = opening->column;
+    tensor->content_type = opening->content_type;
     tensor->read_as = tensor->name.at;
     tensor->n_nested = 0;
     json->at += opening->length;
@@ -328,6 +352,27 @@ static int take_binary(struct v2_reader *v2, const struct tensor_members *tensor
     return 0;
 }
 
+/* The values of a whole tensor, which lie in its column by now if they came as JSON. */
+static int finish_values(struct v2_reader *v2, struct tensor_members *tensor,
+                         enum datatype datatype, struct text binary)
+{
+    const uint32_t c = tensor->column;
+    int status;
+    if (tensor->has.data) {
+        status = check_count(v2, tensor, v2->frame->columns[c].n);
+        if (status == 0)
+            status = datatype_check_json(datatype, v2->frame, c, v2->error);
+    } else {
+        frame_truncate(v2->frame, c, 0);
+        status =
+            datatype_read_binary(datatype, binary, tensor->n_elements, v2->frame, c, v2->error);
+    }
+    if (status != 0 || tensor->content_type == TENSOR_CONTENT_PLAIN)
+        return status;
+    return tensor_content_decode(tensor->content_type, tensor->content_type_name, datatype,
+                                 v2->frame, c, v2->error);
+}
+
 static int finish_tensor(struct v2_reader *v2, struct tensor_members *tensor)
 {
     if (!tensor->has.name)
@@ -363,10 +408,7 @@ static int finish_tensor(struct v2_reader *v2, struct tensor_members *tensor)
     if (v2->seen[c])
         return given_twice(v2, tensor);
     v2->seen[c] = true;
-    if (tensor->has.data)
-        return check_count(v2, tensor, v2->frame->columns[c].n);
-    frame_truncate(v2->frame, c, 0);
-    return datatype_read_binary(datatype, binary, tensor->n_elements, v2->frame, c, v2->error);
+    return finish_values(v2, tensor, datatype, binary);
 }
 
 static int read_tensor(struct v2_reader *v2)
@@ -387,6 +429,7 @@ static int read_tensor(struct v2_reader *v2)
             return -1;
     } else {
         tensor.has = (struct has_members){0};
+        tensor.content_type = TENSOR_CONTENT_PLAIN;
         tensor.recalled = NULL;
         tensor.read_as = NULL;
         if (!json_enter(v2->json))

@@ -14,6 +14,7 @@ struct command {
     struct dcnv2_source source;
     const char *label;
     uint64_t max_bad_rows;
+    bool match_numbers;
     unsigned n_threads;
     const char *const *files;
     size_t n_files;
@@ -29,6 +30,8 @@ static const struct setting all[] = {
      "the column of clicks, to measure by (the one the model was trained on, if it is there)"},
     {"max-bad-rows", NULL, NUMBER(max_bad_rows, 0, UINT64_MAX),
      "bad rows to leave out and count (0)"},
+    {"match-numbers", NULL, AT(SETTING_FLAG, match_numbers),
+     "find an id in another form of the same number, as the server's --match_numbers (false)"},
     {"threads", NULL, NUMBER(n_threads, 1, 1024), "threads (the container's CPUs)"},
 };
 
@@ -57,6 +60,8 @@ static void report(const struct scoring_result *result)
     if (result->is_measured)
         fprintf(stderr, "; AUC %.6f, log loss %.6f, calibration %.4f", result->evaluation.auc,
                 result->evaluation.log_loss, result->evaluation.calibration);
+    if (result->forms.message[0])
+        fprintf(stderr, "; %s", result->forms.message);
     fputc('\n', stderr);
 }
 
@@ -73,6 +78,7 @@ static int score(const struct command *command)
             .label = command->label ? command->label : initial.label,
             .label_is_optional = command->label == NULL,
             .max_bad_rows = command->max_bad_rows,
+            .match_numbers = command->match_numbers,
             .n_threads = command->n_threads ? command->n_threads : cpus_available()};
         status = score_files(&initial, &options, stdout, &result, &error);
     }

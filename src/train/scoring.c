@@ -33,6 +33,7 @@ struct scoring {
     struct log_columns columns; /* the log borrows them */
     struct click_log *log;
     struct cell_encoder *encoder;
+    uint64_t *n_other_form; /* [n_sparse] */
     struct team *team;
     struct member *members; /* [n_threads] */
     uint32_t n_dense, n_sparse, n_words;
@@ -83,7 +84,8 @@ static void fill(struct scoring *scoring)
         if (status > 0) {
             block->places[block->n_rows] = click_log_place(scoring->log);
             cell_encoder_encode(scoring->encoder, &record,
-                                block->words + (size_t)block->n_rows++ * scoring->n_words, NULL);
+                                block->words + (size_t)block->n_rows++ * scoring->n_words, NULL,
+                                scoring->n_other_form);
         }
     }
 }
@@ -193,10 +195,11 @@ static int open_all(struct scoring *scoring)
     if (click_log_open(&scoring->log, options->paths, options->n_paths, &scoring->columns,
                        options->max_bad_rows, scoring->error) != 0)
         return -1;
-    scoring->encoder = cell_encoder_create(encoder);
+    scoring->encoder = cell_encoder_create(encoder, options->match_numbers);
+    scoring->n_other_form = calloc(encoder->n_sparse + 1, sizeof *scoring->n_other_form);
     scoring->team = team_create(options->n_threads);
     scoring->members = calloc(options->n_threads, sizeof *scoring->members);
-    bool good = scoring->encoder && scoring->team && scoring->members;
+    bool good = scoring->encoder && scoring->n_other_form && scoring->team && scoring->members;
     for (unsigned i = 0; good && i < options->n_threads; i++) {
         struct member *member = &scoring->members[i];
         member->dense = calloc((size_t)encoder->n_dense * TASK_ROWS + 1, sizeof(float));
@@ -227,6 +230,7 @@ static void close_all(struct scoring *scoring)
         free(scoring->blocks[i].places);
     }
     free(scoring->members);
+    free(scoring->n_other_form);
     free(scoring->labels);
     free(scoring->scores);
     team_free(scoring->team);
@@ -240,6 +244,23 @@ static int measure(struct scoring *scoring, struct scoring_result *result)
     return result->is_measured ? evaluate(scoring->scores, scoring->labels, NULL, scoring->n_rows,
                                           &result->evaluation, scoring->error)
                                : 0;
+}
+
+/* Tells of ids that score as unknown because of their form. */
+static void tell_forms(const struct scoring *scoring, struct train_error *ret_forms)
+{
+    uint64_t n = 0;
+    uint32_t most = 0;
+    for (uint32_t c = 0; scoring->n_other_form && c < scoring->n_sparse; c++) {
+        n += scoring->n_other_form[c];
+        if (scoring->n_other_form[c] > scoring->n_other_form[most])
+            most = c;
+    }
+    if (n > 0 && !scoring->options->match_numbers)
+        train_error_set(ret_forms,
+                        "%llu values score as unknown, but were learnt in another form (3, 3.0), "
+                        "most in column %s: --match-numbers finds them",
+                        (unsigned long long)n, scoring->columns.sparse[most]);
 }
 
 int score_files(const struct initial_model *initial, const struct scoring_options *options,
@@ -261,6 +282,7 @@ int score_files(const struct initial_model *initial, const struct scoring_option
     if (status == 0)
         status = measure(&scoring, ret_result);
     ret_result->n_rows = scoring.n_rows;
+    tell_forms(&scoring, &ret_result->forms);
     if (scoring.log) {
         const struct click_log_progress progress = click_log_progress(scoring.log);
         ret_result->n_bad_rows = progress.n_bad;

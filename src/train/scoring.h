@@ -19,6 +19,7 @@ struct scoring_options {
     uint32_t n_paths;
     const char *label; /* NULL: not measured */
     bool label_is_optional;
+    bool match_numbers; /* encode/other_form.h */
     uint64_t max_bad_rows;
     unsigned n_threads; /* at least 1 */
 };
@@ -26,6 +27,7 @@ struct scoring_options {
 struct scoring_result {
     uint64_t n_rows, n_bad_rows;
     struct train_error first_bad; /* "" without one */
+    struct train_error forms;     /* of cells that are a class in another form, or "" */
     bool is_measured;             /* every row had a label */
     struct evaluation evaluation;
     double seconds;

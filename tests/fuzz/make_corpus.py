@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CORPUS = ROOT / "tests/fuzz/corpus"
 FILE_MAX_BYTES = 20000
 sys.path.insert(0, str(ROOT / "tests"))
-from samples import TRANSCRIPT, TWO, select, v2_binary
+from samples import TRANSCRIPT, TWO, join_binary, pack_tensor, select, v2_binary, v2_document, v2_tensor
 
 HOST = b"Host: h\r\n"
 HTTP = {
@@ -112,6 +112,30 @@ def write_requests():
             write("v2", f"binary_{datatype.lower()}_{n}", struct.pack("<H", len(body) - int(headers[0][1])) + body)
 
 
+def write_content_types():
+    """Tensors whose content_type stands before, behind, or twice around their values."""
+    rest = v2_document({name: values for name, values in select(TWO, [0]).items() if name in ("brand", "price")})
+    values = [base64.b64encode(text).decode() for text in (b"884208", b"4", b"42", "淘宝".encode(), b"\xFF")]
+    for n, value in enumerate([*values, "MQ", "M===", "NB==", "-_-_"]):
+        tensor = v2_tensor("userid", [value])
+        said = {"parameters": {"content_type": "base64"}}
+        first = {"name": tensor["name"], "shape": [1], "datatype": "BYTES", **said, "data": [value]}
+        for place, told in (("before", first), ("behind", {**tensor, **said})):
+            write("v2", f"base64_{place}_{n}", b"\0\0" + json.dumps({"inputs": [told, *rest["inputs"]]}).encode())
+        packed = pack_tensor([value], "BYTES")
+        binary = {"name": "userid", "shape": [1], "datatype": "BYTES",
+                  "parameters": {"content_type": "base64", "binary_data_size": len(packed)}}
+        body, _ = join_binary({"inputs": [binary, *rest["inputs"]]}, packed)
+        write("v2", f"base64_binary_{n}", struct.pack("<H", len(packed)) + body)
+    for name in ("str", "np", "pd", "datetime", None, 1):
+        tensor = {**v2_tensor("userid", ["MQ=="]), "parameters": {"content_type": name}}
+        write("v2", f"content_type_{name or 'none'}", b"\0\0" + json.dumps({"inputs": [tensor, *rest["inputs"]]}).encode())
+    for n, value in enumerate((127, 128, -129, 2**63, -1, 10**40)):
+        for datatype in ("INT8", "INT64", "UINT64"):
+            document = {"inputs": [v2_tensor("userid", [value], datatype), *rest["inputs"]]}
+            write("v2", f"integer_{datatype.lower()}_{n}", b"\0\0" + json.dumps(document).encode())
+
+
 def write_model_files():
     golden = ROOT / "tests/golden/format"
     for path in sorted(golden.glob("*.p*")):
@@ -141,6 +165,7 @@ def main():
     for name, packed in packed_bodies():
         write("inflate", name, bytes([name.startswith("gzip")]) + packed)
     write_requests()
+    write_content_types()
     write_model_files()
     write_converted()
     total = sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file())

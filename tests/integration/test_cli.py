@@ -431,9 +431,9 @@ def test_column_names_of_any_kind_are_quoted_where_they_are_shown():
         with harness.Server(env=env) as server:
             answer = post_v1(server, {column: ["a", "?"], "price": [0, 0]})
             check([model.word_of(score) for score in scores_of(answer)] == ["a", None], "scores")
-            counter = "dcnv2_out_of_vocabulary_total"
-            found = [key for key in metrics(server) if key.startswith(counter)]
-            check(found == [counter + '{column="we\\"ird\\\\ \\n淘宝"}'], f"{found}")
+            for counter in ("dcnv2_out_of_vocabulary_total", "dcnv2_category_form_total"):
+                found = [key for key in metrics(server) if key.startswith(counter)]
+                check(found == [counter + '{column="we\\"ird\\\\ \\n淘宝"}'], f"{found}")
             check(post_v1(server, {"price": [0]}).status == 400, "a missing column")
             post_v1(server, {"price": [0]}).error()
 

@@ -184,8 +184,8 @@ def test_metrics_hold_what_kserve_has_and_what_it_lacks(server):
         "process_virtual_memory_bytes",
         "process_start_time_seconds", "process_open_fds", "process_max_fds", "dcnv2_requests_total",
         "dcnv2_rows_total", "dcnv2_requests_in_flight", "dcnv2_request_body_bytes_total",
-        "dcnv2_out_of_vocabulary_total", "dcnv2_score_bucket", "dcnv2_score_sum",
-        "dcnv2_score_count",
+        "dcnv2_out_of_vocabulary_total", "dcnv2_category_form_total", "dcnv2_score_bucket",
+        "dcnv2_score_sum", "dcnv2_score_count",
         "dcnv2_log_lines_dropped_total"} - names
     check(not missing, f"missing: {missing}")
     for step in [*STEPS, "request_explain_seconds"]:

@@ -120,7 +120,8 @@ static bool encoder_agrees(const struct golden_case *c)
     static float dense[MAX_ROWS];
     static uint32_t indices[MAX_ROWS];
     struct text classes[MAX_ROWS];
-    uint32_t expected[MAX_ROWS], n_classes = 0, unknown = 0;
+    uint32_t expected[MAX_ROWS], n_classes = 0;
+    struct category_counts counts = {0};
     for (uint32_t row = 0; row < c->n; row++) {
         uint32_t i = 0;
         while (i < n_classes && !text_equal(classes[i], c->texts[row]))
@@ -133,9 +134,9 @@ static bool encoder_agrees(const struct golden_case *c)
     double mean = 0, scale = 1;
     struct encoder encoder = {f.schema, &vocabulary, &mean, &scale};
     CHECK(vocabulary_init(&vocabulary, &arena, classes, n_classes) == 0);
-    const int status = encoder_encode(&encoder, &f.frame, dense, indices, &unknown, &f.error);
+    const int status = encoder_encode(&encoder, &f.frame, false, dense, indices, &counts, &f.error);
     CHECK_MSG(status == 0, "%s", f.error.message);
-    bool agrees = status == 0 && unknown == 0;
+    bool agrees = status == 0 && counts.n_unknown == 0;
     for (uint32_t row = 0; status == 0 && row < c->n; row++)
         agrees &= indices[row] == expected[row];
     arena_free(&arena);
@@ -194,6 +195,12 @@ static bool differs_on_purpose(const struct golden_case *c)
     return joins_signed_and_unsigned(c->name);
 }
 
+/* Texts that pandas has, of a request that is a 400 here. */
+static bool is_refused_on_purpose(const struct golden_case *c)
+{
+    return ends_with(c->name, "an integer too large for its datatype");
+}
+
 TEST(every_value_of_a_request_has_the_text_that_pandas_gives_it)
 {
     struct golden golden;
@@ -210,6 +217,11 @@ TEST(every_value_of_a_request_has_the_text_that_pandas_gives_it)
             fields[0],  body,           text_is(fields[1], "v2"), strtoul(digits, NULL, 10),
             fields + 4, (uint32_t)n - 4};
         const int status = parse_case(&c);
+        if (is_refused_on_purpose(&c)) {
+            CHECK(status == -1 && strstr(f.error.message, "outside the range of INT8"));
+            fixture_drop(body);
+            continue;
+        }
         CHECK_MSG(status == 0, "%.*s: %s", (int)c.name.length, c.name.at, f.error.message);
         CHECK_MSG(f.frame.n_rows == c.n, "%.*s: %u rows", (int)c.name.length, c.name.at,
                   f.frame.n_rows);

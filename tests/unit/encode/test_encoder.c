@@ -17,7 +17,7 @@ static struct fixture f;
 static struct encoder encoder;
 static float dense[2 * MAX_ROWS];
 static uint32_t indices[2 * MAX_ROWS];
-static uint32_t unknown[2];
+static struct category_counts counts[2];
 
 static double mean[2] = {0.5, -3.0};
 static double scale[2] = {2.0, 0.1};
@@ -71,8 +71,8 @@ static void end_segment(void)
 
 static int encode(void)
 {
-    memset(unknown, 0, sizeof unknown);
-    return encoder_encode(&encoder, &f.frame, dense, indices, unknown, &f.error);
+    memset(counts, 0, sizeof counts);
+    return encoder_encode(&encoder, &f.frame, false, dense, indices, counts, &f.error);
 }
 
 /* Encodes one row whose p is this cell. */
@@ -223,7 +223,7 @@ TEST(columns_lie_one_behind_the_other)
         CHECK(indices[N + i] == (i % 3 ? 2 : 3));
     }
     CHECK(dense[2 * N] == 77.0f && indices[2 * N] == 77);
-    CHECK(unknown[0] == N / 2 && unknown[1] == 334);
+    CHECK(counts[0].n_unknown == N / 2 && counts[1].n_unknown == 334);
 }
 
 TEST(unknown_values_are_the_number_of_classes_and_are_added)
@@ -233,10 +233,10 @@ TEST(unknown_values_are_the_number_of_classes_and_are_added)
     add_row(text(""), text("1"), missing, missing);
     add_row(text("X"), text("\xC3"), missing, missing);
     end_segment();
-    unknown[0] = 10;
-    unknown[1] = 20;
-    CHECK(encoder_encode(&encoder, &f.frame, dense, indices, unknown, &f.error) == 0);
-    CHECK(unknown[0] == 12 && unknown[1] == 22);
+    counts[0].n_unknown = 10;
+    counts[1].n_unknown = 20;
+    CHECK(encoder_encode(&encoder, &f.frame, false, dense, indices, counts, &f.error) == 0);
+    CHECK(counts[0].n_unknown == 12 && counts[1].n_unknown == 22);
     CHECK(indices[0] == 0 && indices[1] == 5 && indices[2] == 5);
     CHECK(indices[3] == 0 && indices[4] == 3 && indices[5] == 3);
 }
@@ -251,7 +251,7 @@ TEST(a_category_is_written_as_its_column_is_typed)
     CHECK(encode() == 0);
     CHECK(indices[0] == 0 && indices[1] == 3 && indices[2] == 2);
     CHECK(indices[3] == 0 && indices[4] == 1 && indices[5] == 0);
-    CHECK(unknown[0] == 0 && unknown[1] == 0);
+    CHECK(counts[0].n_unknown == 0 && counts[1].n_unknown == 0);
 }
 
 TEST(each_instance_is_typed_by_itself_before_they_are_joined)

@@ -54,12 +54,14 @@ TEST(every_datatype_but_FP16_is_taken_and_values_stay_as_written)
     static const char *const datatypes[] = {"BOOL",   "INT8",  "INT16",  "INT32",
                                             "INT64",  "UINT8", "UINT16", "UINT32",
                                             "UINT64", "FP32",  "FP64",   "BYTES"};
+    static const char large[] = "18446744073709551616";
     for (size_t i = 0; i < sizeof datatypes / sizeof *datatypes; i++) {
         char tensor[200];
+        const bool is_integer = strstr(datatypes[i], "INT");
         snprintf(tensor, sizeof tensor,
                  "{\"name\": \"price\", \"shape\": [6], \"datatype\": \"%s\", "
-                 "\"data\": [1, 2.5, true, null, \"x\", 18446744073709551616]}",
-                 datatypes[i]);
+                 "\"data\": [1, 2.5, true, null, \"x\", %s]}",
+                 datatypes[i], is_integer ? "127" : large);
         char body[1000];
         snprintf(body, sizeof body, "{\"inputs\": [%s, %s, %s]}",
                  TENSOR("userid", "[6]", "BYTES", "[1, 2, 3, 4, 5, 6]"),
@@ -71,7 +73,69 @@ TEST(every_datatype_but_FP16_is_taken_and_values_stay_as_written)
         CHECK(cell(PRICE, 2)->kind == CELL_BOOL && cell(PRICE, 2)->boolean);
         CHECK(cell(PRICE, 3)->kind == CELL_MISSING);
         CHECK(cell_is(cell(PRICE, 4), CELL_TEXT, "x"));
-        CHECK(cell_is(cell(PRICE, 5), CELL_INTEGER, "18446744073709551616"));
+        CHECK(cell_is(cell(PRICE, 5), CELL_INTEGER, is_integer ? "127" : large));
+    }
+}
+
+TEST(an_integer_outside_the_range_of_its_datatype_is_refused_with_row_and_range)
+{
+    static const struct {
+        const char *datatype, *least, *most, *below, *above;
+    } cases[] = {
+        {"INT8", "-128", "127", "-129", "128"},
+        {"INT16", "-32768", "32767", "-32769", "32768"},
+        {"INT32", "-2147483648", "2147483647", "-2147483649", "2147483648"},
+        {"INT64", "-9223372036854775808", "9223372036854775807", "-9223372036854775809",
+         "9223372036854775808"},
+        {"UINT8", "0", "255", "-1", "256"},
+        {"UINT16", "0", "65535", "-1", "65536"},
+        {"UINT32", "0", "4294967295", "-1", "4294967296"},
+        {"UINT64", "0", "18446744073709551615", "-1", "18446744073709551616"},
+    };
+    static const char form[] =
+        "{\"name\": \"price\", \"shape\": [2%s], \"datatype\": \"%s\", \"data\": %s}";
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char tensor[300], data[100], range[100];
+        snprintf(data, sizeof data, "[%s, %s]", cases[i].least, cases[i].most);
+        snprintf(tensor, sizeof tensor, form, "", cases[i].datatype, data);
+        accepts(with_price(tensor), 2);
+        snprintf(range, sizeof range, "row 2: %s is outside the range of %s, %s to %s.",
+                 cases[i].below, cases[i].datatype, cases[i].least, cases[i].most);
+        snprintf(data, sizeof data, "[1, %s]", cases[i].below);
+        snprintf(tensor, sizeof tensor, form, "", cases[i].datatype, data);
+        refuses(with_price(tensor), "\"price\"", range);
+        snprintf(data, sizeof data, "[[%s], [1]]", cases[i].above);
+        snprintf(tensor, sizeof tensor, form, ", 1", cases[i].datatype, data);
+        refuses(with_price(tensor), "row 1", cases[i].above);
+        snprintf(data, sizeof data, "[1, %s%s]", cases[i].above, "00000000000000000000000");
+        snprintf(tensor, sizeof tensor, form, "", cases[i].datatype, data);
+        refuses(with_price(tensor), "row 2", cases[i].datatype);
+        snprintf(data, sizeof data, "[-0, \"%s\"]", cases[i].above); /* a text is one */
+        snprintf(tensor, sizeof tensor, form, "", cases[i].datatype, data);
+        accepts(with_price(tensor), 2);
+    }
+    /* a column that the model lacks, and floats, stay as they are */
+    accepts("{\"inputs\": [" USERID2 ", " BRAND2 ", " PRICE2
+            ", " TENSOR("other", "[2]", "INT8", "[1000, 1]") "]}",
+            2);
+    accepts(with_price(TENSOR("price", "[2]", "INT8", "[1000.0, 1e9]")), 2);
+}
+
+TEST(a_float_knows_how_narrow_it_was_sent)
+{
+    static const char form[] = "{\"inputs\": [{\"name\": \"userid\", \"shape\": [2], "
+                               "\"datatype\": \"%s\", \"data\": [7.0, 8]}, %s, %s]}";
+    static const struct {
+        const char *datatype;
+        uint32_t bits;
+    } cases[] = {{"FP32", 24}, {"FP64", 0}, {"INT64", 0}, {"BYTES", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[1000];
+        snprintf(body, sizeof body, form, cases[i].datatype, BRAND2, PRICE2);
+        if (!accepts(body, 2))
+            continue;
+        CHECK(cell(USERID, 0)->kind == CELL_FLOAT && cell(USERID, 0)->length == cases[i].bits);
+        CHECK(cell_is(cell(USERID, 1), CELL_INTEGER, "8"));
     }
 }
 
@@ -320,6 +384,8 @@ int main(void)
     RUN(tensors_may_come_in_any_order_and_with_others_between);
     RUN(every_order_of_a_tensors_keys_reads_the_same);
     RUN(every_datatype_but_FP16_is_taken_and_values_stay_as_written);
+    RUN(an_integer_outside_the_range_of_its_datatype_is_refused_with_row_and_range);
+    RUN(a_float_knows_how_narrow_it_was_sent);
     RUN(FP16_and_unknown_datatypes_are_refused_by_name);
     RUN(a_member_that_is_missing_is_named);
     RUN(a_member_of_the_wrong_kind_is_a_400);

@@ -38,9 +38,13 @@ static inline void check_memory_changes_nothing(struct text body, size_t length,
         for (int c = 0; c < 3; c++) {
             const struct column *a = &again.frame.columns[c], *b = &f.frame.columns[c];
             CHECK(a->n == b->n && a->kinds == b->kinds);
-            for (uint32_t row = 0; row < b->n; row++)
-                CHECK(a->cells[row].kind == b->cells[row].kind &&
-                      a->cells[row].length == b->cells[row].length);
+            for (uint32_t row = 0; row < b->n; row++) {
+                const struct cell *x = &a->cells[row], *y = &b->cells[row];
+                CHECK(x->kind == y->kind && x->length == y->length);
+                if (x->kind == CELL_TEXT || x->kind == CELL_INTEGER)
+                    CHECK(text_equal((struct text){x->text, x->length},
+                                     (struct text){y->text, y->length}));
+            }
         }
     }
 }
