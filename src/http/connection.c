@@ -79,9 +79,10 @@ static bool has_more(const struct connection *c)
 
 static void log_access(const struct exchange *exchange)
 {
-    log_event(LOG_LEVEL_INFO, "%.*s %.*s %d %llu us", TEXT_SHOWN(exchange->head.method),
-              TEXT_SHOWN(exchange->head.target), exchange->reply.http_status,
-              (unsigned long long)(clock_ns() - exchange->started_ns) / 1000);
+    log_request(LOG_LEVEL_INFO, head_request_id(&exchange->head), "%.*s %.*s %d %llu us",
+                TEXT_SHOWN(exchange->head.method), TEXT_SHOWN(exchange->head.target),
+                exchange->reply.http_status,
+                (unsigned long long)(clock_ns() - exchange->started_ns) / 1000);
 }
 
 /* exchange->reply is set. While the server drains every reply is the last one of its connection,
@@ -372,7 +373,9 @@ static void close_idle(struct connection *c)
 
 static void cut(struct connection *c, const char *what)
 {
-    log_event(LOG_LEVEL_INFO, "connection cut: %s in time", what);
+    const struct text none = {NULL, 0};
+    log_request(LOG_LEVEL_INFO, c->exchange ? head_request_id(&c->exchange->head) : none,
+                "connection cut: %s in time", what);
     connection_close(c);
 }
 

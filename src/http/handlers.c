@@ -159,6 +159,7 @@ static const char *without_path(const char *message, const struct config *config
 static void handle_load(struct exchange *exchange, bool load)
 {
     struct server *server = exchange->worker->server;
+    const struct text id = head_request_id(&exchange->head);
     struct dcnv2_error error;
     predict_score(exchange->worker); /* what waits holds the model that is to go */
     if (!server->config->enable_model_repository) {
@@ -168,7 +169,10 @@ static void handle_load(struct exchange *exchange, bool load)
     } else if (!exchange_names_model(exchange)) {
         reply_no_model(exchange);
     } else if (load && registry_load(server->registry, &error) != DCNV2_OK) {
-        log_event(LOG_LEVEL_WARNING, "model not loaded, the old one goes on: %s", error.message);
+        log_request(LOG_LEVEL_WARNING, id, "model not loaded, %s: %s",
+                    registry_has_model(server->registry) ? "the old one goes on"
+                                                         : "none is in service",
+                    error.message);
         /* A path is for the log only. */
         reply_failure(exchange, error.status == DCNV2_ERROR_MEMORY ? 503 : 400,
                       "Model with name %s was not loaded: %s", server->config->model_name,
@@ -176,8 +180,8 @@ static void handle_load(struct exchange *exchange, bool load)
     } else if (!load && !registry_unload(server->registry)) {
         reply_no_model(exchange);
     } else {
-        log_event(LOG_LEVEL_INFO, "model %s %s", server->config->model_name,
-                  load ? "loaded" : "unloaded");
+        log_request(LOG_LEVEL_INFO, id, "model %s %s", server->config->model_name,
+                    load ? "loaded" : "unloaded");
         reply_name_and(exchange, 200, load ? "load" : "unload", true);
     }
 }

@@ -227,6 +227,13 @@ static void read_content_field(struct scan *scan, struct text name, struct text 
     }
 }
 
+static void keep_request_id(struct head *head, struct text value)
+{
+    head->request_id_length =
+        value.length < REQUEST_ID_MAX_BYTES ? value.length : REQUEST_ID_MAX_BYTES;
+    memcpy(head->request_id, value.at, head->request_id_length);
+}
+
 static void read_field(struct scan *scan, struct text name, struct text value)
 {
     struct head *head = scan->head;
@@ -262,6 +269,10 @@ static void read_field(struct scan *scan, struct text name, struct text value)
             head->inference_header_length_is_number =
                 read_length(value, &head->inference_header_length);
         }
+        break;
+    case 'x':
+        if (head->request_id_length == 0 && equals(name, "X-Request-Id"))
+            keep_request_id(head, value);
         break;
     default:
         break;

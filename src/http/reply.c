@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "log.h"
 #include "protocol/json_writer.h"
 
 enum {
@@ -16,6 +17,26 @@ static const char no_memory_reply[] =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 52\r\n"
     "Retry-After: 1\r\nConnection: close\r\n\r\n"
     "{\"error\":\"The server is out of memory; try again.\"}\n";
+
+/* ---- what is refused, for the log ---- */
+
+/* A 5xx is for whoever runs the server, anything else for whoever looks into a client's trouble. */
+static void log_refusal(const struct exchange *exchange, int http_status, const char *message)
+{
+    static struct log_limit failures;
+    const char *route = route_names[exchange->match.route];
+    const struct text id = head_request_id(&exchange->head);
+    uint64_t n_held_back;
+    if (http_status < 500)
+        log_request(LOG_LEVEL_DEBUG, id, "%s %d: %s", route, http_status, message);
+    else if (!log_limit_allows(&failures, &n_held_back))
+        return;
+    else if (n_held_back == 0)
+        log_request(LOG_LEVEL_WARNING, id, "%s %d: %s", route, http_status, message);
+    else
+        log_request(LOG_LEVEL_WARNING, id, "%s %d: %s (%llu more since the last such line)", route,
+                    http_status, message, (unsigned long long)n_held_back);
+}
 
 /* ---- what it says ---- */
 
@@ -41,6 +62,7 @@ void reply_error(struct exchange *exchange, const struct request_error *error)
     reply_text(exchange, error->http_status,
                (struct text){body, write_json_error(body, error->message)});
     exchange->reply.retry_after = error->http_status == 503;
+    log_refusal(exchange, error->http_status, error->message);
 }
 
 void reply_failure(struct exchange *exchange, int http_status, const char *format, ...)
@@ -180,6 +202,7 @@ bool reply_lay_out(struct exchange *exchange, bool close)
     exchange->out[1] = (struct text){"", 0};
     if (head == NULL) {
         reply->http_status = 503;
+        log_refusal(exchange, 503, "The server is out of memory; try again.");
         exchange->out[0] = (struct text){no_memory_reply, sizeof no_memory_reply - 1};
         return false;
     }
