@@ -304,6 +304,26 @@ static void print_unknown(const struct metrics *metrics, FILE *out)
     }
 }
 
+/* Samples only of what is known: there may be no model, or its files are still being hashed. */
+static void print_model(const struct metrics *metrics, const struct fingerprint *model, FILE *out)
+{
+    print_head(out, "dcnv2_model_info", "gauge", "SHA-256 of the files of the model in service");
+    if (model->is_hashed) {
+        fputs("dcnv2_model_info{model=\"", out);
+        print_label(out, text_of(metrics->model_name));
+        fprintf(out, "\",model_sha256=\"%s\",encoder_sha256=\"%s\"} 1\n", model->model,
+                model->encoder);
+    }
+    print_head(out, "dcnv2_model_loaded_timestamp_seconds", "gauge",
+               "when the model in service was loaded, since the epoch");
+    if (model->loaded_at.tv_sec) {
+        fputs("dcnv2_model_loaded_timestamp_seconds{model=\"", out);
+        print_label(out, text_of(metrics->model_name));
+        fprintf(out, "\"} %lld.%03ld\n", (long long)model->loaded_at.tv_sec,
+                model->loaded_at.tv_nsec / 1000000);
+    }
+}
+
 static unsigned count_open_fds(void)
 {
     DIR *directory = opendir("/proc/self/fd");
@@ -344,7 +364,8 @@ static void print_process(const struct metrics *metrics, FILE *out)
                 (double)limit.rlim_cur);
 }
 
-char *metrics_print(const struct metrics *metrics, size_t *ret_length)
+char *metrics_print(const struct metrics *metrics, const struct fingerprint *model,
+                    size_t *ret_length)
 {
     char *text = NULL;
     FILE *out = open_memstream(&text, ret_length);
@@ -361,6 +382,7 @@ char *metrics_print(const struct metrics *metrics, size_t *ret_length)
     print_scores(metrics, out);
     print_plain(out, "dcnv2_log_lines_dropped_total", "counter",
                 "log lines lost because nobody read them in time", (double)log_dropped());
+    print_model(metrics, model, out);
     print_process(metrics, out);
     if (fclose(out) != 0) {
         free(text);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fingerprint.h"
 #include "text.h"
 
 enum metrics_stage { METRICS_PREPROCESS, METRICS_PREDICT, METRICS_POSTPROCESS, METRICS_N_STAGES };
@@ -42,7 +43,8 @@ void metrics_rows(struct metrics_shard *shard, const float *scores, uint32_t n_r
 /* Requests that have started and not ended. */
 uint64_t metrics_in_flight(const struct metrics *metrics);
 
-/* The text, malloc()ed, *ret_length bytes. NULL: out of memory. */
-char *metrics_print(const struct metrics *metrics, size_t *ret_length);
+/* The text, malloc()ed, *ret_length bytes; `model`: the one in service. NULL: out of memory. */
+char *metrics_print(const struct metrics *metrics, const struct fingerprint *model,
+                    size_t *ret_length);
 
 #endif

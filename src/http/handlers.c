@@ -4,6 +4,7 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 
+#include "clock.h"
 #include "http/predict.h"
 #include "http/reply.h"
 #include "protocol/v2.h"
@@ -103,6 +104,21 @@ static void add_tensor(cJSON *tensors, const char *name, const char *datatype, b
     cJSON_AddItemToArray(tensors, tensor);
 }
 
+/* Which model it is, as far as it is known by now. */
+static void add_fingerprint(cJSON *document, const struct fingerprint *model)
+{
+    char time[CLOCK_PRINTED_BYTES];
+    cJSON *parameters = cJSON_AddObjectToObject(document, "parameters");
+    if (model->loaded_at.tv_sec) {
+        clock_print(&model->loaded_at, time);
+        cJSON_AddStringToObject(parameters, "loaded_at", time);
+    }
+    if (model->is_hashed)
+        cJSON_AddStringToObject(parameters, "model_sha256", model->model);
+    if (model->is_hashed && *model->encoder)
+        cJSON_AddStringToObject(parameters, "encoder_sha256", model->encoder);
+}
+
 /* The columns as input tensors. The model is held by the caller. */
 static void reply_metadata(struct exchange *exchange, const dcnv2_model *model)
 {
@@ -116,6 +132,8 @@ static void reply_metadata(struct exchange *exchange, const dcnv2_model *model)
     for (size_t i = 0; i < dcnv2_model_n_dense(model); i++)
         add_tensor(inputs, dcnv2_model_dense_name(model, i), "FP64", false);
     add_tensor(cJSON_AddArrayToObject(document, "outputs"), V2_OUTPUT_NAME, "FP32", true);
+    const struct fingerprint fingerprint = registry_fingerprint(exchange->worker->server->registry);
+    add_fingerprint(document, &fingerprint);
     reply_document(exchange, 200, document);
 }
 
@@ -133,7 +151,9 @@ static void handle_metadata(struct exchange *exchange)
 static void handle_metrics(struct exchange *exchange)
 {
     size_t length;
-    char *text = metrics_print(exchange->worker->server->metrics, &length);
+    const struct server *server = exchange->worker->server;
+    const struct fingerprint model = registry_fingerprint(server->registry);
+    char *text = metrics_print(server->metrics, &model, &length);
     if (text == NULL) {
         reply_no_memory(exchange);
         return;
