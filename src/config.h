@@ -23,6 +23,7 @@ struct config {
     unsigned header_timeout_s, body_timeout_s, idle_timeout_s;
     unsigned grace_period_s, drain_wait_s;
     bool enable_model_repository;
+    bool ready_needs_model;
     bool access_log;
     enum log_level log_level;
     enum log_format log_format;

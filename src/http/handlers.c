@@ -16,6 +16,13 @@ static bool is_draining(const struct exchange *exchange)
     return atomic_load_explicit(&exchange->worker->server->draining, memory_order_relaxed);
 }
 
+/* While one is loaded its readiness is the server's. */
+static bool is_without_model(const struct exchange *exchange)
+{
+    const struct server *server = exchange->worker->server;
+    return server->config->ready_needs_model && !registry_has_model(server->registry);
+}
+
 static bool model_exists(const struct exchange *exchange)
 {
     return exchange_names_model(exchange) && registry_has_model(exchange->worker->server->registry);
@@ -77,6 +84,9 @@ static void handle_ready(struct exchange *exchange)
 {
     if (is_draining(exchange))
         reply_failure(exchange, 503, "The server is stopping.");
+    else if (is_without_model(exchange))
+        reply_failure(exchange, 503, "Model with name %s is not loaded.",
+                      exchange->worker->server->config->model_name);
     else
         reply_text(exchange, 200, text_of("{\"ready\":true}"));
 }
