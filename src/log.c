@@ -82,6 +82,7 @@ int log_start(enum log_level level, enum log_format format)
 {
     state.level = level;
     state.format = format;
+    state.stopping = state.finished = false;
     state.filling = malloc(BUFFER_BYTES);
     state.writing = malloc(BUFFER_BYTES);
     pthread_condattr_t attributes;
