@@ -39,6 +39,8 @@ static const struct setting all[] = {
      "find an id in another form of the same number: 884208.0 and 884208 (false)"},
     {"enable_model_repository", NULL, AT(SETTING_SWITCH, enable_model_repository),
      "answer the load and unload requests of v2 (false)"},
+    {"ready_needs_model", NULL, AT(SETTING_SWITCH, ready_needs_model),
+     "/v2/health/ready is 503 while no model is loaded (false: 200, as KServe's)"},
     {"access_log", NULL, AT(SETTING_SWITCH, access_log), "one log line a request (false)"},
     {"log_level", NULL, CHOICE(log_level, "debug|info|warning|error"),
      "debug, info, warning or error (info)"},

@@ -26,6 +26,7 @@ struct config {
     const char *cors_origin; /* origins by commas, or "*"; NULL: none, cors.h */
     bool match_numbers;
     bool enable_model_repository;
+    bool ready_needs_model;
     bool access_log;
     enum log_level log_level;
     enum log_format log_format;

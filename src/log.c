@@ -4,16 +4,20 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "protocol/json_writer.h"
 
-enum { MESSAGE_MAX = 1024, LINE_MAX_BYTES = 6 * MESSAGE_MAX + 128, BUFFER_BYTES = 256 * 1024 };
+enum {
+    MESSAGE_MAX = 1024,
+    LINE_MAX_BYTES = 6 * MESSAGE_MAX + 2 * REQUEST_ID_MAX_BYTES + 160,
+    BUFFER_BYTES = 256 * 1024
+};
 
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
 
@@ -77,6 +81,7 @@ int log_start(enum log_level level, enum log_format format)
 {
     state.level = level;
     state.format = format;
+    state.stopping = state.finished = false;
     state.filling = malloc(BUFFER_BYTES);
     state.writing = malloc(BUFFER_BYTES);
     pthread_condattr_t attributes;
@@ -117,39 +122,45 @@ void log_stop(void)
     state.started = false;
 }
 
-static size_t format_line(enum log_level level, const char *message, char *line)
+/* The id's bytes that are visible ASCII; others, blanks among them, could look like another line or
+ * field. Returns their number. */
+static size_t put_request_id(struct text id, char out[REQUEST_ID_MAX_BYTES])
+{
+    const size_t n = id.length < REQUEST_ID_MAX_BYTES ? id.length : REQUEST_ID_MAX_BYTES;
+    for (size_t i = 0; i < n; i++)
+        out[i] = id.at[i] > ' ' && id.at[i] <= '~' ? id.at[i] : '?';
+    return n;
+}
+
+static size_t format_line(enum log_level level, struct text request_id, const char *message,
+                          char *line)
 {
     struct timespec now;
-    struct tm utc;
-    char stamp[40], escaped[6 * MESSAGE_MAX + 2];
+    char stamp[CLOCK_PRINTED_BYTES], id[REQUEST_ID_MAX_BYTES];
+    char escaped[6 * MESSAGE_MAX + 2], escaped_id[2 * REQUEST_ID_MAX_BYTES + 2];
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    const size_t n = strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(stamp + n, sizeof stamp - n, ".%03ldZ", now.tv_nsec / 1000000);
+    clock_print(&now, stamp);
+    const int id_length = (int)put_request_id(request_id, id);
     const size_t length = (size_t)(write_json_string(escaped, text_of(message)) - escaped);
-    if (state.format == LOG_FORMAT_JSON)
+    if (state.format == LOG_FORMAT_JSON) {
+        const struct text shown = {id, (size_t)id_length};
+        const int n = id_length ? (int)(write_json_string(escaped_id, shown) - escaped_id) : 0;
         return (size_t)snprintf(line, LINE_MAX_BYTES,
-                                "{\"time\":\"%s\",\"level\":\"%s\",\"message\":%.*s}\n", stamp,
-                                level_names[level], (int)length, escaped);
+                                "{\"time\":\"%s\",\"level\":\"%s\",\"message\":%.*s%s%.*s}\n",
+                                stamp, level_names[level], (int)length, escaped,
+                                n ? ",\"request_id\":" : "", n, escaped_id);
+    }
     /* Text: escapes only if a terminal would obey a character of it. */
     bool plain = true;
     for (const char *at = message, *end = message + strlen(message); at < end; at++)
         plain = plain && text_control_bytes(at, (size_t)(end - at)) == 0;
-    return (size_t)snprintf(line, LINE_MAX_BYTES, "%s %-7s %.*s\n", stamp, level_names[level],
-                            plain ? (int)strlen(message) : (int)length, plain ? message : escaped);
+    return (size_t)snprintf(line, LINE_MAX_BYTES, "%s %-7s %.*s%s%.*s\n", stamp, level_names[level],
+                            plain ? (int)strlen(message) : (int)length, plain ? message : escaped,
+                            id_length ? " request_id=" : "", id_length, id);
 }
 
-void log_event(enum log_level level, const char *format, ...)
+static void put_line(const char *line, size_t n)
 {
-    if (level < state.level)
-        return;
-    char message[MESSAGE_MAX], line[LINE_MAX_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
-    const int wanted = vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    message[text_make_utf8(message, strlen(message), wanted >= MESSAGE_MAX)] = '\0';
-    const size_t n = format_line(level, message, line);
     if (!state.started) {
         write_all(line, n);
         return;
@@ -163,6 +174,32 @@ void log_event(enum log_level level, const char *format, ...)
         pthread_cond_signal(&state.changed);
     }
     pthread_mutex_unlock(&state.mutex);
+}
+
+static void put(enum log_level level, struct text request_id, const char *format, va_list arguments)
+{
+    char message[MESSAGE_MAX], line[LINE_MAX_BYTES];
+    if (level < state.level)
+        return;
+    const int wanted = vsnprintf(message, sizeof message, format, arguments);
+    message[text_make_utf8(message, strlen(message), wanted >= MESSAGE_MAX)] = '\0';
+    put_line(line, format_line(level, request_id, message, line));
+}
+
+void log_event(enum log_level level, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    put(level, (struct text){NULL, 0}, format, arguments);
+    va_end(arguments);
+}
+
+void log_request(enum log_level level, struct text request_id, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    put(level, request_id, format, arguments);
+    va_end(arguments);
 }
 
 uint64_t log_dropped(void)

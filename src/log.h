@@ -12,6 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "text.h"
+
+enum { REQUEST_ID_MAX_BYTES = 128 }; /* as much of an id as is kept and shown */
+
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
@@ -24,6 +28,12 @@ void log_stop(void);
 /* Control characters (text.h) are escaped, bytes that are not UTF-8 shown as '?', a long message is
  * cut. */
 void log_event(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same about a request that came with this X-Request-Id, of which a bounded part is shown,
+ * printable and without blanks: as a field of its own in JSON, else at the end of the line. An
+ * empty id is none. */
+void log_request(enum log_level level, struct text request_id, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* For lines of one kind, which many requests may give cause for. Zero at first. */
 struct log_limit {

@@ -163,6 +163,9 @@ static int run(struct program *program, uint64_t start_ns)
     }
     if (start_server(program) != 0)
         return EXIT_FAILURE;
+    if (registry_start_fingerprints(program->registry, config->model_name) != 0)
+        log_event(LOG_LEVEL_WARNING, "no thread for the SHA-256 of the model's files: they will "
+                                     "not be told of");
     for (size_t i = 0; i < config->ignored_flags.n; i++)
         log_event(LOG_LEVEL_WARNING, "%s has no effect here", config->ignored_flags.names[i]);
     log_event(LOG_LEVEL_INFO, "listening on port %u, model %s, %u worker%s, ready after %.1f ms",
@@ -206,9 +209,9 @@ int main(int argc, char **argv)
         break;
     }
     server_stop(program.server);
+    registry_free(program.registry); /* before the log: its thread writes there */
     log_stop();
     metrics_free(program.metrics);
-    registry_free(program.registry);
     arena_free(&program.arena);
     return status;
 }

@@ -12,9 +12,11 @@
 
 #include "log.h"
 
-/* prometheus_client's default buckets, which KServe uses. */
-static const double stage_bounds_s[] = {.005, .01, .025, .05, .075, .1,  .25,
-                                        .5,   .75, 1,    2.5, 5,    7.5, 10};
+/* From 5 ms on prometheus_client's default buckets, which KServe uses; a stage of one row takes
+ * microseconds here. */
+static const uint64_t stage_bounds_us[] = {
+    10,    25,    50,     100,    250,    500,    1000,    2500,    5000,    10000,   25000,
+    50000, 75000, 100000, 250000, 500000, 750000, 1000000, 2500000, 5000000, 7500000, 10000000};
 static const float score_bounds[] = {.001f, .002f, .005f, .01f, .02f, .05f, .1f, .2f,
                                      .3f,   .4f,   .5f,   .6f,  .7f,  .8f,  .9f};
 static const unsigned statuses[] = {200, 204, 400, 404, 405, 408, 413,
@@ -25,7 +27,7 @@ static const char *const cut_names[METRICS_N_CUTS] = {
 };
 
 enum {
-    N_STAGE_BOUNDS = sizeof stage_bounds_s / sizeof stage_bounds_s[0],
+    N_STAGE_BOUNDS = sizeof stage_bounds_us / sizeof stage_bounds_us[0],
     N_SCORE_BOUNDS = sizeof score_bounds / sizeof score_bounds[0],
     N_STATUSES = sizeof statuses / sizeof statuses[0],
     CACHE_LINE = 64
@@ -165,9 +167,8 @@ void metrics_reply(struct metrics_shard *shard, unsigned route, unsigned http_st
 
 void metrics_stage(struct metrics_shard *shard, enum metrics_stage stage, uint64_t nanoseconds)
 {
-    const double seconds = (double)nanoseconds * 1e-9;
-    unsigned bucket = 0;
-    while (bucket < N_STAGE_BOUNDS && seconds > stage_bounds_s[bucket])
+    unsigned bucket = 0; /* the short stages, of which there are many, find theirs first */
+    while (bucket < N_STAGE_BOUNDS && nanoseconds > stage_bounds_us[bucket] * 1000)
         bucket++;
     add(&shard->stage_counts[stage][bucket], 1);
     add(&shard->stage_sum_ns[stage], nanoseconds);
@@ -261,8 +262,9 @@ static void print_stage(const struct metrics *metrics, FILE *out, const char *na
         if (stage < METRICS_N_STAGES)
             below += SUM(metrics, stage_counts[stage][b]);
         fprintf(out, "%s_bucket{le=\"", full);
-        if (b < N_STAGE_BOUNDS)
-            fprintf(out, stage_bounds_s[b] >= 1 ? "%.1f" : "%g", stage_bounds_s[b]);
+        if (b < N_STAGE_BOUNDS) /* as Python writes them */
+            fprintf(out, stage_bounds_us[b] >= 1000000 ? "%.1f" : "%g",
+                    (double)stage_bounds_us[b] / 1e6);
         else
             fputs("+Inf", out);
         fputs("\",model_name=\"", out);
@@ -367,6 +369,26 @@ static void print_other_form(const struct metrics *metrics, FILE *out)
     }
 }
 
+/* Samples only of what is known: there may be no model, or its files are still being hashed. */
+static void print_model(const struct metrics *metrics, const struct fingerprint *model, FILE *out)
+{
+    print_head(out, "dcnv2_model_info", "gauge", "SHA-256 of the files of the model in service");
+    if (model->is_hashed) {
+        fputs("dcnv2_model_info{model=\"", out);
+        print_label(out, text_of(metrics->model_name));
+        fprintf(out, "\",model_sha256=\"%s\",encoder_sha256=\"%s\"} 1\n", model->model,
+                model->encoder);
+    }
+    print_head(out, "dcnv2_model_loaded_timestamp_seconds", "gauge",
+               "when the model in service was loaded, since the epoch");
+    if (model->loaded_at.tv_sec) {
+        fputs("dcnv2_model_loaded_timestamp_seconds{model=\"", out);
+        print_label(out, text_of(metrics->model_name));
+        fprintf(out, "\"} %lld.%03ld\n", (long long)model->loaded_at.tv_sec,
+                model->loaded_at.tv_nsec / 1000000);
+    }
+}
+
 static unsigned count_open_fds(void)
 {
     DIR *directory = opendir("/proc/self/fd");
@@ -407,7 +429,8 @@ static void print_process(const struct metrics *metrics, FILE *out)
                 (double)limit.rlim_cur);
 }
 
-char *metrics_print(const struct metrics *metrics, size_t *ret_length)
+char *metrics_print(const struct metrics *metrics, const struct fingerprint *model,
+                    size_t *ret_length)
 {
     char *text = NULL;
     FILE *out = open_memstream(&text, ret_length);
@@ -426,6 +449,7 @@ char *metrics_print(const struct metrics *metrics, size_t *ret_length)
     print_scores(metrics, out);
     print_plain(out, "dcnv2_log_lines_dropped_total", "counter",
                 "log lines lost because nobody read them in time", (double)log_dropped());
+    print_model(metrics, model, out);
     print_process(metrics, out);
     if (fclose(out) != 0) {
         free(text);

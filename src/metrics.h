@@ -3,7 +3,7 @@
  * metrics.h: counters of the server and their text for Prometheus (exposition format 0.0.4).
  *
  * Each worker thread counts in a shard of its own, without locks; a scrape adds the
- * shards up. The four request_*_seconds histograms are KServe's.
+ * shards up. The four request_*_seconds histograms are KServe's, with finer buckets below its own.
  */
 #ifndef DCNV2_METRICS_H
 #define DCNV2_METRICS_H
@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fingerprint.h"
 #include "text.h"
 
 enum metrics_stage { METRICS_PREPROCESS, METRICS_PREDICT, METRICS_POSTPROCESS, METRICS_N_STAGES };
@@ -65,7 +66,8 @@ void metrics_category(struct metrics_shard *shard, uint32_t column, uint32_t n_u
 /* Requests that have started and not ended. */
 uint64_t metrics_in_flight(const struct metrics *metrics);
 
-/* The text, malloc()ed, *ret_length bytes. NULL: out of memory. */
-char *metrics_print(const struct metrics *metrics, size_t *ret_length);
+/* The text, malloc()ed, *ret_length bytes; `model`: the one in service. NULL: out of memory. */
+char *metrics_print(const struct metrics *metrics, const struct fingerprint *model,
+                    size_t *ret_length);
 
 #endif

@@ -17,6 +17,7 @@ struct slot {
 struct registry {
     const struct dcnv2_source *source;
     _Atomic(dcnv2_model *) current;
+    struct fingerprinter *fingerprinter;
     pthread_mutex_t swap; /* one load or unload at a time */
     unsigned n_workers;
     struct slot *slots; /* [n_workers] */
@@ -30,7 +31,10 @@ struct registry *registry_create(const struct dcnv2_source *source, unsigned n_w
     registry->source = source;
     registry->n_workers = n_workers;
     registry->slots = aligned_alloc(CACHE_LINE, n_workers * sizeof *registry->slots);
-    if (registry->slots == NULL) {
+    registry->fingerprinter = fingerprinter_create(source);
+    if (registry->slots == NULL || registry->fingerprinter == NULL) {
+        fingerprinter_free(registry->fingerprinter);
+        free(registry->slots);
         free(registry);
         return NULL;
     }
@@ -44,15 +48,22 @@ void registry_free(struct registry *registry)
 {
     if (registry == NULL)
         return;
+    fingerprinter_free(registry->fingerprinter);
     dcnv2_model_free(atomic_load(&registry->current));
     pthread_mutex_destroy(&registry->swap);
     free(registry->slots);
     free(registry);
 }
 
+int registry_start_fingerprints(struct registry *registry, const char *model_name)
+{
+    return fingerprinter_start(registry->fingerprinter, model_name);
+}
+
 /* Puts `model` in place and frees the one before it once no worker uses it. Under the mutex. */
 static bool replace(struct registry *registry, dcnv2_model *model)
 {
+    fingerprinter_forget(registry->fingerprinter);
     dcnv2_model *old = atomic_exchange(&registry->current, model);
     for (unsigned i = 0; old && i < registry->n_workers; i++)
         while (atomic_load(&registry->slots[i].held) == old)
@@ -85,14 +96,18 @@ static int warm_up(const dcnv2_model *model, struct dcnv2_error *error)
 int registry_load(struct registry *registry, struct dcnv2_error *error)
 {
     dcnv2_model *model = NULL;
+    struct source_bytes bytes = {0};
     pthread_mutex_lock(&registry->swap);
-    int status = dcnv2_model_load(registry->source, &model, error);
+    int status = model_load_with_bytes(registry->source, &model, &bytes, error);
     if (status == DCNV2_OK)
         status = warm_up(model, error);
-    if (status == DCNV2_OK)
+    if (status == DCNV2_OK) {
         replace(registry, model);
-    else
+        fingerprinter_take(registry->fingerprinter, &bytes);
+    } else {
+        source_bytes_free(&bytes);
         dcnv2_model_free(model);
+    }
     pthread_mutex_unlock(&registry->swap);
     return status;
 }
@@ -127,4 +142,9 @@ void registry_release(struct registry *registry, unsigned worker)
 bool registry_has_model(const struct registry *registry)
 {
     return atomic_load(&registry->current) != NULL;
+}
+
+struct fingerprint registry_fingerprint(const struct registry *registry)
+{
+    return fingerprinter_get(registry->fingerprinter);
 }

@@ -9,12 +9,16 @@
 #ifndef DCNV2_REGISTRY_H
 #define DCNV2_REGISTRY_H
 
-#include "model/model.h"
+#include "fingerprint.h"
 
 struct registry;
 
 /* `source` and what it points to are borrowed for the registry's life. NULL: out of memory. */
 struct registry *registry_create(const struct dcnv2_source *source, unsigned n_workers);
+
+/* Starts to find out which files a model was made of, also of one that is loaded already; each
+ * becomes a log line, under this name, which is borrowed. -1: no thread could be started. */
+int registry_start_fingerprints(struct registry *registry, const char *model_name);
 
 /* No worker may hold a model. */
 void registry_free(struct registry *registry);
@@ -34,5 +38,8 @@ void registry_release(struct registry *registry, unsigned worker);
 
 /* Whether there is a model, without holding it. */
 bool registry_has_model(const struct registry *registry);
+
+/* Which files the model in service was made of, as far as it is known by now. */
+struct fingerprint registry_fingerprint(const struct registry *registry);
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "format/sha256.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { BLOCK_BYTES = 64, LENGTH_BYTES = 8, N_ROUNDS = 64, N_WORDS = 8 };
+enum { LENGTH_BYTES = 8, N_ROUNDS = 64, N_WORDS = SHA256_WORDS };
 
 /* Fractions of the cube roots of the first 64 primes. */
 static const uint32_t constants[N_ROUNDS] = {
@@ -18,14 +17,14 @@ static const uint32_t constants[N_ROUNDS] = {
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-static uint32_t rotated(uint32_t word, int n)
+static inline uint32_t rotated(uint32_t word, int n)
 {
     return word >> n | word << (32 - n);
 }
 
 static void add_block(uint32_t hash[N_WORDS], const uint8_t *at)
 {
-    uint32_t w[N_ROUNDS], s[N_WORDS]; /* s: a to h of the standard */
+    uint32_t w[N_ROUNDS], s[N_WORDS]; /* a to h of the standard: in round i, a is s[-i mod 8] */
     for (int i = 0; i < 16; i++, at += 4)
         w[i] = (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
     for (int i = 16; i < N_ROUNDS; i++) {
@@ -34,40 +33,62 @@ static void add_block(uint32_t hash[N_WORDS], const uint8_t *at)
         w[i] = w[i - 16] + s0 + w[i - 7] + s1;
     }
     memcpy(s, hash, sizeof s);
+#define WORD(k) s[(unsigned)((k)-i) % N_WORDS]
+    /* Eight rounds bring each word back to its place, so that all of them stay in registers. */
+#pragma GCC unroll 8
     for (int i = 0; i < N_ROUNDS; i++) {
-        const uint32_t s1 = rotated(s[4], 6) ^ rotated(s[4], 11) ^ rotated(s[4], 25);
-        const uint32_t choice = (s[4] & s[5]) ^ (~s[4] & s[6]);
-        const uint32_t first = s[7] + s1 + choice + constants[i] + w[i];
-        const uint32_t s0 = rotated(s[0], 2) ^ rotated(s[0], 13) ^ rotated(s[0], 22);
-        const uint32_t majority = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
-        memmove(s + 1, s, 7 * sizeof *s);
-        s[4] += first;
-        s[0] = first + s0 + majority;
+        const uint32_t a = WORD(0), e = WORD(4);
+        const uint32_t s1 = rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25);
+        const uint32_t choice = (e & WORD(5)) ^ (~e & WORD(6));
+        const uint32_t first = WORD(7) + s1 + choice + constants[i] + w[i];
+        const uint32_t s0 = rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22);
+        const uint32_t majority = (a & WORD(1)) ^ (a & WORD(2)) ^ (WORD(1) & WORD(2));
+        WORD(3) += first;
+        WORD(7) = first + s0 + majority;
     }
+#undef WORD
     for (int i = 0; i < N_WORDS; i++)
         hash[i] += s[i];
 }
 
-void sha256_print(const void *bytes, size_t size, char out[SHA256_DIGITS + 1])
+void sha256_start(struct sha256 *sha256)
 {
     /* Fractions of the square roots of the first 8 primes. */
-    uint32_t hash[N_WORDS] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                              0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    *sha256 = (struct sha256){{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
+                               0x9b05688c, 0x1f83d9ab, 0x5be0cd19},
+                              0};
+}
+
+void sha256_add_blocks(struct sha256 *sha256, const void *bytes, size_t size)
+{
     const uint8_t *at = bytes;
-    size_t left = size;
-    for (; left >= BLOCK_BYTES; left -= BLOCK_BYTES, at += BLOCK_BYTES)
-        add_block(hash, at);
+    for (size_t i = 0; i < size; i += SHA256_BLOCK_BYTES)
+        add_block(sha256->words, at + i);
+    sha256->n_bytes += size;
+}
+
+void sha256_end(struct sha256 *sha256, const void *bytes, size_t size, char out[SHA256_DIGITS + 1])
+{
+    const size_t left = size % SHA256_BLOCK_BYTES;
+    sha256_add_blocks(sha256, bytes, size - left);
     /* A one bit, zeros, and the length in bits at the end of the last block. */
-    uint8_t last[2 * BLOCK_BYTES] = {0};
+    uint8_t last[2 * SHA256_BLOCK_BYTES] = {0};
     if (left)
-        memcpy(last, at, left);
+        memcpy(last, (const uint8_t *)bytes + (size - left), left);
     last[left] = 0x80;
-    const size_t end = left + 1 + LENGTH_BYTES <= BLOCK_BYTES ? BLOCK_BYTES : 2 * BLOCK_BYTES;
-    const uint64_t n_bits = (uint64_t)size * 8;
+    const size_t end =
+        left + 1 + LENGTH_BYTES <= SHA256_BLOCK_BYTES ? SHA256_BLOCK_BYTES : sizeof last;
+    const uint64_t n_bits = (sha256->n_bytes + left) * 8;
     for (int i = 0; i < LENGTH_BYTES; i++)
         last[end - 1 - (size_t)i] = (uint8_t)(n_bits >> 8 * i);
-    for (size_t i = 0; i < end; i += BLOCK_BYTES)
-        add_block(hash, last + i);
+    sha256_add_blocks(sha256, last, end);
     for (int i = 0; i < N_WORDS; i++)
-        snprintf(out + 8 * i, 9, "%08x", hash[i]);
+        snprintf(out + 8 * i, 9, "%08x", sha256->words[i]);
+}
+
+void sha256_print(const void *bytes, size_t size, char out[SHA256_DIGITS + 1])
+{
+    struct sha256 sha256;
+    sha256_start(&sha256);
+    sha256_end(&sha256, bytes, size, out);
 }

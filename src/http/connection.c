@@ -82,9 +82,10 @@ static bool has_more(const struct connection *c)
 
 static void log_access(const struct exchange *exchange)
 {
-    log_event(LOG_LEVEL_INFO, "%.*s %.*s %d %llu us", TEXT_SHOWN(exchange->head.method),
-              TEXT_SHOWN(exchange->head.target), exchange->reply.http_status,
-              (unsigned long long)(clock_ns() - exchange->started_ns) / 1000);
+    log_request(LOG_LEVEL_INFO, head_request_id(&exchange->head), "%.*s %.*s %d %llu us",
+                TEXT_SHOWN(exchange->head.method), TEXT_SHOWN(exchange->head.target),
+                exchange->reply.http_status,
+                (unsigned long long)(clock_ns() - exchange->started_ns) / 1000);
 }
 
 /* exchange->reply is set. While the server drains every reply is the last one of its connection,
@@ -358,7 +359,8 @@ void connection_run(struct connection *c)
         c->input.length = 0;
         c->close_after = c->linger_after = true;
         if (c->phase != CONNECTION_WAITING && c->phase != CONNECTION_WRITING) {
-            connection_note_cut(c->worker, METRICS_CUT_MEMORY, "no memory for its header");
+            connection_note_cut(c->worker, (struct text){NULL, 0}, METRICS_CUT_MEMORY,
+                                "no memory for its header");
             next = STEP_CLOSE;
         }
     }
@@ -396,7 +398,8 @@ void connection_close(struct connection *c)
     worker_remove(c);
 }
 
-void connection_note_cut(struct worker *worker, enum metrics_cut cut, const char *format, ...)
+void connection_note_cut(struct worker *worker, struct text id, enum metrics_cut cut,
+                         const char *format, ...)
 {
     char reason[128];
     uint64_t n_more;
@@ -410,15 +413,17 @@ void connection_note_cut(struct worker *worker, enum metrics_cut cut, const char
     const bool is_ours = cut == METRICS_CUT_ROOM || cut == METRICS_CUT_MEMORY;
     const enum log_level level = is_ours ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO;
     if (n_more)
-        log_event(level, "connection cut: %s; %llu more like it since the last line", reason,
-                  (unsigned long long)n_more);
+        log_request(level, id, "connection cut: %s; %llu more like it since the last line", reason,
+                    (unsigned long long)n_more);
     else
-        log_event(level, "connection cut: %s", reason);
+        log_request(level, id, "connection cut: %s", reason);
 }
 
 void connection_cut(struct connection *c, enum metrics_cut cut, const char *reason)
 {
-    connection_note_cut(c->worker, cut, "%s", reason);
+    const struct text none = {NULL, 0};
+    connection_note_cut(c->worker, c->exchange ? head_request_id(&c->exchange->head) : none, cut,
+                        "%s", reason);
     connection_close(c);
 }
 
@@ -429,7 +434,7 @@ void connection_refuse(struct connection *c, enum metrics_cut cut, int http_stat
     const struct exchange *exchange = c->exchange;
     request_error_set(&error, http_status, "%s: %zu bytes of it after %.1f s.", reason,
                       exchange->body.n_received, (double)(c->worker->now_ms - c->since_ms) / 1e3);
-    connection_note_cut(c->worker, cut, "%s", error.message);
+    connection_note_cut(c->worker, head_request_id(&exchange->head), cut, "%s", error.message);
     refuse(c, &error);
     connection_run(c);
 }

@@ -76,7 +76,7 @@ void connection_refuse(struct connection *connection, enum metrics_cut cut, int 
                        const char *reason);
 
 /* Counts a connection that was cut, and logs it, unless others were logged just before. */
-void connection_note_cut(struct worker *worker, enum metrics_cut cut, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void connection_note_cut(struct worker *worker, struct text request_id, enum metrics_cut cut,
+                         const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

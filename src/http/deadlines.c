@@ -198,7 +198,7 @@ bool deadlines_make_room(struct worker *worker)
     for (int i = 0; i < ROOM_TRIES && (c = idle_longest(worker)); i++) {
         const uint64_t idle_ms = age_ms(c);
         if (close_idle(c)) {
-            connection_note_cut(worker, METRICS_CUT_ROOM,
+            connection_note_cut(worker, (struct text){NULL, 0}, METRICS_CUT_ROOM,
                                 "idle for %.1f s, makes room for a new one", (double)idle_ms / 1e3);
             return true;
         }

@@ -4,6 +4,7 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 
+#include "clock.h"
 #include "http/predict.h"
 #include "http/reply.h"
 #include "protocol/v2.h"
@@ -13,6 +14,13 @@
 static bool is_draining(const struct exchange *exchange)
 {
     return atomic_load_explicit(&exchange->worker->server->draining, memory_order_relaxed);
+}
+
+/* While one is loaded its readiness is the server's. */
+static bool is_without_model(const struct exchange *exchange)
+{
+    const struct server *server = exchange->worker->server;
+    return server->config->ready_needs_model && !registry_has_model(server->registry);
 }
 
 static bool model_exists(const struct exchange *exchange)
@@ -91,6 +99,9 @@ static void handle_ready(struct exchange *exchange)
 {
     if (is_draining(exchange))
         reply_failure(exchange, 503, "The server is stopping.");
+    else if (is_without_model(exchange))
+        reply_failure(exchange, 503, "Model with name %s is not loaded.",
+                      exchange->worker->server->config->model_name);
     else
         reply_text(exchange, 200, text_of("{\"ready\":true}"));
 }
@@ -118,6 +129,21 @@ static void add_tensor(cJSON *tensors, const char *name, const char *datatype, b
     cJSON_AddItemToArray(tensors, tensor);
 }
 
+/* Which model it is, as far as it is known by now. */
+static void add_fingerprint(cJSON *document, const struct fingerprint *model)
+{
+    char time[CLOCK_PRINTED_BYTES];
+    cJSON *parameters = cJSON_AddObjectToObject(document, "parameters");
+    if (model->loaded_at.tv_sec) {
+        clock_print(&model->loaded_at, time);
+        cJSON_AddStringToObject(parameters, "loaded_at", time);
+    }
+    if (model->is_hashed)
+        cJSON_AddStringToObject(parameters, "model_sha256", model->model);
+    if (model->is_hashed && *model->encoder)
+        cJSON_AddStringToObject(parameters, "encoder_sha256", model->encoder);
+}
+
 /* The columns as input tensors. The model is held by the caller. */
 static void reply_metadata(struct exchange *exchange, const dcnv2_model *model)
 {
@@ -131,6 +157,8 @@ static void reply_metadata(struct exchange *exchange, const dcnv2_model *model)
     for (size_t i = 0; i < dcnv2_model_n_dense(model); i++)
         add_tensor(inputs, dcnv2_model_dense_name(model, i), "FP64", false);
     add_tensor(cJSON_AddArrayToObject(document, "outputs"), V2_OUTPUT_NAME, "FP32", true);
+    const struct fingerprint fingerprint = registry_fingerprint(exchange->worker->server->registry);
+    add_fingerprint(document, &fingerprint);
     reply_document(exchange, 200, document);
 }
 
@@ -148,7 +176,9 @@ static void handle_metadata(struct exchange *exchange)
 static void handle_metrics(struct exchange *exchange)
 {
     size_t length;
-    char *text = metrics_print(exchange->worker->server->metrics, &length);
+    const struct server *server = exchange->worker->server;
+    const struct fingerprint model = registry_fingerprint(server->registry);
+    char *text = metrics_print(server->metrics, &model, &length);
     if (text == NULL) {
         reply_no_memory(exchange);
         return;
@@ -179,6 +209,7 @@ static const char *reason_of(const char *message, const struct config *config,
 static void handle_load(struct exchange *exchange, bool load)
 {
     struct server *server = exchange->worker->server;
+    const struct text id = head_request_id(&exchange->head);
     struct dcnv2_error error;
     predict_score(exchange->worker); /* what waits holds the model that is to go */
     if (!server->config->enable_model_repository) {
@@ -188,7 +219,10 @@ static void handle_load(struct exchange *exchange, bool load)
     } else if (!exchange_names_model(exchange)) {
         reply_no_model(exchange);
     } else if (load && registry_load(server->registry, &error) != DCNV2_OK) {
-        log_event(LOG_LEVEL_WARNING, "model not loaded, the old one goes on: %s", error.message);
+        log_request(LOG_LEVEL_WARNING, id, "model not loaded, %s: %s",
+                    registry_has_model(server->registry) ? "the old one goes on"
+                                                         : "none is in service",
+                    error.message);
         const char *role, *reason = reason_of(error.message, server->config, &role);
         reply_failure(exchange, error.status == DCNV2_ERROR_MEMORY ? 503 : 400,
                       "Model with name %s was not loaded: %s%s", server->config->model_name, role,
@@ -196,8 +230,8 @@ static void handle_load(struct exchange *exchange, bool load)
     } else if (!load && !registry_unload(server->registry)) {
         reply_no_model(exchange);
     } else {
-        log_event(LOG_LEVEL_INFO, "model %s %s", server->config->model_name,
-                  load ? "loaded" : "unloaded");
+        log_request(LOG_LEVEL_INFO, id, "model %s %s", server->config->model_name,
+                    load ? "loaded" : "unloaded");
         reply_name_and(exchange, 200, load ? "load" : "unload", true);
     }
 }

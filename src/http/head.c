@@ -268,6 +268,13 @@ static void read_inference_header_length(struct head *head, struct text value)
         head->inference_header_length_is_number ? (struct text){NULL, 0} : value;
 }
 
+static void keep_request_id(struct head *head, struct text value)
+{
+    head->request_id_length =
+        value.length < REQUEST_ID_MAX_BYTES ? value.length : REQUEST_ID_MAX_BYTES;
+    memcpy(head->request_id, value.at, head->request_id_length);
+}
+
 static void read_field(struct scan *scan, struct text name, struct text value)
 {
     struct head *head = scan->head;
@@ -297,6 +304,10 @@ static void read_field(struct scan *scan, struct text name, struct text value)
     case 'i':
         if (equals(name, "Inference-Header-Content-Length"))
             read_inference_header_length(head, value);
+        break;
+    case 'x':
+        if (head->request_id_length == 0 && equals(name, "X-Request-Id"))
+            keep_request_id(head, value);
         break;
     default:
         break;

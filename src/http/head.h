@@ -10,6 +10,7 @@
 #define DCNV2_HTTP_HEAD_H
 
 #include "frame.h"
+#include "log.h"
 
 enum {
     HEAD_MAX_BYTES = 72 * 1024, /* more than the 60 KiB that Envoy lets through */
@@ -50,7 +51,16 @@ struct head {
     bool inference_header_length_is_number;
     uint64_t inference_header_length;
     struct text inference_header_value; /* where it is not */
+    /* X-Request-Id, as much of the value as a log line shows: a copy, since the bytes that were
+     * read may be gone when there is something to log. Its length is 0 where none came. */
+    char request_id[REQUEST_ID_MAX_BYTES];
+    size_t request_id_length;
 };
+
+static inline struct text head_request_id(const struct head *head)
+{
+    return (struct text){head->request_id, head->request_id_length};
+}
 
 enum head_size { HEAD_INCOMPLETE, HEAD_COMPLETE, HEAD_MALFORMED };
 

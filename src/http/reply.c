@@ -4,19 +4,42 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "clock.h"
 #include "http/cors.h"
+#include "log.h"
 #include "protocol/json_writer.h"
 
 enum {
-    HEAD_MOST_BYTES = 1536,        /* more than all the fields below take */
-    JOINED_MAX_BYTES = 4096,       /* a body up to this is sent in one piece with its head */
-    COMPRESSED_LEAST_BYTES = 16384 /* below this it does not pay */
+    HEAD_MOST_BYTES = 1536,         /* more than all the fields below take */
+    JOINED_MAX_BYTES = 4096,        /* a body up to this is sent in one piece with its head */
+    COMPRESSED_LEAST_BYTES = 16384, /* below this it does not pay */
+    FAILURE_LINE_EVERY_NS = 100 * 1000 * 1000 /* a client can cause a 5xx at will */
 };
 
 static const char no_memory_reply[] =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 52\r\n"
     "Retry-After: 1\r\nConnection: close\r\n\r\n"
     "{\"error\":\"The server is out of memory; try again.\"}\n";
+
+/* ---- what is refused, for the log ---- */
+
+/* A 5xx is for whoever runs the server, anything else for whoever looks into a client's trouble. */
+static void log_refusal(const struct exchange *exchange, int http_status, const char *message)
+{
+    static struct log_limit failures;
+    const char *route = route_names[exchange->match.route];
+    const struct text id = head_request_id(&exchange->head);
+    uint64_t n_held_back;
+    if (http_status < 500)
+        log_request(LOG_LEVEL_DEBUG, id, "%s %d: %s", route, http_status, message);
+    else if (!log_limit_allows(&failures, clock_ns(), FAILURE_LINE_EVERY_NS, 1, &n_held_back))
+        return;
+    else if (n_held_back == 0)
+        log_request(LOG_LEVEL_WARNING, id, "%s %d: %s", route, http_status, message);
+    else
+        log_request(LOG_LEVEL_WARNING, id, "%s %d: %s (%llu more since the last such line)", route,
+                    http_status, message, (unsigned long long)n_held_back);
+}
 
 /* ---- what it says ---- */
 
@@ -42,6 +65,7 @@ void reply_error(struct exchange *exchange, const struct request_error *error)
     reply_text(exchange, error->http_status,
                (struct text){body, write_json_error(body, error->message)});
     exchange->reply.retry_after = error->http_status == 503;
+    log_refusal(exchange, error->http_status, error->message);
 }
 
 void reply_failure(struct exchange *exchange, int http_status, const char *format, ...)
@@ -214,6 +238,7 @@ bool reply_lay_out(struct exchange *exchange, bool close)
     exchange->out[1] = (struct text){"", 0};
     if (head == NULL) {
         reply->http_status = 503;
+        log_refusal(exchange, 503, "The server is out of memory; try again.");
         exchange->out[0] = (struct text){no_memory_reply, sizeof no_memory_reply - 1};
         return false;
     }

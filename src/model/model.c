@@ -112,18 +112,39 @@ int model_make(struct reading *reading, dcnv2_model **ret_model)
     return DCNV2_OK;
 }
 
-int dcnv2_model_load(const struct dcnv2_source *source, dcnv2_model **ret_model,
-                     struct dcnv2_error *error)
+int model_load_with_bytes(const struct dcnv2_source *source, dcnv2_model **ret_model,
+                          struct source_bytes *ret_bytes, struct dcnv2_error *error)
 {
     struct reading reading;
     int status = reading_open(&reading, source, error);
     if (status == DCNV2_OK)
         status = model_make(&reading, ret_model);
-    if (status == DCNV2_OK && reading.in_place) {
-        (*ret_model)->file = reading.model_bytes;
-        reading.model_bytes = (struct file_bytes){0};
+    if (status == DCNV2_OK) {
+        *ret_bytes =
+            (struct source_bytes){reading.model_bytes, reading.encoder_bytes, reading.in_place};
+        if (reading.in_place)
+            (*ret_model)->file = reading.model_bytes;
+        reading.model_bytes = reading.encoder_bytes = (struct file_bytes){0};
     }
     reading_close(&reading);
+    return status;
+}
+
+void source_bytes_free(struct source_bytes *bytes)
+{
+    if (!bytes->is_lent)
+        file_free(&bytes->model);
+    file_free(&bytes->encoder);
+    *bytes = (struct source_bytes){0};
+}
+
+int dcnv2_model_load(const struct dcnv2_source *source, dcnv2_model **ret_model,
+                     struct dcnv2_error *error)
+{
+    struct source_bytes bytes;
+    const int status = model_load_with_bytes(source, ret_model, &bytes, error);
+    if (status == DCNV2_OK)
+        source_bytes_free(&bytes);
     return status;
 }
 

@@ -23,4 +23,17 @@ struct dcnv2_model {
  */
 int model_make(struct reading *reading, dcnv2_model **ret_model);
 
+/* The bytes of a model's files, as they were when it was made of them. */
+struct source_bytes {
+    struct file_bytes model, encoder; /* encoder: empty beside a converted file */
+    bool is_lent;                     /* `model` is the model's own, and goes with it */
+};
+
+/* As dcnv2_model_load(); *ret_bytes is the caller's, for source_bytes_free(). */
+int model_load_with_bytes(const struct dcnv2_source *source, dcnv2_model **ret_model,
+                          struct source_bytes *ret_bytes, struct dcnv2_error *error);
+
+/* Empties it; accepts an empty one. */
+void source_bytes_free(struct source_bytes *bytes);
+
 #endif

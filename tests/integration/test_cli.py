@@ -71,7 +71,8 @@ def test_help_and_version_go_to_stdout():
     for flag in ("http_port", "model_name", "workers", "model-path", "encoder-path", "dense-cols",
                  "sparse-cols", "max_body_bytes", "max_rows", "log_level", "log_format",
                  "access_log",
-                 "enable_model_repository", "grace_period", "drain_wait", "body_timeout",
+                 "enable_model_repository", "ready_needs_model", "min_body_rate",
+                 "match_numbers", "grace_period", "drain_wait", "body_timeout",
                  "header_timeout", "idle_timeout", "max_connections", "cors_origin", "help",
                  "version"):
         check(f"--{flag}" in out, f"--help says nothing of --{flag}")
@@ -92,7 +93,8 @@ def test_missing_and_empty_values_are_usage_errors():
     problems = Problems()
     for flag in ("--http_port", "--model_name", "--workers", "--model-path", "--encoder-path",
                  "--dense-cols", "--sparse-cols", "--max_body_bytes", "--max_rows", "--log_level",
-                 "--log_format", "--access_log", "--enable_model_repository", "--grace_period",
+                 "--log_format", "--access_log", "--enable_model_repository",
+                 "--ready_needs_model", "--grace_period",
                  "--drain_wait", "--body_timeout", "--header_timeout", "--idle_timeout",
                  "--max_connections"):
         for flags in ([flag], [flag, ""], [flag + "="]):
@@ -124,7 +126,8 @@ def test_origins_that_no_browser_sends_are_usage_errors():
 
 def test_bad_words_are_usage_errors():
     for flag, value in (("--log_level", "loud"), ("--log_format", "xml"), ("--access_log", "maybe"),
-                        ("--enable_model_repository", "2"), ("--log_level", "INFOO")):
+                        ("--enable_model_repository", "2"),
+                        ("--ready_needs_model", "maybe"), ("--log_level", "INFOO")):
         check_usage_error(flag, value, names=[value])
 
 

@@ -384,7 +384,8 @@ def test_the_access_log_tells_the_time_of_every_request():
 def test_names_and_ids_from_a_request_add_no_line_to_the_log():
     for kind in ("text", "json"):
         with harness.Server("--access_log", "true", "--log_format", kind) as server:
-            check(harness.wait_until(lambda: "listening" in server.log(), 2), server.log())
+            # The last line of a start names the model's files.
+            check(harness.wait_until(lambda: " sha256 " in server.log(), 2), server.log())
             before = len(server.log().splitlines())
             path = "/v1/models/a%0d%0a%0aINJECTED%22:predict"
             check(ask(server, "POST", path, GOOD_BODY).status in (400, 404), path)

@@ -16,7 +16,9 @@ from samples import (GOOD_BODY, MANY, MANY_SCORES, ONE, ONE_SCORES, TWO, TWO_SCO
                      v2_binary, v2_body, v2_document)
 from wire import Connection, ask
 
-BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+# Finer ones in front of KServe's own.
+BUCKETS = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025,
+           0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
            math.inf]
 STEPS = ["request_preprocess_seconds", "request_predict_seconds", "request_postprocess_seconds"]
 
@@ -186,7 +188,8 @@ def test_metrics_hold_what_kserve_has_and_what_it_lacks(server):
         "dcnv2_rows_total", "dcnv2_requests_in_flight", "dcnv2_request_body_bytes_total",
         "dcnv2_out_of_vocabulary_total", "dcnv2_category_form_total", "dcnv2_score_bucket",
         "dcnv2_score_sum", "dcnv2_score_count",
-        "dcnv2_log_lines_dropped_total"} - names
+        "dcnv2_connections", "dcnv2_connections_limit", "dcnv2_connections_cut_total",
+        "dcnv2_log_lines_dropped_total", "dcnv2_model_loaded_timestamp_seconds"} - names
     check(not missing, f"missing: {missing}")
     for step in [*STEPS, "request_explain_seconds"]:
         for suffix in ("_sum", "_count"):
@@ -208,7 +211,7 @@ def histogram(found, name):
     return sorted(pairs)
 
 
-def test_histograms_have_prometheus_clients_buckets_and_add_up(server):
+def test_histograms_have_prometheus_clients_buckets_and_finer_ones_and_add_up(server):
     post_v1(server, MANY)
     found = metrics(server)
     for step in STEPS:

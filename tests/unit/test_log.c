@@ -1,30 +1,118 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_log.c: the form of a log line, and what a request's id may do to one. */
 #include "log.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "test.h"
 
-/* Logs a message and returns what stderr got, from behind the stamp of a text line. */
-static const char *logged(enum log_format format, const char *message)
+enum { WRITTEN_MAX = 16 * 1024 };
+
+/* What one call writes. stderr is a file of its own for as long. */
+static const char *written(enum log_level least, enum log_format format, enum log_level level,
+                           const char *id, const char *message)
 {
-    static char line[8192];
+    static char text[WRITTEN_MAX];
     char path[] = "/tmp/dcnv2-log-XXXXXX";
     const int file = mkstemp(path), kept = dup(STDERR_FILENO);
-    if (file < 0 || kept < 0 || unlink(path) != 0)
-        abort();
+    unlink(path);
     dup2(file, STDERR_FILENO);
-    CHECK(log_start(LOG_LEVEL_INFO, format) == 0);
-    log_event(LOG_LEVEL_WARNING, "%s", message);
-    log_event(LOG_LEVEL_DEBUG, "not shown");
+    CHECK(log_start(least, format) == 0);
+    if (id)
+        log_request(level, text_of(id), "%s", message);
+    else
+        log_event(level, "%s", message);
     log_stop();
     dup2(kept, STDERR_FILENO);
     close(kept);
-    const ssize_t n = pread(file, line, sizeof line - 1, 0);
+    const ssize_t n = pread(file, text, sizeof text - 1, 0);
     close(file);
-    line[n < 0 ? 0 : n] = '\0';
+    text[n > 0 ? n : 0] = '\0';
+    return text;
+}
+
+static bool ends_in(const char *text, const char *end)
+{
+    const size_t length = strlen(text), wanted = strlen(end);
+    return length >= wanted && strcmp(text + length - wanted, end) == 0;
+}
+
+static void check_text(const char *id, const char *message, const char *end)
+{
+    const char *line = written(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, LOG_LEVEL_INFO, id, message);
+    CHECK_MSG(ends_in(line, end), "%s", line);
+    CHECK_MSG(strchr(line, '\n') == line + strlen(line) - 1, "%s", line);
+}
+
+static void check_json(const char *id, const char *message, const char *end)
+{
+    const char *line = written(LOG_LEVEL_INFO, LOG_FORMAT_JSON, LOG_LEVEL_INFO, id, message);
+    CHECK_MSG(ends_in(line, end), "%s", line);
+    CHECK_MSG(strchr(line, '\n') == line + strlen(line) - 1, "%s", line);
+}
+
+TEST(an_id_is_the_end_of_a_line_of_text)
+{
+    check_text("6f1c2a9e-7c31", "GET / 200 5 us",
+               "Z info    GET / 200 5 us request_id=6f1c2a9e-7c31\n");
+    check_text(NULL, "GET / 200 5 us", "Z info    GET / 200 5 us\n");
+    check_text("", "GET / 200 5 us", "Z info    GET / 200 5 us\n");
+}
+
+TEST(an_id_is_a_field_of_json)
+{
+    check_json(
+        "6f1c2a9e-7c31", "GET / 200 5 us",
+        "\"level\":\"info\",\"message\":\"GET / 200 5 us\",\"request_id\":\"6f1c2a9e-7c31\"}\n");
+    check_json(NULL, "GET / 200 5 us", "\"message\":\"GET / 200 5 us\"}\n");
+    check_json("", "GET / 200 5 us", "\"message\":\"GET / 200 5 us\"}\n");
+}
+
+/* Quotes, blanks, control characters of ASCII and of Unicode, halves of characters, DEL. */
+TEST(an_id_adds_no_line_no_field_and_no_quote)
+{
+    static const char id[] = "a\"b\\c d\te\nf\x1b[1m\xc2\x85g\xc3\x7fh\xff";
+    check_text(id, "m", "info    m request_id=a\"b\\c?d?e?f?[1m??g??h?\n");
+    check_json(id, "m", "\"message\":\"m\",\"request_id\":\"a\\\"b\\\\c?d?e?f?[1m??g??h?\"}\n");
+    check_text(" ", "m", "info    m request_id=?\n");
+}
+
+TEST(a_long_id_is_cut_whatever_the_message_takes)
+{
+    char id[4097], shown[REQUEST_ID_MAX_BYTES + 1], message[2001], end[400];
+    memset(id, '"', sizeof id - 1);
+    id[sizeof id - 1] = '\0';
+    memset(shown, '"', sizeof shown - 1);
+    shown[sizeof shown - 1] = '\0';
+    snprintf(end, sizeof end, "m request_id=%s\n", shown);
+    check_text(id, "m", end);
+    memset(message, '\x01', sizeof message - 1); /* six bytes each, where it is escaped */
+    message[sizeof message - 1] = '\0';
+    snprintf(end, sizeof end, "\\u0001\" request_id=%s\n", shown);
+    check_text(id, message, end);
+    char *at = end + snprintf(end, sizeof end, "\\u0001\",\"request_id\":\"");
+    for (int i = 0; i < REQUEST_ID_MAX_BYTES; i++, at += 2)
+        memcpy(at, "\\\"", 2);
+    memcpy(at, "\"}\n", 4);
+    check_json(id, message, end);
+}
+
+TEST(lines_below_the_level_are_not_written)
+{
+    for (int least = LOG_LEVEL_DEBUG; least <= LOG_LEVEL_ERROR; least++)
+        for (int level = LOG_LEVEL_DEBUG; level <= LOG_LEVEL_ERROR; level++) {
+            const char *line =
+                written((enum log_level)least, LOG_FORMAT_TEXT, (enum log_level)level, "id", "m");
+            CHECK_MSG((*line != '\0') == (level >= least), "%d at %d: %s", level, least, line);
+        }
+}
+
+/* What a text or JSON line holds of the message, and what follows. */
+static const char *logged(enum log_format format, const char *message)
+{
+    const char *line = written(LOG_LEVEL_INFO, format, LOG_LEVEL_WARNING, NULL, message);
     const char *mark = format == LOG_FORMAT_JSON ? "\"message\":" : " warning ";
     const char *at = strstr(line, mark);
     return at ? at + strlen(mark) : line;
@@ -86,6 +174,11 @@ TEST(a_message_of_control_characters_alone_has_room)
 
 int main(void)
 {
+    RUN(an_id_is_the_end_of_a_line_of_text);
+    RUN(an_id_is_a_field_of_json);
+    RUN(an_id_adds_no_line_no_field_and_no_quote);
+    RUN(a_long_id_is_cut_whatever_the_message_takes);
+    RUN(lines_below_the_level_are_not_written);
     RUN(a_plain_message_is_written_as_it_is);
     RUN(what_a_terminal_would_obey_is_escaped);
     RUN(bytes_that_are_not_utf8_are_shown_as_question_marks);

@@ -106,11 +106,32 @@ TEST(sha256_is_that_of_the_standard)
     }
 }
 
+TEST(sha256_of_pieces_is_that_of_the_whole)
+{
+    uint8_t bytes[20 * SHA256_BLOCK_BYTES];
+    char whole[SHA256_DIGITS + 1], pieces[SHA256_DIGITS + 1];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 31 + i / 7);
+    for (size_t size = 0; size <= sizeof bytes; size += 37) {
+        sha256_print(bytes, size, whole);
+        for (size_t step = SHA256_BLOCK_BYTES; step < size; step += 3 * SHA256_BLOCK_BYTES) {
+            struct sha256 sha256;
+            size_t done = 0;
+            sha256_start(&sha256);
+            for (; size - done > step; done += step)
+                sha256_add_blocks(&sha256, bytes + done, step);
+            sha256_end(&sha256, bytes + done, size - done, pieces);
+            CHECK_MSG(strcmp(whole, pieces) == 0, "%zu bytes by %zu: %s", size, step, pieces);
+        }
+    }
+}
+
 int main(void)
 {
     RUN(checksums_are_those_of_the_description);
     RUN(any_changed_byte_changes_the_checksum);
     RUN(zeros_more_or_less_and_words_in_another_order_change_it);
     RUN(sha256_is_that_of_the_standard);
+    RUN(sha256_of_pieces_is_that_of_the_whole);
     return test_report();
 }

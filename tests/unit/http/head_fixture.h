@@ -79,7 +79,8 @@ static inline bool same_head(const struct head *a, const struct head *b)
            a->expects_continue == b->expects_continue && a->type == b->type &&
            a->n_inference_header_lengths == b->n_inference_header_lengths &&
            a->inference_header_length_is_number == b->inference_header_length_is_number &&
-           a->inference_header_length == b->inference_header_length;
+           a->inference_header_length == b->inference_header_length &&
+           text_equal(head_request_id(a), head_request_id(b));
 }
 
 static inline bool same(const struct outcome *a, const struct outcome *b)

@@ -306,6 +306,35 @@ TEST(the_inference_headers_length_is_counted_and_read)
     CHECK(with_field("A: b").n_inference_header_lengths == 0);
 }
 
+static bool has_id(const struct head *head, const char *id)
+{
+    return text_is(head_request_id(head), id);
+}
+
+TEST(a_request_id_is_kept_as_it_came_up_to_its_bound)
+{
+    char field[300];
+    struct head head = with_field("X-Request-Id: 6f1c2a9e-7c31-4b8e");
+    CHECK(has_id(&head, "6f1c2a9e-7c31-4b8e"));
+    head = with_field("x-request-id:\t \"a\\b\" \xc2\x85\xff ");
+    CHECK(has_id(&head, "\"a\\b\" \xc2\x85\xff"));
+    head = with_field("X-Request-Id: \r\nX-Request-Id: first\r\nX-Request-Id: second");
+    CHECK(has_id(&head, "first"));
+    static const char *const others[] = {"A: b",         "X-Request-Id:",       "X-Request-Ids: a",
+                                         "X-Request: a", "X-Correlation-Id: a", "X: a"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        head = with_field(others[i]);
+        CHECK_MSG(has_id(&head, ""), "%s", others[i]);
+    }
+    for (int length = REQUEST_ID_MAX_BYTES - 1; length < REQUEST_ID_MAX_BYTES + 50; length += 17) {
+        snprintf(field, sizeof field, "X-Request-Id: %0*d", length, 7);
+        head = with_field(field);
+        const size_t kept =
+            (size_t)length < REQUEST_ID_MAX_BYTES ? (size_t)length : REQUEST_ID_MAX_BYTES;
+        CHECK(text_equal(head_request_id(&head), (struct text){field + 14, kept}));
+    }
+}
+
 int main(void)
 {
     RUN(each_byte_is_one_of_a_field_name_or_is_refused);
@@ -326,5 +355,6 @@ int main(void)
     RUN(gzip_is_sent_to_those_who_take_it);
     RUN(types_that_are_not_a_request_of_ours_are_known);
     RUN(the_inference_headers_length_is_counted_and_read);
+    RUN(a_request_id_is_kept_as_it_came_up_to_its_bound);
     return test_report();
 }
