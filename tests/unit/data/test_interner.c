@@ -9,7 +9,7 @@
 static uint32_t add(struct interner *interner, const char *bytes, size_t length)
 {
     const struct text exact = fixture_copy(bytes, length);
-    const struct vocabulary_key key = key_of(exact);
+    const struct vocabulary_key key = key_of(&interner->seed, exact);
     interner_prefetch(interner, &key);
     const uint32_t number = interner_add(interner, &key, exact);
     fixture_drop(exact);
@@ -28,7 +28,8 @@ static size_t make(uint32_t i, char text[64])
 
 TEST(texts_get_numbers_in_the_order_of_first_appearance)
 {
-    struct interner interner = {0};
+    struct interner interner;
+    interner_init(&interner);
     CHECK(add(&interner, "b", 1) == 0);
     CHECK(add(&interner, "", 0) == 1);
     CHECK(add(&interner, "a longer text than a slot holds", 31) == 2);
@@ -44,7 +45,8 @@ TEST(texts_get_numbers_in_the_order_of_first_appearance)
 TEST(many_texts_keep_their_numbers_while_the_table_grows)
 {
     enum { MANY = 200000 };
-    struct interner interner = {0};
+    struct interner interner;
+    interner_init(&interner);
     char text[64];
     for (uint32_t i = 0; i < MANY; i++) {
         const size_t length = make(i, text);

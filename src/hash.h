@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hash.h: the one hash function of all tables, and of fingerprints.
+ *
+ * Ids come from outside, so a table's order must not be known to whoever chooses them: with a known
+ * hash, 200,000 ids can be made that all start their search in one place, and a look-up walks past
+ * each of them. A seed of 256 bits that nobody outside knows takes that away:
+ *   - Two pairs of words meet in the first product only if the seed is one of a few in 2^64: no two
+ *     inputs meet under every seed. Both factors hold secret bits, so that none can be made 0.
+ *   - One product keeps order: words at equal distances land at equal distances, and under one seed
+ *     in twenty a run of slots is thirty times as long as by chance. The second product of a sum
+ *     that is already secret ends that: made sets then look as random ones do
+ * (tests/unit/test_hash.c). An answer's time says little of the seed, and a table does not change
+ * while it is asked: whoever knows the seed can at most look for the longest run, which is bounded
+ * (encode/vocabulary.h).
+ */
+#ifndef DCNV2_HASH_H
+#define DCNV2_HASH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { HASH_SEED_WORDS = 4, HASH_SEED_DIGITS = 64 };
+
+struct hash_seed {
+    uint64_t words[HASH_SEED_WORDS];
+};
+
+/* The same in each run: for fingerprints, and for tables in files from before there were seeds. The
+ * last two words make the second product change nothing. */
+extern const struct hash_seed hash_seed_fixed;
+
+/* A new one, from the kernel. */
+struct hash_seed hash_seed_random(void);
+
+/* A seed of HASH_SEED_DIGITS hexadecimal digits. false: `digits`, NUL-terminated, are not that. */
+bool hash_seed_parse(const char *digits, struct hash_seed *ret_seed);
+
+/* The halves of a product, joined: every bit of either word is in it. */
+static inline uint64_t hash_multiply(uint64_t a, uint64_t b)
+{
+    const unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Two words to one. */
+static inline uint64_t hash_pair(const struct hash_seed *seed, uint64_t a, uint64_t b)
+{
+    const uint64_t *const s = seed->words;
+    return hash_multiply(hash_multiply(a ^ s[0], b ^ s[1]) ^ s[2], s[3]);
+}
+
+uint64_t hash_bytes(const struct hash_seed *seed, const void *bytes, size_t size);
+
+#endif
