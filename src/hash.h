@@ -7,9 +7,9 @@
  * each of them. A seed of 256 bits that nobody outside knows takes that away:
  *   - Two pairs of words meet in the first product only if the seed is one of a few in 2^64: no two
  *     inputs meet under every seed. Both factors hold secret bits, so that none can be made 0.
- *   - One product keeps order: words at equal distances land at equal distances, and under one seed
- *     in twenty a run of slots is thirty times as long as by chance. The second product of a sum
- *     that is already secret ends that: made sets then look as random ones do
+ *   - One product keeps order: words at equal distances land at equal distances, and under a few
+ *     seeds in a hundred the longest row of full slots is ten times as long as by chance. The
+ * second product of a sum that is already secret ends that: made sets then look as random ones do
  * (tests/unit/test_hash.c). An answer's time says little of the seed, and a table does not change
  * while it is asked: whoever knows the seed can at most look for the longest run, which is bounded
  * (encode/vocabulary.h).
