@@ -2,16 +2,18 @@
 /*
  * hash.h: the one hash function of all tables, and of fingerprints.
  *
- * Ids come from outside, so a table's order must not be known to whoever chooses them: with a known
- * hash, 200,000 ids can be made that all start their search in one place, and a look-up walks past
- * each of them. A seed of 256 bits that nobody outside knows takes that away:
- *   - Two pairs of words meet in the first product only if the seed is one of a few in 2^64: no two
- *     inputs meet under every seed. Both factors hold secret bits, so that none can be made 0.
- *   - One product keeps order: words at equal distances land at equal distances, and under a few
- *     seeds in a hundred the longest row of full slots is ten times as long as by chance. The
- * second product of a sum that is already secret ends that: made sets then look as random ones do
- * (tests/unit/test_hash.c). An answer's time says little of the seed, and a table does not change
- * while it is asked: whoever knows the seed can at most look for the longest run, which is bounded
+ * Ids come from outside, so where a table puts them must not be known to whoever chooses them: with
+ * a known hash, 200,000 ids can be made that all start their search in one place, and a look-up
+ * walks past each of them. A seed of 256 bits that nobody outside knows takes that away.
+ *
+ * Two pairs of words give one first product only under a few seeds in 2^64: no two inputs meet
+ * under every seed, and since both factors hold secret bits, no input makes one of them 0. But one
+ * product keeps order: words at equal distances land at equal distances, and under a few seeds in a
+ * hundred the longest row of full slots is ten times as long as by chance. The second product, of
+ * what is secret by then, ends that: made sets look as random ones do (tests/unit/test_hash.c).
+ *
+ * The time of an answer says little of the seed, and a table does not change while it is asked:
+ * whoever knows the seed can at best ask for the longest row, which is bounded
  * (encode/vocabulary.h).
  */
 #ifndef DCNV2_HASH_H
