@@ -34,7 +34,7 @@ TRAINING_ROOMS := data native report torch train
 SOURCES := $(sort $(filter-out src/tools/% $(addsuffix /%,$(addprefix src/,$(TRAINING_ROOMS))),$(wildcard src/*.c src/*/*.c)))
 OBJECTS := $(SOURCES:src/%.c=$(O)/%.o)
 # What an ad server links: everything but the server.
-LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/cgroup.o $(O)/text.o $(O)/number.o $(O)/frame.o $(O)/kernels/% \
+LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/cgroup.o $(O)/text.o $(O)/hash.o $(O)/number.o $(O)/frame.o $(O)/kernels/% \
     $(O)/model/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
 CONVERT_OBJECTS := $(O)/tools/convert.o $(O)/tools/program.o $(O)/tools/inspect.o $(O)/settings.o \
     $(O)/protocol/json_writer.o $(LIBRARY_OBJECTS)

@@ -82,7 +82,7 @@ static void log_model(const struct fingerprinter *f, const struct fingerprint *m
 }
 
 /* Hashes f->bytes, and gives them back. Enters and leaves with the mutex; works without it. */
-static void hash_bytes(struct fingerprinter *f)
+static void digest_pieces(struct fingerprinter *f)
 {
     f->is_waiting = false;
     f->is_hashing = true;
@@ -106,7 +106,7 @@ static void *run(void *argument)
     pthread_mutex_lock(&f->mutex);
     while (!f->stopping) {
         if (f->is_waiting)
-            hash_bytes(f);
+            digest_pieces(f);
         else
             pthread_cond_wait(&f->changed, &f->mutex);
     }

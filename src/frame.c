@@ -34,6 +34,12 @@ int request_error_no_memory_now(struct request_error *error)
     return request_error_set(error, 503, "The server is out of memory; try again.");
 }
 
+/* Where the search for a name starts. */
+static uint32_t start_of(const struct schema *schema, struct text name)
+{
+    return (uint32_t)hash_bytes(&schema->seed, name.at, name.length) & schema->slot_mask;
+}
+
 int schema_init(struct schema *schema, struct arena *arena, const struct text *names,
                 uint32_t n_sparse, uint32_t n_dense, uint32_t *ret_twice)
 {
@@ -48,7 +54,7 @@ int schema_init(struct schema *schema, struct arena *arena, const struct text *n
         return -1;
     for (uint32_t i = 0; i < n_slots; i++)
         slots[i] = SCHEMA_NOT_FOUND;
-    *schema = (struct schema){copies, n_sparse, n_dense, slots, n_slots - 1};
+    *schema = (struct schema){copies, n_sparse, n_dense, slots, n_slots - 1, hash_seed_random()};
     for (uint32_t i = 0; i < n; i++) {
         copies[i].at = arena_copy_text(arena, names[i].at, names[i].length);
         copies[i].length = names[i].length;
@@ -58,7 +64,7 @@ int schema_init(struct schema *schema, struct arena *arena, const struct text *n
             *ret_twice = i;
             return -1;
         }
-        uint32_t slot = (uint32_t)text_hash(names[i].at, names[i].length) & schema->slot_mask;
+        uint32_t slot = start_of(schema, names[i]);
         while (slots[slot] != SCHEMA_NOT_FOUND)
             slot = (slot + 1) & schema->slot_mask;
         slots[slot] = i;
@@ -68,7 +74,7 @@ int schema_init(struct schema *schema, struct arena *arena, const struct text *n
 
 uint32_t schema_look_up(const struct schema *schema, struct text name)
 {
-    uint32_t slot = (uint32_t)text_hash(name.at, name.length) & schema->slot_mask;
+    uint32_t slot = start_of(schema, name);
     while (schema->slots[slot] != SCHEMA_NOT_FOUND) {
         if (text_equal(schema->names[schema->slots[slot]], name))
             return schema->slots[slot];

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "arena.h"
+#include "hash.h"
 #include "text.h"
 
 /* Why a request cannot be answered. `message` names the column, the row or the byte; UTF-8. */
@@ -44,6 +45,7 @@ struct schema {
     uint32_t n_dense;
     const uint32_t *slots; /* hash table of column numbers, [slot_mask + 1] */
     uint32_t slot_mask;
+    struct hash_seed seed;
 };
 
 enum { SCHEMA_NOT_FOUND = UINT32_MAX };

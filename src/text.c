@@ -21,20 +21,6 @@ struct text text_next_element(struct text *list)
     return element;
 }
 
-uint64_t text_hash(const char *at, size_t length)
-{
-    uint64_t hash = length;
-    for (; length >= 8; at += 8, length -= 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        hash = hash_mix(hash, word);
-    }
-    uint64_t tail = 0;
-    if (length)
-        memcpy(&tail, at, length);
-    return hash_mix(hash, tail);
-}
-
 /* Length of the well-formed sequence at `at` that starts with a byte >= 0x80, or 0. */
 static size_t utf8_sequence_length(const unsigned char *at, size_t left)
 {

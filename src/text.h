@@ -69,17 +69,6 @@ static inline int text_hex_digit(char c)
     return -1;
 }
 
-/* Two words to one, every bit of either in every bit of the result: the halves of a 128-bit
- * product. */
-static inline uint64_t hash_mix(uint64_t a, uint64_t b)
-{
-    unsigned __int128 product =
-        (unsigned __int128)(a ^ 0x9E3779B97F4A7C15u) * (b ^ 0xD6E8FEB86659FD93u);
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-uint64_t text_hash(const char *at, size_t length);
-
 /* Byte order, which for UTF-8 is code point order: Python's order of str. <0, 0, >0. */
 int text_compare(struct text a, struct text b);
 

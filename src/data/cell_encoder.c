@@ -25,13 +25,14 @@ struct cell_encoder *cell_encoder_create(const struct fitted_encoder *encoder, b
         calloc(1, sizeof *cells + encoder->n_sparse * sizeof *cells->columns);
     if (cells == NULL)
         return NULL;
+    const struct hash_seed seed = hash_seed_random();
     cells->encoder = encoder;
     cells->match_forms = match_forms;
     arena_init(&cells->arena, SIZE_MAX);
     for (uint32_t c = 0; c < encoder->n_sparse; c++) {
         const struct fitted_column *fitted = &encoder->sparse[c];
         struct encoded_column *column = &cells->columns[c];
-        if (vocabulary_init(&column->vocabulary, &cells->arena, fitted->classes,
+        if (vocabulary_init(&column->vocabulary, &seed, &cells->arena, fitted->classes,
                             fitted->n_classes) != 0) {
             cell_encoder_free(cells);
             return NULL;
@@ -82,7 +83,7 @@ static void find_cells(const struct cell_encoder *encoder, uint32_t first, uint3
     struct vocabulary_key keys[BATCH];
     for (uint32_t c = 0; c < n; c++) {
         const struct vocabulary *vocabulary = &encoder->columns[first + c].vocabulary;
-        keys[c] = key_of(cells[c]);
+        keys[c] = key_of(&vocabulary->seed, cells[c]);
         prefetch_slot(vocabulary->slots, vocabulary->n_slots, &keys[c]);
     }
     for (uint32_t c = 0; c < n; c++) {

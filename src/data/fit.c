@@ -31,7 +31,7 @@ static int read_row(struct reader *reader, const struct click_record *record,
     const float label = (float)record->label;
     memcpy(row, &label, sizeof label);
     if (reader->options->columns.group) {
-        const struct vocabulary_key key = key_of(record->group);
+        const struct vocabulary_key key = key_of(&reader->groups.seed, record->group);
         const uint32_t group = interner_add(&reader->groups, &key, record->group);
         if (group == INTERNER_FULL || dataset_set_group(reader->dataset, group) != 0)
             return train_error_memory(error);
@@ -52,6 +52,7 @@ static int read_rows(struct reader *reader, const char *const *paths, uint32_t n
                      struct train_error *error)
 {
     const struct fit_options *options = reader->options;
+    interner_init(&reader->groups);
     if (click_log_open(&reader->log, paths, n_paths, &options->columns, options->max_bad_rows,
                        error) != 0)
         return -1;
@@ -97,7 +98,7 @@ static int take_new(struct reader *reader, const struct click_record *record, ui
     struct fitting *fitting = reader->context;
     const uint32_t n_sparse = fitting->dataset.n_sparse;
     for (uint32_t c = 0; c < n_sparse; c++) {
-        fitting->keys[c] = key_of(record->sparse[c]);
+        fitting->keys[c] = key_of(&fitting->sparse[c].seed, record->sparse[c]);
         interner_prefetch(&fitting->sparse[c], &fitting->keys[c]);
     }
     row += fitting->dataset.n_dense;
@@ -133,8 +134,10 @@ static int fitting_init(struct fitting *fitting, const struct fit_options *optio
     if (!fitting->sparse || !fitting->keys || !fitting->rows || !encoder->sparse ||
         !encoder->mean || !encoder->var || !encoder->scale || !dense)
         return train_error_memory(error);
-    for (uint32_t c = 0; c < n_sparse; c++)
+    for (uint32_t c = 0; c < n_sparse; c++) {
         encoder->sparse[c].name = options->columns.sparse[c];
+        interner_init(&fitting->sparse[c]);
+    }
     for (uint32_t c = 0; c < n_dense; c++)
         dense[c] = options->columns.dense[c];
     return 0;

@@ -12,22 +12,17 @@ static size_t slot_bytes(uint32_t n_slots)
     return (size_t)n_slots * sizeof(struct vocabulary_slot);
 }
 
-static struct text long_text(const struct interner *interner, const struct vocabulary_slot *slot)
+void interner_init(struct interner *interner)
 {
-    return (struct text){interner->texts + (uint32_t)slot->low, slot->low >> 32};
-}
-
-static bool is_long(const struct vocabulary_slot *slot)
-{
-    return slot->high >> TAG_SHIFT == TAG_LONG;
+    *interner = (struct interner){.seed = hash_seed_random()};
 }
 
 static uint64_t slot_hash(const struct interner *interner, const struct vocabulary_slot *slot)
 {
-    if (!is_long(slot))
-        return short_hash(slot->low, slot->high);
-    const struct text text = long_text(interner, slot);
-    return text_hash(text.at, text.length);
+    if (!slot_is_long(slot))
+        return hash_pair(&interner->seed, slot->low, slot->high);
+    const struct text text = slot_text(slot, interner->texts, NULL);
+    return hash_bytes(&interner->seed, text.at, text.length);
 }
 
 /* Twice the slots. Where a search starts is a fraction of them, so old ones go to new ones in
@@ -100,19 +95,13 @@ uint32_t interner_add(struct interner *interner, const struct vocabulary_key *ke
     return slot_is_empty(slot) ? insert(interner, key, text) : slot->index;
 }
 
-/* A short text is in its slot: length + 1 on top of `high`. */
-static size_t short_length(const struct vocabulary_slot *slot)
-{
-    return (slot->high >> TAG_SHIFT) - 1;
-}
-
 size_t interner_bytes(const struct interner *interner)
 {
     size_t size = interner->texts_size;
     for (uint32_t i = 0; i < interner->n_slots; i++) {
         const struct vocabulary_slot *slot = &interner->slots[i];
-        if (!slot_is_empty(slot) && !is_long(slot))
-            size += short_length(slot);
+        if (!slot_is_empty(slot) && !slot_is_long(slot))
+            size += slot_short_length(slot);
     }
     return size;
 }
@@ -123,11 +112,8 @@ void interner_list(const struct interner *interner, struct text *ret_texts, char
         const struct vocabulary_slot *slot = &interner->slots[i];
         if (slot_is_empty(slot))
             continue;
-        char short_text[12];
-        memcpy(short_text, &slot->low, 8);
-        memcpy(short_text + 8, &slot->high, 4);
-        const struct text text = is_long(slot) ? long_text(interner, slot)
-                                               : (struct text){short_text, short_length(slot)};
+        char copy[SHORT_COPY];
+        const struct text text = slot_text(slot, interner->texts, copy);
         if (text.length > 0)
             memcpy(bytes, text.at, text.length);
         ret_texts[slot->index] = (struct text){bytes, text.length};

@@ -14,7 +14,8 @@
 
 enum {
     SHORT_MAX = 11,
-    TAG_EMPTY = 0, /* top byte of `high` */
+    SHORT_COPY = 12, /* with the tag behind it */
+    TAG_EMPTY = 0,   /* top byte of `high` */
     TAG_LONG = 0xFF,
     TAG_SHIFT = 24
 };
@@ -49,36 +50,32 @@ static inline uint64_t load_short(const char *at, size_t length)
     return word;
 }
 
-/* Also the hash that a slot with a short text was found by. */
-static inline uint64_t short_hash(uint64_t low, uint32_t high)
-{
-    return hash_mix(low, high);
-}
-
-static inline struct vocabulary_key short_key(const char *text, size_t length)
+static inline struct vocabulary_key short_key(const struct hash_seed *seed, const char *text,
+                                              size_t length)
 {
     struct vocabulary_key key;
     key.low = load_short(text, length);
     const uint64_t rest = length > 8 ? load_short(text + 8, length - 8) : 0;
     key.high = (uint32_t)rest | (uint32_t)(length + 1) << TAG_SHIFT;
-    key.hash = short_hash(key.low, key.high);
+    key.hash = hash_pair(seed, key.low, key.high);
     return key;
 }
 
 /* `low` is left to whoever places the text. */
-static inline struct vocabulary_key long_key(const char *text, size_t length)
+static inline struct vocabulary_key long_key(const struct hash_seed *seed, const char *text,
+                                             size_t length)
 {
     struct vocabulary_key key;
     key.low = 0;
-    key.hash = text_hash(text, length);
+    key.hash = hash_bytes(seed, text, length);
     key.high = (uint32_t)(key.hash >> 40) | (uint32_t)TAG_LONG << TAG_SHIFT;
     return key;
 }
 
-static inline struct vocabulary_key key_of(struct text text)
+static inline struct vocabulary_key key_of(const struct hash_seed *seed, struct text text)
 {
-    return text.length <= SHORT_MAX ? short_key(text.at, text.length)
-                                    : long_key(text.at, text.length);
+    return text.length <= SHORT_MAX ? short_key(seed, text.at, text.length)
+                                    : long_key(seed, text.at, text.length);
 }
 
 static inline bool long_text_is(const char *texts, uint64_t low, const char *text, size_t length)
@@ -89,6 +86,29 @@ static inline bool long_text_is(const char *texts, uint64_t low, const char *tex
 static inline bool slot_is_empty(const struct vocabulary_slot *slot)
 {
     return slot->high >> TAG_SHIFT == TAG_EMPTY;
+}
+
+static inline bool slot_is_long(const struct vocabulary_slot *slot)
+{
+    return slot->high >> TAG_SHIFT == TAG_LONG;
+}
+
+/* Length of the text in a slot that is neither empty nor long; above SHORT_MAX if the slot is
+ * damaged. */
+static inline size_t slot_short_length(const struct vocabulary_slot *slot)
+{
+    return (slot->high >> TAG_SHIFT) - 1;
+}
+
+/* The text of a slot that is not empty; a short one is copied to `copy`, [SHORT_COPY]. */
+static inline struct text slot_text(const struct vocabulary_slot *slot, const char *texts,
+                                    char *copy)
+{
+    if (slot_is_long(slot))
+        return (struct text){texts + (uint32_t)slot->low, slot->low >> 32};
+    memcpy(copy, &slot->low, 8);
+    memcpy(copy + 8, &slot->high, 4);
+    return (struct text){copy, slot_short_length(slot)};
 }
 
 /* Where the search for a hash starts: its lower half as a fraction of the slots. */

@@ -10,10 +10,11 @@
 
 enum { LENGTH_BYTES = 8, KEY_MAX = 256 };
 
-#define FORMAT_NAME    "dcnv2"
-#define FORMAT_VERSION "1"
-#define METADATA       "__metadata__"
-#define CHECKSUM       "checksum"
+#define FORMAT_NAME "dcnv2"
+#define METADATA    "__metadata__"
+#define CHECKSUM    "checksum"
+
+static const char *const versions[] = {[SAFETENSORS_OLDEST] = "1", [SAFETENSORS_NEWEST] = "2"};
 
 /* Where the header's own checksum stands: everything before its digits. */
 static const char header_start[] = "{\"" METADATA "\":{\"" CHECKSUM "\":\"";
@@ -86,12 +87,15 @@ static int check_format(struct reader *reader)
     const char *version = safetensors_find(&reader->file->metadata, "version");
     if (format == NULL || version == NULL || strcmp(format, FORMAT_NAME) != 0)
         return FAIL(reader, "is a safetensors file, but not one that dcnv2-convert wrote");
-    if (strcmp(version, FORMAT_VERSION) != 0)
-        return FAIL(reader,
-                    "is of format version \"%.32s\"; this program reads version " FORMAT_VERSION
-                    ": convert the model again",
-                    version);
-    return 0;
+    for (int i = SAFETENSORS_OLDEST; i <= SAFETENSORS_NEWEST; i++)
+        if (strcmp(version, versions[i]) == 0) {
+            reader->file->version = i;
+            return 0;
+        }
+    return FAIL(reader,
+                "is of format version \"%.32s\"; this program reads versions %s to %s: convert the "
+                "model again",
+                version, versions[SAFETENSORS_OLDEST], versions[SAFETENSORS_NEWEST]);
 }
 
 static int check_header_sum(struct reader *reader, const char *header)
@@ -404,7 +408,7 @@ static bool add_metadata(cJSON *root, const struct tensor_list *list,
     cJSON *object = cJSON_AddObjectToObject(root, METADATA);
     bool good = object && cJSON_AddStringToObject(object, CHECKSUM, zeros) &&
                 cJSON_AddStringToObject(object, "format", FORMAT_NAME) &&
-                cJSON_AddStringToObject(object, "version", FORMAT_VERSION);
+                cJSON_AddStringToObject(object, "version", versions[SAFETENSORS_NEWEST]);
     for (size_t i = 0; i < metadata->n_entries && good; i++)
         good =
             cJSON_AddStringToObject(object, metadata->entries[i].key, metadata->entries[i].value);

@@ -4,7 +4,7 @@
  *
  * A file is 8 bytes of header length, the header, and the tensors' data without holes:
  *
- *     {"__metadata__":{"checksum":"..","format":"dcnv2","version":"1",..},
+ *     {"__metadata__":{"checksum":"..","format":"dcnv2","version":"2",..},
  *      "embeddings.0.weight":{"dtype":"F32","shape":[3,8],"data_offsets":[0,96]},..}
  *
  * Any reader of safetensors opens it. More than that format asks for, and what is refused
@@ -23,7 +23,12 @@
 #include "format/format_error.h"
 #include "format/tensor.h"
 
-enum { SAFETENSORS_ALIGNMENT = 64, SAFETENSORS_HEADER_MAX = 4 << 20 };
+enum {
+    SAFETENSORS_ALIGNMENT = 64,
+    SAFETENSORS_HEADER_MAX = 4 << 20,
+    SAFETENSORS_OLDEST = 1, /* versions that are read */
+    SAFETENSORS_NEWEST = 2  /* and is written */
+};
 
 struct safetensors_entry {
     const char *key, *value; /* NUL-terminated UTF-8 */
@@ -37,6 +42,7 @@ struct safetensors_metadata {
 struct safetensors {
     struct tensor_list list; /* in the order of their data, each aligned to its elements */
     struct safetensors_metadata metadata;
+    int version;
 };
 
 /* Whether it starts as a safetensors file does: of any kind, perhaps a damaged one. */

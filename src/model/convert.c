@@ -11,6 +11,7 @@
 #include "number.h"
 
 enum { NAME_MAX_LENGTH = 64, DESCRIPTION_MAX = 1024 };
+_Static_assert((int)SHA256_DIGITS == (int)HASH_SEED_DIGITS, "a digest is a seed");
 
 /* One conversion: what was read, and what is to be written. Memory is the reading's. */
 struct conversion {
@@ -20,12 +21,26 @@ struct conversion {
     const char *path;  /* of the file to be made */
     struct dcnv2_error *error;
     dcnv2_model *model; /* made of the sources: they describe a model */
+    char model_sha256[SHA256_DIGITS + 1], encoder_sha256[SHA256_DIGITS + 1];
+    char seed[HASH_SEED_DIGITS + 1]; /* of the hash tables */
     struct tensor_list list;
     struct safetensors_metadata metadata;
 };
 
 #define FAIL(conversion, ...)                                                                      \
     model_error_set((conversion)->error, DCNV2_ERROR_MODEL, (conversion)->path, __VA_ARGS__)
+
+/* Digests of the sources, and the seed that follows from them. */
+static void digest(struct conversion *conversion)
+{
+    const struct reading *reading = &conversion->reading;
+    char both[2 * SHA256_DIGITS + 1];
+    sha256_print(reading->model_bytes.at, reading->model_bytes.size, conversion->model_sha256);
+    sha256_print(reading->encoder_bytes.at, reading->encoder_bytes.size,
+                 conversion->encoder_sha256);
+    snprintf(both, sizeof both, "%s%s", conversion->model_sha256, conversion->encoder_sha256);
+    sha256_print(both, 2 * SHA256_DIGITS, conversion->seed);
+}
 
 /* ---- tensors ---- */
 
@@ -74,7 +89,7 @@ static int add_part(struct conversion *conversion, uint32_t column, const char *
 }
 
 /* Text, offsets and slots of a column's classes. */
-static int add_vocabulary(struct conversion *conversion, uint32_t i)
+static int add_vocabulary(struct conversion *conversion, const struct hash_seed *seed, uint32_t i)
 {
     const struct reading_column *column = &conversion->reading.columns[i];
     const uint32_t n = column->n_classes;
@@ -96,7 +111,7 @@ static int add_vocabulary(struct conversion *conversion, uint32_t i)
         offsets[k + 1] = offsets[k] + (uint32_t)moved[k].length;
     }
     struct vocabulary vocabulary; /* in place in the texts */
-    if (vocabulary_init_in_place(&vocabulary, conversion->arena, texts, moved, n) != 0)
+    if (vocabulary_init_in_place(&vocabulary, seed, conversion->arena, texts, moved, n) != 0)
         return model_error_memory(conversion->error);
     const struct text none = {NULL, 0};
     int status =
@@ -117,9 +132,11 @@ static int add_tensors(struct conversion *conversion)
         arena_calloc(conversion->arena, n + 1, sizeof *conversion->list.tensors);
     if (conversion->list.tensors == NULL)
         return model_error_memory(conversion->error);
+    struct hash_seed seed;
+    hash_seed_parse(conversion->seed, &seed);
     int status = add_network(conversion);
     for (uint32_t i = 0; i < reading->n_sparse && status == DCNV2_OK; i++)
-        status = add_vocabulary(conversion, i);
+        status = add_vocabulary(conversion, &seed, i);
     return status;
 }
 
@@ -166,17 +183,9 @@ static int add_numbers(struct conversion *conversion, const char *key, const dou
     return add_metadata(conversion, key, value);
 }
 
-static int add_sha256(struct conversion *conversion, const char *key,
-                      const struct file_bytes *bytes)
-{
-    char digits[SHA256_DIGITS + 1];
-    sha256_print(bytes->at, bytes->size, digits);
-    return add_metadata(conversion, key, arena_copy_text(conversion->arena, digits, SHA256_DIGITS));
-}
-
 static int add_schema(struct conversion *conversion)
 {
-    enum { N_ENTRIES = 8 };
+    enum { N_ENTRIES = 9 };
     const struct reading *reading = &conversion->reading;
     char network[DESCRIPTION_MAX];
     network_describe(&conversion->model->network, network, sizeof network);
@@ -196,9 +205,11 @@ static int add_schema(struct conversion *conversion)
         status = add_metadata(conversion, "network",
                               arena_copy_text(conversion->arena, network, strlen(network)));
     if (status == DCNV2_OK)
-        status = add_sha256(conversion, "model_sha256", &reading->model_bytes);
+        status = add_metadata(conversion, "model_sha256", conversion->model_sha256);
     if (status == DCNV2_OK)
-        status = add_sha256(conversion, "encoder_sha256", &reading->encoder_bytes);
+        status = add_metadata(conversion, "encoder_sha256", conversion->encoder_sha256);
+    if (status == DCNV2_OK)
+        status = add_metadata(conversion, CONVERTED_SEED, conversion->seed);
     if (status == DCNV2_OK && conversion->label)
         status = add_metadata(conversion, CONVERTED_LABEL, conversion->label);
     return status;
@@ -227,6 +238,21 @@ static int write_file(struct conversion *conversion, FILE *stream)
     return output_flush(&output, &reason) == 0 ? DCNV2_OK : fail_writing(conversion, &reason);
 }
 
+/* Every class has to be found at its place: loading looks at a sample (encode/vocabulary.h). */
+static int check_classes(const struct conversion *conversion, const dcnv2_model *model)
+{
+    const struct reading *reading = &conversion->reading;
+    for (uint32_t c = 0; c < reading->n_sparse; c++)
+        for (uint32_t i = 0; i < reading->columns[c].n_classes; i++) {
+            const struct text text = reading_class(&reading->columns[c], i);
+            if (dcnv2_model_sparse_index(model, c, text.at, text.length) != i)
+                return FAIL(conversion,
+                            "class %u of column \"%.*s\" is not found in what was written", i,
+                            TEXT_SHOWN(reading->names[c]));
+        }
+    return DCNV2_OK;
+}
+
 /* Whether the file holds the model that it is to hold. The error names `path`. */
 static int read_back(struct conversion *conversion, const char *temporary)
 {
@@ -239,8 +265,9 @@ static int read_back(struct conversion *conversion, const char *temporary)
                                "what was written cannot be read: %s",
                                reason ? reason + 2 : error.message);
     }
+    const int status = check_classes(conversion, model);
     dcnv2_model_free(model);
-    return DCNV2_OK;
+    return status;
 }
 
 static int replace_file(struct conversion *conversion)
@@ -272,8 +299,10 @@ int model_convert(const struct dcnv2_source *source, const char *label, const ch
                                  "is a converted file already");
     if (status == DCNV2_OK)
         status = model_make(reading, &conversion.model);
-    if (status == DCNV2_OK)
+    if (status == DCNV2_OK) {
+        digest(&conversion);
         status = add_tensors(&conversion);
+    }
     if (status == DCNV2_OK)
         status = add_schema(&conversion);
     if (status == DCNV2_OK)

@@ -11,7 +11,16 @@
  *
  * and in its metadata sparse_columns and dense_columns, in the model's order, mean and scale of
  * the dense ones (each a JSON array, numbers with all digits), network (for people), the SHA-256 of
- * both sources, and label_column, of the data that it was trained on, where that is known.
+ * both sources, hash_seed, of the hash tables, and label_column, of the data that it was trained
+ * on, where that is known.
+ *
+ * The seed is the SHA-256 of the sources' SHA-256, so that equal sources give equal bytes. It is no
+ * secret to whoever has the file, and need not be: whoever chooses ids changes with each choice the
+ * encoder file, and with it the seed, as if it were drawn again; and a table that is made already
+ * bounds what a look-up of any text takes.
+ *
+ * Files of version 1 have no seed (hash_seed_fixed). They are read as those of version 2 are: with
+ * the same bound.
  */
 #ifndef DCNV2_MODEL_CONVERT_H
 #define DCNV2_MODEL_CONVERT_H
@@ -23,6 +32,7 @@
 #define CONVERTED_MEAN       "mean"
 #define CONVERTED_SCALE      "scale"
 #define CONVERTED_LABEL      "label_column"
+#define CONVERTED_SEED       "hash_seed"
 #define CONVERTED_VOCABULARY "vocabulary."
 #define CONVERTED_TEXT       "text"
 #define CONVERTED_OFFSETS    "offsets"

@@ -96,7 +96,22 @@ static bool are_offsets(const uint32_t *offsets, uint64_t n, uint64_t texts_size
     return offsets[0] == 0 && n_decreasing == 0 && offsets[n] == texts_size;
 }
 
-static int read_vocabulary(struct reading *reading, const struct tensor_list *list, uint32_t i)
+/* Of the hash tables. */
+static int read_seed(struct reading *reading, const struct safetensors *file,
+                     struct hash_seed *ret_seed)
+{
+    *ret_seed = hash_seed_fixed;
+    if (file->version < 2)
+        return DCNV2_OK;
+    const char *digits = safetensors_find(&file->metadata, CONVERTED_SEED);
+    if (digits && hash_seed_parse(digits, ret_seed))
+        return DCNV2_OK;
+    return FAIL(reading, "metadata \"" CONVERTED_SEED "\" is not %d hexadecimal digits",
+                HASH_SEED_DIGITS);
+}
+
+static int read_vocabulary(struct reading *reading, const struct tensor_list *list,
+                           const struct hash_seed *seed, uint32_t i)
 {
     const struct tensor *texts, *offsets, *slots;
     if (read_part(reading, list, i, CONVERTED_TEXT, TENSOR_U8, 1, &texts) != DCNV2_OK ||
@@ -112,8 +127,9 @@ static int read_vocabulary(struct reading *reading, const struct tensor_list *li
                     TEXT_SHOWN(offsets->name));
     column->n_classes = (uint32_t)n;
     const char *wrong = vocabulary_open(
-        &column->vocabulary, (const struct vocabulary_slot *)(const void *)slots->data,
-        slots->sizes[0], (const char *)texts->data, texts->n_elements, column->n_classes);
+        &column->vocabulary, seed, (const struct vocabulary_slot *)(const void *)slots->data,
+        slots->sizes[0], (struct text){(const char *)texts->data, texts->n_elements},
+        column->n_classes);
     if (wrong)
         return FAIL(reading, "tensor \"%.*s\": %s", TEXT_SHOWN(slots->name), wrong);
     return DCNV2_OK;
@@ -160,8 +176,11 @@ int converted_read(struct reading *reading)
                          &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_FORMAT, reading->source->model_path,
                                 &reason);
+    struct hash_seed seed;
     int status = read_schema(reading, &file.metadata);
+    if (status == DCNV2_OK)
+        status = read_seed(reading, &file, &seed);
     for (uint32_t i = 0; i < reading->n_sparse && status == DCNV2_OK; i++)
-        status = read_vocabulary(reading, &file.list, i);
+        status = read_vocabulary(reading, &file.list, &seed, i);
     return status == DCNV2_OK ? read_network(reading, &file.list) : status;
 }

@@ -22,9 +22,10 @@ static int make_vocabularies(struct reading *reading, struct dcnv2_model *model)
                                size >> 20);
     if (arena_reserve(arena, size) != 0)
         return model_error_memory(reading->error);
+    const struct hash_seed seed = hash_seed_random();
     for (uint32_t i = 0; i < reading->n_sparse; i++) {
         const struct reading_column *column = &reading->columns[i];
-        if (vocabulary_init(&model->encoder.vocabularies[i], arena, column->classes,
+        if (vocabulary_init(&model->encoder.vocabularies[i], &seed, arena, column->classes,
                             column->n_classes) != 0)
             return model_error_memory(reading->error);
     }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "hash.h"
 #include "train/progress.h"
 #include "train/received.h"
 
@@ -366,9 +367,14 @@ void training_data_free(struct training_data *data)
 
 /* ---- fingerprints */
 
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    return hash_pair(&hash_seed_fixed, hash, word);
+}
+
 static uint64_t add_bytes(uint64_t hash, const void *bytes, size_t size)
 {
-    return hash_mix(hash, text_hash(bytes, size));
+    return mix(hash, hash_bytes(&hash_seed_fixed, bytes, size));
 }
 
 static uint64_t fingerprint_of_rows(const struct dataset *dataset)
@@ -378,7 +384,7 @@ static uint64_t fingerprint_of_rows(const struct dataset *dataset)
     for (uint64_t i = 0; i < dataset->n_rows; i++)
         hash = add_bytes(hash, dataset_row(dataset, i), row_bytes);
     for (uint64_t i = 0; dataset->groups && i < dataset->n_rows; i++)
-        hash = hash_mix(hash, dataset->groups[i]);
+        hash = mix(hash, dataset->groups[i]);
     return hash;
 }
 
@@ -388,7 +394,7 @@ static uint64_t fingerprint_of_encoder(const struct fitted_encoder *encoder)
     for (uint32_t c = 0; c < encoder->n_sparse; c++) {
         const struct fitted_column *column = &encoder->sparse[c];
         hash = add_bytes(hash, column->name, strlen(column->name));
-        hash = hash_mix(hash, column->n_classes);
+        hash = mix(hash, column->n_classes);
         for (uint32_t i = 0; i < column->n_classes; i++)
             hash = add_bytes(hash, column->classes[i].at, column->classes[i].length);
     }

@@ -21,7 +21,7 @@ static void render(struct fixture *f, const struct v2_options *options)
 
 static uint64_t sum(uint64_t before, const void *at, size_t n)
 {
-    return hash_mix(before, text_hash(at, n));
+    return hash_pair(&hash_seed_fixed, before, hash_bytes(&hash_seed_fixed, at, n));
 }
 
 /* Of the cells and of what is answered with. */
@@ -33,13 +33,13 @@ static uint64_t sum_frame(const struct frame *frame, const struct v2_options *op
     for (uint32_t c = 0; c < FUZZ_COLUMNS; c++) {
         for (uint32_t i = 0; i < frame->n_rows; i++) {
             const struct cell *cell = &frame->columns[c].cells[i];
-            seen = hash_mix(seen, cell->kind);
+            seen = hash_pair(&hash_seed_fixed, seen, cell->kind);
             if (cell->kind == CELL_TEXT || cell->kind == CELL_INTEGER)
                 seen = sum(seen, cell->text, cell->length);
             else if (cell->kind == CELL_FLOAT)
                 seen = sum(seen, &cell->number, sizeof cell->number);
             else if (cell->kind == CELL_BOOL)
-                seen = hash_mix(seen, cell->boolean);
+                seen = hash_pair(&hash_seed_fixed, seen, cell->boolean);
         }
     }
     return seen;

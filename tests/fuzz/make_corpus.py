@@ -147,8 +147,23 @@ def write_model_files():
                         write("torch_file", path.stem + ".data_pkl", archive.read(name))
 
 
+def table_of(data):
+    """The first column's hash table of a converted file, as fuzz_vocabulary.c takes it."""
+    start = 8 + struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:start])
+
+    def part(name):
+        first, end = header["vocabulary.0." + name]["data_offsets"]
+        return data[start + first:start + end]
+    digits = header["__metadata__"]["hash_seed"]
+    seed = struct.pack("<4Q", *(int(digits[i:i + 16], 16) for i in range(0, 64, 16)))
+    n_slots = len(part("slots")) // 16
+    return seed + struct.pack("<HH", len(part("offsets")) // 4 - 1, n_slots) + part("slots") + part("text")
+
+
 def write_converted():
-    """What dcnv2-convert makes of the smallest models whose encoder file names the columns."""
+    """What dcnv2-convert makes of the smallest models whose encoder file names the columns. Those of version 1, by
+    the program of that time, stay (tests/unit/model/test_converted.c reads them as well)."""
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "model.safetensors"
         for name in ("deep_narrow", "linear", "one_number", "norm_1", "views"):
@@ -156,6 +171,7 @@ def write_converted():
             subprocess.run([ROOT / "build/bin/dcnv2-convert", "--model-path", path.with_suffix(".pth"),
                             "--encoder-path", path.with_suffix(".pkl"), "-o", out], check=True)
             write("safetensors", name + ".safetensors", out.read_bytes())
+            write("vocabulary", name, table_of(out.read_bytes()))
 
 
 def main():

@@ -200,7 +200,7 @@ def test_the_schema_is_in_the_metadata():
             {"word": words.words}, mean=0.1, scale=5e-324))
         metadata = parts_of(convert(place / "out", env=words.env))[0]["__metadata__"]
         check(all(isinstance(value, str) for value in metadata.values()), "not only texts")
-        check((metadata["format"], metadata["version"]) == ("dcnv2", "1"), f"{metadata}")
+        check((metadata["format"], metadata["version"]) == ("dcnv2", "2"), f"{metadata}")
         check(json.loads(metadata["sparse_columns"]) == ["word"], metadata["sparse_columns"])
         check(json.loads(metadata["dense_columns"]) == ["price"], metadata["dense_columns"])
         check(json.loads(metadata["mean"]) == [0.1], metadata["mean"])
@@ -272,7 +272,7 @@ def damaged(data):
     yield "longer", data + b"\0", "behind the last tensor"
     for at in (8 + length // 2, 8 + length, len(data) // 2, len(data) - 1):
         yield f"byte {at}", data[:at] + bytes([data[at] ^ 1]) + data[at + 1:], ": "
-    yield "version", data.replace(b'"version":"1"', b'"version":"2"', 1), 'format version "2"'
+    yield "version", data.replace(b'"version":"2"', b'"version":"3"', 1), 'format version "3"'
     yield "column", data.replace(b"userid", b"useriD", 1), "checksum of the header is wrong"
     yield "weight", data[:-1] + bytes([data[-1] ^ 1]), "checksum of tensor"
 
@@ -365,7 +365,7 @@ def test_inspect_shows_a_converted_file():
     with folder() as place:
         out = inspect(convert(place / "model"))
     for part in ("a converted model", "deep layers: 128, 64", '"price": mean 0.192017929',
-                 '"userid": 401 classes: "1008096"', '"vocabulary.15.slots"', '"version": "1"',
+                 '"userid": 401 classes: "1008096"', '"vocabulary.15.slots"', '"version": "2"',
                  hashlib.sha256(MODEL_PATH.read_bytes()).hexdigest()):
         check(part in out, f"{part!r} is not in {out[:600]!r}")
 

@@ -89,6 +89,39 @@ TEST(a_schema_may_be_empty_or_wide)
     arena_free(&arena);
 }
 
+static uint32_t longest_row_of(const struct schema *schema)
+{
+    uint32_t row = 0, longest = 0;
+    for (uint32_t i = 0; i <= schema->slot_mask; i++) {
+        row = schema->slots[i] == SCHEMA_NOT_FOUND ? 0 : row + 1;
+        longest = row > longest ? row : longest;
+    }
+    return longest;
+}
+
+/* Names whose searches start in the first 64th of the slots if the hash has no seed. */
+TEST(names_that_were_made_to_collide_do_not)
+{
+    enum { N = 2000, MASK = 4095, BY_CHANCE = 200 };
+    static char bytes[N][16];
+    static struct text names[N];
+    struct arena arena;
+    struct schema schema;
+    uint32_t twice, n = 0;
+    for (uint32_t i = 0; n < N && i < 1000 * N; i++) {
+        const size_t length = (size_t)snprintf(bytes[n], sizeof bytes[n], "c%u", i);
+        names[n] = (struct text){bytes[n], length};
+        n += (hash_bytes(&hash_seed_fixed, bytes[n], length) & MASK) < (MASK + 1) / 64;
+    }
+    arena_init(&arena, 1 << 22);
+    CHECK(n == N && schema_init(&schema, &arena, names, N, 0, &twice) == 0);
+    CHECK(schema.slot_mask == MASK);
+    for (uint32_t i = 0; i < N; i++)
+        CHECK(schema_find(&schema, names[i], SCHEMA_NOT_FOUND) == i);
+    CHECK_MSG(longest_row_of(&schema) < BY_CHANCE, "%u", longest_row_of(&schema));
+    arena_free(&arena);
+}
+
 TEST(cells_stay_in_order_while_a_column_grows)
 {
     enum { N = 20000 };
@@ -251,6 +284,7 @@ int main(void)
     RUN(a_name_that_stands_twice_is_reported);
     RUN(a_schema_that_does_not_fit_is_reported);
     RUN(a_schema_may_be_empty_or_wide);
+    RUN(names_that_were_made_to_collide_do_not);
     RUN(cells_stay_in_order_while_a_column_grows);
     RUN(a_column_knows_which_kinds_it_holds);
     RUN(a_row_too_many_is_a_413);

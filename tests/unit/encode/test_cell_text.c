@@ -133,7 +133,7 @@ static bool encoder_agrees(const struct golden_case *c)
     struct vocabulary vocabulary;
     double mean = 0, scale = 1;
     struct encoder encoder = {f.schema, &vocabulary, &mean, &scale};
-    CHECK(vocabulary_init(&vocabulary, &arena, classes, n_classes) == 0);
+    CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, classes, n_classes) == 0);
     const int status = encoder_encode(&encoder, &f.frame, false, dense, indices, &counts, &f.error);
     CHECK_MSG(status == 0, "%s", f.error.message);
     bool agrees = status == 0 && counts.n_unknown == 0;

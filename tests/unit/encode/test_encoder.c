@@ -28,8 +28,8 @@ static void init(void)
     static const struct text a[] = {{"1", 1}, {"2", 1}, {"None", 4}, {"True", 4}, {"x", 1}};
     static const struct text b[] = {{"1.0", 3}, {"nan", 3}, {"\xC3\xA9", 2}};
     fixture_init(&f, "a,b,p,q", 2, 2, MAX_ROWS);
-    CHECK(vocabulary_init(&vocabularies[0], &arena, a, 5) == 0);
-    CHECK(vocabulary_init(&vocabularies[1], &arena, b, 3) == 0);
+    CHECK(vocabulary_init(&vocabularies[0], &hash_seed_fixed, &arena, a, 5) == 0);
+    CHECK(vocabulary_init(&vocabularies[1], &hash_seed_fixed, &arena, b, 3) == 0);
     encoder = (struct encoder){f.schema, vocabularies, mean, scale};
 }
 

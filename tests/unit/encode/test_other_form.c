@@ -55,7 +55,7 @@ static struct text found_among(const char *classes, struct cell cell)
     struct text texts[MAX_CLASSES];
     struct vocabulary vocabulary;
     const uint32_t n = split(classes, texts);
-    CHECK(vocabulary_init(&vocabulary, &arena, texts, n) == 0);
+    CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, texts, n) == 0);
     const struct text own = cell_text(&cell, COLUMN_AS_WRITTEN, scratch);
     uint32_t found = vocabulary_find(&vocabulary, own.at, own.length);
     if (found == n)
@@ -206,7 +206,8 @@ static int encode(const char *classes, bool match_forms, uint32_t *ret_indices,
     struct text texts[MAX_CLASSES];
     struct vocabulary vocabulary;
     const struct encoder encoder = {.schema = f.schema, .vocabularies = &vocabulary};
-    CHECK(vocabulary_init(&vocabulary, &arena, texts, split(classes, texts)) == 0);
+    CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, texts, split(classes, texts)) ==
+          0);
     memset(counts, 0, sizeof *counts);
     const int status =
         encoder_encode(&encoder, &f.frame, match_forms, NULL, ret_indices, counts, &f.error);

@@ -26,7 +26,7 @@ static uint32_t find(const struct vocabulary *vocabulary, const char *bytes, siz
 TEST(an_empty_vocabulary_knows_nothing)
 {
     struct vocabulary vocabulary;
-    CHECK(vocabulary_init(&vocabulary, &arena, NULL, 0) == 0);
+    CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, NULL, 0) == 0);
     CHECK(vocabulary.n == 0);
     static const char zeros[64];
     for (size_t length = 0; length <= sizeof zeros; length++)
@@ -41,7 +41,7 @@ TEST(one_class_is_0_and_everything_else_is_1)
     for (size_t length = 0; length <= 40; length++) {
         struct vocabulary vocabulary;
         const struct text only = {letters, length};
-        CHECK(vocabulary_init(&vocabulary, &arena, &only, 1) == 0);
+        CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, &only, 1) == 0);
         for (size_t other = 0; other <= 41; other++)
             CHECK_MSG(find(&vocabulary, letters, other) == (other == length ? 0 : 1),
                       "class of %zu bytes, text of %zu", length, other);
@@ -57,7 +57,7 @@ TEST(classes_of_every_length_differ_in_every_byte)
         for (size_t i = 0; i < length; i++)
             bytes[i] = (char)('a' + i % 26);
         const struct text only = {bytes, length};
-        CHECK(vocabulary_init(&vocabulary, &arena, &only, 1) == 0);
+        CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, &only, 1) == 0);
         for (size_t at = 0; at < length; at++)
             for (unsigned bit = 0; bit < 8; bit++) {
                 memcpy(changed, bytes, length);
@@ -83,7 +83,7 @@ TEST(nul_bytes_count)
         classes[N + i] = (struct text){ends[i], i + 1};
     }
     struct vocabulary vocabulary;
-    CHECK(vocabulary_init(&vocabulary, &arena, classes, 2 * N) == 0);
+    CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, classes, 2 * N) == 0);
     for (uint32_t i = 0; i < 2 * N; i++)
         CHECK(find(&vocabulary, classes[i].at, classes[i].length) == i);
     CHECK(find(&vocabulary, "\0a", 2) == 2 * N);
@@ -97,7 +97,7 @@ TEST(the_classes_are_copied)
     struct text classes[3] = {fixture_copy("short", 5), fixture_copy("a text of 21 bytes ..", 21),
                               fixture_copy("", 0)};
     struct vocabulary vocabulary;
-    CHECK(vocabulary_init(&vocabulary, &arena, classes, 3) == 0);
+    CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, classes, 3) == 0);
     for (int i = 0; i < 3; i++)
         fixture_drop(classes[i]);
     CHECK(find(&vocabulary, "short", 5) == 0);
@@ -129,7 +129,7 @@ TEST(texts_that_are_nearly_equal_are_told_apart)
                      forms[f].after);
             classes[i] = text_of(bytes[i]);
         }
-        CHECK(vocabulary_init(&vocabulary, &arena, classes, N / 2) == 0);
+        CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, classes, N / 2) == 0);
         unsigned n_wrong = 0;
         for (uint32_t i = 0; i < N; i++)
             n_wrong += find(&vocabulary, bytes[i], classes[i].length) != (i < N / 2 ? i : N / 2);
@@ -182,7 +182,7 @@ TEST(random_texts_are_found_as_in_a_sorted_array)
     for (uint32_t i = 0; i < n; i += 2) /* the others are unknown */
         classes[n_classes++] = texts[i];
     struct vocabulary vocabulary;
-    CHECK(vocabulary_init(&vocabulary, &arena, classes, n_classes) == 0);
+    CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, classes, n_classes) == 0);
     unsigned n_wrong = 0;
     for (uint32_t i = 0; i < n; i++)
         n_wrong += find(&vocabulary, texts[i].at, texts[i].length) !=
@@ -205,7 +205,7 @@ TEST(four_hundred_thousand_ids_are_found)
         classes[i] = text_of(bytes[i]);
     }
     struct vocabulary vocabulary;
-    CHECK(vocabulary_init(&vocabulary, &arena, classes, N) == 0);
+    CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, classes, N) == 0);
     CHECK(vocabulary.n == N);
     unsigned n_wrong = 0;
     for (uint32_t i = 0; i < 3 * N; i++) {
@@ -230,7 +230,7 @@ TEST(every_number_of_classes_leaves_room_to_stop)
     }
     for (uint32_t n = 0; n <= N; n++) {
         struct vocabulary vocabulary;
-        CHECK(vocabulary_init(&vocabulary, &arena, classes, n) == 0);
+        CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, classes, n) == 0);
         for (uint32_t i = 0; i < N; i++)
             CHECK(find(&vocabulary, bytes[i], classes[i].length) == (i < n ? i : n));
         arena_free(&arena);
@@ -241,9 +241,9 @@ TEST(a_vocabulary_may_be_made_again_of_other_classes)
 {
     struct vocabulary vocabulary;
     const struct text one = text_of("1"), two = text_of("a class of 19 bytes");
-    CHECK(vocabulary_init(&vocabulary, &arena, &one, 1) == 0);
+    CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, &one, 1) == 0);
     arena_free(&arena);
-    CHECK(vocabulary_init(&vocabulary, &arena, &two, 1) == 0);
+    CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, &two, 1) == 0);
     CHECK(find(&vocabulary, "1", 1) == 1 && find(&vocabulary, two.at, two.length) == 0);
     arena_free(&arena);
 }

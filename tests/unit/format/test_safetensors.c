@@ -319,8 +319,8 @@ TEST(other_safetensors_files_and_versions_are_refused_as_such)
     CHECK(is_header_refused("[]", 0, other));
     CHECK(
         is_header_refused("{\"__metadata__\":{\"checksum\":\"*\",\"format\":\"dcnv2\",\"version\":"
-                          "\"2\"}}",
-                          0, "is of format version \"2\"; this program reads version 1"));
+                          "\"3\"}}",
+                          0, "is of format version \"3\"; this program reads versions 1 to 2"));
     CHECK(
         is_header_refused("{\"__metadata__\":{\"checksum\":\"*\",\"format\":\"dcnv2\",\"version\":"
                           "\"\"}}",

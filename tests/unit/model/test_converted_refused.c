@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "encode/vocabulary.h"
+#include "flood.h"
 #include "format/build.h"
+#include "format/checksum.h"
 #include "format/safetensors.h"
 #include "model/convert.h"
 #include "model_files.h"
@@ -119,6 +121,16 @@ static void set_entry(const char *key, const char *value)
     die(key);
 }
 
+static void drop_entry(const char *key)
+{
+    for (size_t i = 0; i < parts.n_entries; i++)
+        if (strcmp(parts.entries[i].key, key) == 0) {
+            parts.entries[i] = parts.entries[--parts.n_entries];
+            return;
+        }
+    die(key);
+}
+
 static void drop_tensor(const char *name)
 {
     *tensor_of(name) = parts.tensors[--parts.n_tensors];
@@ -168,12 +180,9 @@ TEST(slots_that_lead_outside_are_refused)
     }
     parts_start();
     struct vocabulary_slot *slot = slot_of(slots, true);
-    slot->low = 9ull << 32;
+    slot->low = 9; /* no text, where the last one ends */
     slot->high = 0xFF000001;
-    const struct dcnv2_source source = {.model_path = parts.path};
-    write_parts();
-    CHECK(is_load_good(&source));
-    parts_end();
+    CHECK(is_refused_now("a class is not found by its text"));
 }
 
 TEST(a_hash_table_in_which_a_search_would_not_end_is_refused)
@@ -299,6 +308,125 @@ TEST(schemas_that_do_not_fit_are_refused)
     CHECK(is_refused_now("metadata \"sparse_columns\" is not a JSON array"));
 }
 
+/* ---- hash tables ---- */
+
+enum { COLLIDING = 3000, TEXT_BYTES = 12 };
+
+/* The file's own seed. */
+static struct hash_seed seed_of_parts(void)
+{
+    struct hash_seed seed;
+    for (size_t i = 0; i < parts.n_entries; i++)
+        if (strcmp(parts.entries[i].key, "hash_seed") == 0 &&
+            hash_seed_parse(parts.entries[i].value, &seed))
+            return seed;
+    die("no hash_seed");
+    return (struct hash_seed){0};
+}
+
+/* The classes of column 0, which is read first, in a table of this seed; the texts are borrowed. */
+static void set_classes(const struct hash_seed *seed, const struct text *classes, uint32_t n)
+{
+    struct tensor *texts = tensor_of("vocabulary.0.text");
+    struct tensor *offsets = tensor_of("vocabulary.0.offsets");
+    struct tensor *slots = tensor_of("vocabulary.0.slots");
+    struct vocabulary vocabulary;
+    char *copy = arena_alloc(&parts.arena, (size_t)n * TEXT_BYTES);
+    uint32_t *ends = arena_calloc(&parts.arena, n + 1, sizeof *ends);
+    struct text *moved = arena_calloc(&parts.arena, n, sizeof *moved);
+    for (uint32_t i = 0; i < n; i++) {
+        moved[i] = (struct text){copy + ends[i], classes[i].length};
+        memcpy(copy + ends[i], classes[i].at, classes[i].length);
+        ends[i + 1] = ends[i] + (uint32_t)classes[i].length;
+    }
+    if (vocabulary_init_in_place(&vocabulary, seed, &parts.arena, copy, moved, n) != 0)
+        die("no memory");
+    texts->data = (const uint8_t *)copy;
+    texts->sizes[0] = texts->n_elements = ends[n];
+    offsets->data = (const uint8_t *)ends;
+    offsets->sizes[0] = offsets->n_elements = n + 1;
+    slots->data = (const uint8_t *)vocabulary.slots;
+    slots->sizes[0] = vocabulary.n_slots;
+    slots->n_elements = 2 * (uint64_t)vocabulary.n_slots;
+}
+
+/* Writes the parts as version 1 had them: without a seed. */
+static void write_version_1(void)
+{
+    static const char start[] = "{\"__metadata__\":{\"checksum\":\"";
+    static const char version[] = "\"version\":\"2\"";
+    drop_entry("hash_seed");
+    write_parts();
+    struct bytes bytes = bytes_of_file(parts.path);
+    const uint64_t header_size = get_u64(bytes.at);
+    char *header = (char *)bytes.at + 8, digits[CHECKSUM_DIGITS + 1];
+    char *found = memmem(header, header_size, version, sizeof version - 1);
+    if (found == NULL)
+        die("no version");
+    found[sizeof version - 3] = '1';
+    memset(header + sizeof start - 1, '0', CHECKSUM_DIGITS);
+    checksum_print(checksum_of(header, header_size), digits);
+    memcpy(header + sizeof start - 1, digits, CHECKSUM_DIGITS);
+    write_whole_file(parts.path, bytes.at, bytes.size);
+    bytes_free(&bytes);
+}
+
+static bool is_refused_as_version_1(const char *needle)
+{
+    const struct dcnv2_source source = {.model_path = parts.path};
+    write_version_1();
+    const bool good = is_load_refused(&source, DCNV2_ERROR_MODEL, parts.path, needle);
+    parts_end();
+    return good;
+}
+
+TEST(tables_of_classes_that_collide_are_refused)
+{
+    parts_start();
+    const struct hash_seed seed = seed_of_parts();
+    struct flood flood = flood_make(&seed, COLLIDING, TEXT_BYTES);
+    set_classes(&seed, flood.texts, COLLIDING);
+    CHECK(is_refused_now("\"vocabulary.0.slots\": too many full ones in a row"));
+    flood_free(&flood);
+    /* As many others are taken: what is refused then is a table of embeddings for 3. */
+    parts_start();
+    flood = flood_make(&hash_seed_fixed, COLLIDING, TEXT_BYTES);
+    set_classes(&seed, flood.texts, COLLIDING);
+    CHECK(is_refused_now("has 3000 classes and needs"));
+    parts_start();
+    set_classes(&hash_seed_fixed, flood.texts, COLLIDING);
+    CHECK(is_refused_as_version_1("\"vocabulary.0.slots\": too many full ones in a row"));
+    flood_free(&flood);
+}
+
+TEST(a_table_with_the_seed_of_another_is_refused)
+{
+    parts_start();
+    const struct hash_seed seed = seed_of_parts();
+    struct flood flood = flood_make(&hash_seed_fixed, COLLIDING, TEXT_BYTES);
+    set_classes(&seed, flood.texts, COLLIDING);
+    set_entry("hash_seed", "00000000000000010000000000000002000000000000000300000000000000ff");
+    CHECK(is_refused_now("\"vocabulary.0.slots\": a class is not found by its text"));
+    parts_start();
+    set_classes(&seed, flood.texts, COLLIDING); /* a seed where a file of version 1 has none */
+    CHECK(is_refused_as_version_1("\"vocabulary.0.slots\": a class is not found by its text"));
+    flood_free(&flood);
+}
+
+TEST(a_seed_that_is_missing_or_none_is_refused)
+{
+    static const char needle[] = "metadata \"hash_seed\" is not 64 hexadecimal digits";
+    parts_start();
+    drop_entry("hash_seed");
+    CHECK(is_refused_now(needle));
+    parts_start();
+    set_entry("hash_seed", "");
+    CHECK(is_refused_now(needle));
+    parts_start();
+    set_entry("hash_seed", "x000000000000001000000000000000200000000000000030000000000000004");
+    CHECK(is_refused_now(needle));
+}
+
 int main(void)
 {
     RUN(what_is_taken_apart_and_put_together_is_good);
@@ -308,5 +436,8 @@ int main(void)
     RUN(vocabularies_that_are_missing_or_of_another_type_are_refused);
     RUN(networks_that_are_none_are_refused);
     RUN(schemas_that_do_not_fit_are_refused);
+    RUN(tables_of_classes_that_collide_are_refused);
+    RUN(a_table_with_the_seed_of_another_is_refused);
+    RUN(a_seed_that_is_missing_or_none_is_refused);
     return test_report();
 }
