@@ -64,7 +64,7 @@ def test_the_schema_is_in_the_metadata():
             sparse = json.loads(metadata["sparse_columns"])
             check(sparse == MODEL_ENV["SPARSE_COLS"].split(","), f"{sparse}")
             check(json.loads(metadata["dense_columns"]) == ["price"], metadata["dense_columns"])
-            check((metadata["format"], metadata["version"]) == ("dcnv2", "1"), f"{metadata}")
+            check((metadata["format"], metadata["version"]) == ("dcnv2", "2"), f"{metadata}")
             for i in range(len(sparse)):
                 parts = {f"vocabulary.{i}.{part}" for part in ("text", "offsets", "slots")}
                 check(parts <= keys, f"column {i}: {parts - keys} missing")
