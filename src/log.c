@@ -210,12 +210,24 @@ uint64_t log_dropped(void)
     return n;
 }
 
-bool log_limit_allows(struct log_limit *limit, uint64_t now_ns, uint64_t interval_ns, uint64_t n,
+/* Counts a line of the interval that `now_ns` lies in. false: it has had `most` of them. */
+static bool take_line(struct log_limit *limit, uint64_t interval, uint64_t most)
+{
+    enum { COUNT_BITS = 16 };
+    uint64_t taken = atomic_load_explicit(&limit->taken, memory_order_relaxed), next;
+    do {
+        const bool is_new = interval > taken >> COUNT_BITS;
+        if (!is_new && (taken & ((1u << COUNT_BITS) - 1)) >= most)
+            return false;
+        next = is_new ? interval << COUNT_BITS | 1 : taken + 1;
+    } while (!atomic_compare_exchange_weak(&limit->taken, &taken, next));
+    return true;
+}
+
+bool log_limit_allows(struct log_limit *limit, uint64_t now_ns, struct log_rate rate, uint64_t n,
                       uint64_t *ret_left_out)
 {
-    uint64_t next_ns = atomic_load_explicit(&limit->next_ns, memory_order_relaxed);
-    if (now_ns < next_ns ||
-        !atomic_compare_exchange_strong(&limit->next_ns, &next_ns, now_ns + interval_ns)) {
+    if (!take_line(limit, now_ns / rate.interval_ns + 1, rate.most)) {
         atomic_fetch_add_explicit(&limit->n_left_out, n, memory_order_relaxed);
         return false;
     }

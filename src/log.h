@@ -37,13 +37,19 @@ void log_request(enum log_level level, struct text request_id, const char *forma
 
 /* For lines of one kind, which many requests may give cause for. Zero at first. */
 struct log_limit {
-    _Atomic uint64_t next_ns;    /* no line before */
+    _Atomic uint64_t taken;      /* the interval of the last line, and its lines so far */
     _Atomic uint64_t n_left_out; /* events since the last line */
 };
 
-/* Whether `n` more events at `now_ns` (clock.h) may have a line: one caller in an interval. Others'
- * events are counted; *ret_left_out: those since the line before. Thread-safe, without a lock. */
-bool log_limit_allows(struct log_limit *limit, uint64_t now_ns, uint64_t interval_ns, uint64_t n,
+/* Lines per interval, at most. */
+struct log_rate {
+    uint64_t interval_ns;
+    uint64_t most; /* below 65,536 */
+};
+
+/* Whether `n` more events at `now_ns` (clock.h) may have a line. Others' events are counted;
+ * *ret_left_out: those since the line before. Thread-safe, without a lock. */
+bool log_limit_allows(struct log_limit *limit, uint64_t now_ns, struct log_rate rate, uint64_t n,
                       uint64_t *ret_left_out);
 
 /* Lines that were dropped so far. */

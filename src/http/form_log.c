@@ -7,7 +7,7 @@
 
 #include "clock.h"
 
-static const uint64_t interval_ns = UINT64_C(10000000000);
+static const struct log_rate rate = {.interval_ns = UINT64_C(10000000000), .most = 1};
 
 struct log_limit *form_log_create(size_t n)
 {
@@ -19,7 +19,7 @@ static void log_column(struct log_limit *line, struct text name,
 {
     uint64_t n_left_out;
     if (counts->value.at == NULL || counts->class.at == NULL ||
-        !log_limit_allows(line, clock_ns(), interval_ns, counts->n_other_form, &n_left_out))
+        !log_limit_allows(line, clock_ns(), rate, counts->n_other_form, &n_left_out))
         return;
     char others[64] = "";
     n_left_out += counts->n_other_form - 1;

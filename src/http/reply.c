@@ -10,10 +10,9 @@
 #include "protocol/json_writer.h"
 
 enum {
-    HEAD_MOST_BYTES = 1536,         /* more than all the fields below take */
-    JOINED_MAX_BYTES = 4096,        /* a body up to this is sent in one piece with its head */
-    COMPRESSED_LEAST_BYTES = 16384, /* below this it does not pay */
-    FAILURE_LINE_EVERY_NS = 100 * 1000 * 1000 /* a client can cause a 5xx at will */
+    HEAD_MOST_BYTES = 1536,        /* more than all the fields below take */
+    JOINED_MAX_BYTES = 4096,       /* a body up to this is sent in one piece with its head */
+    COMPRESSED_LEAST_BYTES = 16384 /* below this it does not pay */
 };
 
 static const char no_memory_reply[] =
@@ -26,13 +25,14 @@ static const char no_memory_reply[] =
 /* A 5xx is for whoever runs the server, anything else for whoever looks into a client's trouble. */
 static void log_refusal(const struct exchange *exchange, int http_status, const char *message)
 {
-    static struct log_limit failures;
+    static struct log_limit failures; /* a client can cause a 5xx at will */
+    static const struct log_rate rate = {.interval_ns = UINT64_C(1000000000), .most = 10};
     const char *route = route_names[exchange->match.route];
     const struct text id = head_request_id(&exchange->head);
     uint64_t n_held_back;
     if (http_status < 500)
         log_request(LOG_LEVEL_DEBUG, id, "%s %d: %s", route, http_status, message);
-    else if (!log_limit_allows(&failures, clock_ns(), FAILURE_LINE_EVERY_NS, 1, &n_held_back))
+    else if (!log_limit_allows(&failures, clock_ns(), rate, 1, &n_held_back))
         return;
     else if (n_held_back == 0)
         log_request(LOG_LEVEL_WARNING, id, "%s %d: %s", route, http_status, message);

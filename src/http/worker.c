@@ -23,8 +23,7 @@ enum {
     LIGHT_TURNS = 32,      /* without a heavy request, while more and more events come */
     LOOK_MS = 250,         /* between two looks at the deadlines .. */
     LOOK_BUSY = 4,         /* times as long where there is something to do */
-    LOOK_STOPPING_MS = 20, /* .. and while the server stops */
-    LOG_EVERY_S = 10       /* for lines that many connections may give cause for */
+    LOOK_STOPPING_MS = 20  /* .. and while the server stops */
 };
 
 /* ---- the connections of a worker ---- */
@@ -45,8 +44,8 @@ static void adopt(struct connection *c)
 
 bool worker_may_log(const struct worker *worker, struct log_limit *limit, uint64_t *ret_left_out)
 {
-    const uint64_t now_ns = worker->now_ms * UINT64_C(1000000);
-    return log_limit_allows(limit, now_ns, LOG_EVERY_S * UINT64_C(1000000000), 1, ret_left_out);
+    static const struct log_rate rate = {.interval_ns = UINT64_C(10000000000), .most = 1};
+    return log_limit_allows(limit, worker->now_ms * UINT64_C(1000000), rate, 1, ret_left_out);
 }
 
 void worker_wait_turn(struct connection *c)

@@ -180,7 +180,7 @@ def test_where_each_place_has_a_request_another_one_is_refused_and_a_probe_is_an
 
 def test_without_more_files_an_idle_connection_makes_room():
     with Server("--workers", "1") as server:
-        idle = pool(server, 50)
+        idle = [connection for _ in range(50) for connection in pool(server, 1)]
         n_files = server.n_open_files()
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (n_files, n_files))
         for _ in range(100):

@@ -7,12 +7,13 @@
 #include "test.h"
 
 static const char *const routes[] = {"none"};
+static const char *const states[METRICS_CONNECTION_STATES] = {"a", "b", "c", "d", "e", "f", "g"};
 
 /* The text of metrics in which these stages were counted; free() it. */
 static char *print(const uint64_t *nanoseconds, size_t n, const struct fingerprint *model)
 {
     const struct text column = text_of("c");
-    struct metrics *metrics = metrics_create(1, "a\"b", routes, 1, &column, 1);
+    struct metrics *metrics = metrics_create(1, "a\"b", routes, 1, states, &column, 1);
     size_t length = 0;
     for (size_t i = 0; i < n; i++)
         metrics_stage(metrics_shard(metrics, 0), METRICS_PREDICT, nanoseconds[i]);
