@@ -42,7 +42,7 @@ static void *call(void *unused)
 {
     for (uint64_t i = 0; i < N_CALLS; i++) {
         uint64_t left_out;
-        if (log_limit_allows(&shared, 1 + i, one, 1, &left_out)) {
+        if (log_limit_allows(&shared, i, one, 1, &left_out)) {
             atomic_fetch_add(&n_allowed, 1);
             atomic_fetch_add(&n_told, left_out);
         }
