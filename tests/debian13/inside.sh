@@ -18,7 +18,7 @@ until grep -q 'until Ctrl-C' "$log" || ! kill -0 "$run" 2>/dev/null || [ "$tries
     tries=$((tries - 1))
     sleep 1
 done
-kill -TERM -- "-$run" 2>/dev/null || true
+kill -TERM "-$run" 2>/dev/null || true
 wait "$run" || true
 if ! grep -qxF '{"predictions":[[0.056723863]]}' "$log"; then
     tail -30 "$log"

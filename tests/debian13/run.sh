@@ -23,8 +23,9 @@ mkdir -p "$source"
 find "$source" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
 tar -c --exclude=./build --exclude=./.git . | tar -x -C "$source"
 
-# Mounts and processes end with the namespaces that hold them, however this ends.
-exec unshare --mount --pid --fork --kill-child sh -euc '
+# Mounts and processes end with the namespaces that hold them, and those with this shell, however it ends: a first
+# process as theirs takes no signal but SIGKILL.
+setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child sh -euc '
     root=$1
     mount -t proc proc "$root/proc"
     mount --rbind /sys "$root/sys"
@@ -32,4 +33,5 @@ exec unshare --mount --pid --fork --kill-child sh -euc '
     shift
     exec chroot "$root" env -i HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         ${http_proxy:+"http_proxy=$http_proxy"} ${https_proxy:+"https_proxy=$https_proxy"} WERROR=1 "$@"
-' sh "$root" /dcnv2-server/tests/debian13/inside.sh "${1:-plain,torch}"
+' sh "$root" /dcnv2-server/tests/debian13/inside.sh "${1:-plain,torch}" &
+wait $!

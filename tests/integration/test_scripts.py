@@ -18,14 +18,12 @@ def script_environment(**changes):
 
 def test_make_run_shows_a_v1_and_a_v2_answer_and_serves_until_ctrl_c():
     environment = script_environment()
-    with open(ROOT / "build/run-script.log", "w+") as output:
+    log = ROOT / "build/run-script.log"
+    with open(log, "w") as output:
         process = subprocess.Popen(["deploy/local/run.sh", str(BINARY)], cwd=ROOT, env=environment,
                                    stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
         try:
-            def text():
-                output.seek(0)
-                return output.read()
-
+            text = log.read_text  # not of `output`: to seek there moves the place at which the script writes
             check(wait_until(lambda: "until Ctrl-C" in text(), 15), text())
             check(re.search(r'\{"predictions":\[\[0\.056723863\]\]\}', text()), text())
             check(re.search(r'"outputs":\[\{"name":"output-0".*"data":\[0\.056723863\]', text()), text())
