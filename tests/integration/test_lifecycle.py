@@ -181,7 +181,8 @@ def test_sigterm_under_load_fails_no_request():
                 return step
 
             load = Load(8, client)
-            time.sleep(0.3)
+            wait_until(lambda: load.n_done > 50 or load.failures, 10)
+            time.sleep(0.1)
             terminated.set()
             server.send_signal(signal.SIGTERM)
             load.join(10)
