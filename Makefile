@@ -58,7 +58,7 @@ C_FILES := $(sort $(shell find src include tests -name '*.[ch]' -o -name '*.cpp'
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
-.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit test-arm64 fuzz fuzz-programs load bench bench-peers bench-quality bench-scale bench-tools bench-train image push lint format clean install FORCE
+.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit test-arm64 test-debian13 fuzz fuzz-programs load bench bench-peers bench-quality bench-scale bench-tools bench-train image push lint format clean install FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -86,6 +86,9 @@ test-unit: $(UNIT_TESTS) ## build and run the unit tests alone (SANITIZER= as yo
 
 test-arm64: ## build for arm64, check its kernels under qemu, and its scores' bits beside this machine's
 	$(Q)tests/arm64/run.sh
+
+test-debian13: ## build and test in a Debian 13, made of this machine's mirror below build/debian13 (root)
+	$(Q)tests/debian13/run.sh
 
 # The first folder takes what is found to be new; what ends a target stands beside it.
 fuzz: ## fuzz the readers of hostile bytes, with clang (FUZZ_SECONDS=60 each, FUZZ_TARGETS="http v1")

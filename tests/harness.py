@@ -252,6 +252,11 @@ class Server:
                 return int(line.split()[1]) * 1024
         raise Failure("no VmRSS")
 
+    def cpu_seconds(self):
+        """What it has used, in the steps of the kernel's clock. Unlike time, it does not pass while others have the CPU."""
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def n_open_files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs by name what is missing of the packages for a purpose. Debian and Ubuntu.
-# usage: deploy/local/install.sh build|test|bench|torch|fuzz|image|arm64 ..
+# usage: deploy/local/install.sh build|test|bench|torch|fuzz|image|arm64|debian ..
 set -eu
 
 packages=
@@ -11,10 +11,11 @@ for purpose in "$@"; do
     test) packages="$packages python3 python3-venv hey procps git clang-format libmicrohttpd-dev" ;; # the last: the benchmark must build
     bench) packages="$packages python3 python3-venv hey libmicrohttpd-dev" ;; # of the fixed reply that is measured against
     arm64) packages="$packages gcc-aarch64-linux-gnu qemu-user" ;;
+    debian) packages="$packages debootstrap" ;;
     torch) packages="$packages g++ libtorch-dev libgloo-dev libopenblas0-serial" ;; # or BLAS is the slow reference
-    fuzz) packages="$packages clang libclang-rt-14-dev" ;; # the second: libFuzzer and the sanitizers of bookworm's clang
+    fuzz) packages="$packages clang libclang-rt-dev" ;; # the second: libFuzzer and the sanitizers
     image) packages="$packages podman runc debootstrap ca-certificates" ;; # runc: crun, podman's first choice, refuses cgroup v1 beside v2
-    *) echo "install.sh: unknown purpose '$purpose'; expected build, test, bench, torch, fuzz, image or arm64" >&2; exit 2 ;;
+    *) echo "install.sh: unknown purpose '$purpose'; expected build, test, bench, torch, fuzz, image, arm64 or debian" >&2; exit 2 ;;
     esac
 done
 

@@ -175,6 +175,21 @@ void sum(Group &group, Tensor values)
     group.gloo->allreduce(tensors)->wait();
 }
 
+/*
+ * From libtorch 2.4 on the store asks for libuv, also in a build without it, as Debian's is, where
+ * no store comes about. The server of its own threads, libtorch 1.13's, is in every build.
+ */
+template <typename Options>
+auto use_own_server(Options &options, int) -> decltype((void)(options.useLibUV = false))
+{
+    options.useLibUV = false;
+}
+
+/* An older libtorch has no other server. */
+template <typename Options> void use_own_server(Options &, long)
+{
+}
+
 std::unique_ptr<Group> create_group(const std::string &address, uint16_t port, uint32_t rank,
                                     uint32_t n_ranks, uint32_t timeout_s)
 {
@@ -185,6 +200,7 @@ std::unique_ptr<Group> create_group(const std::string &address, uint16_t port, u
     store_options.isServer = rank == 0;
     store_options.waitWorkers = false;
     store_options.timeout = timeout;
+    use_own_server(store_options, 0);
     auto group = std::make_unique<Group>();
     group->n_ranks = n_ranks;
     group->store = c10::make_intrusive<c10d::TCPStore>(address, store_options);

@@ -181,7 +181,8 @@ def test_sigterm_under_load_fails_no_request():
                 return step
 
             load = Load(8, client)
-            time.sleep(0.3)
+            wait_until(lambda: load.n_done > 50 or load.failures, 10)
+            time.sleep(0.1)
             terminated.set()
             server.send_signal(signal.SIGTERM)
             load.join(10)
@@ -191,16 +192,17 @@ def test_sigterm_under_load_fails_no_request():
 
 
 def test_new_clients_are_served_for_the_drain_wait():
-    with Server("--drain_wait", "1") as server:
+    with Server("--drain_wait", "2") as server:
         started = time.monotonic()
         server.send_signal(signal.SIGTERM)
-        n = 0
-        while time.monotonic() - started < 0.7:
+        while not is_draining(server):  # until the main thread has been given a CPU, which takes as long as it takes
             check_good(server)
-            check(is_draining(server) or n == 0, "ready after SIGTERM")
-            n += 1
-        check_exit(server, 3, started)
-        check(time.monotonic() - started >= 0.9, "it ended before the drain wait")
+            check(time.monotonic() - started < 1, "ready a second after SIGTERM")
+        while time.monotonic() - started < 1:
+            check_good(server)
+            check(is_draining(server), "ready again")
+        check_exit(server, 4, started)
+        check(time.monotonic() - started >= 2, "it ended before the drain wait")
 
 
 def test_a_second_sigterm_ends_it_at_once():
@@ -495,20 +497,15 @@ def test_with_64_file_descriptors_it_says_so_and_outlives_a_flood():
         for connection in connections[:10]:
             n_answered += connection.response().status == 200
         check(n_answered == 10, f"{n_answered} of the first 10 were answered")
-        ticks_before = cpu_seconds(server)
+        before = server.cpu_seconds()
         time.sleep(0.5)
-        spent = cpu_seconds(server) - ticks_before
+        spent = server.cpu_seconds() - before
         check(spent < 0.3, f"{spent:.2f} s of CPU in 0.5 s of waiting: it spins")
         for connection in connections:
             connection.close()
         started = time.monotonic()
         check_good(server)
         check(time.monotonic() - started < harness.limit(2), "the next client waited")
-
-
-def cpu_seconds(server):
-    fields = pathlib.Path(f"/proc/{server.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_log_lines_are_whole_and_in_the_format_asked_for():

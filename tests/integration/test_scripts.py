@@ -20,13 +20,12 @@ def script_environment(**changes):
 
 def check_run(expected, **changes):
     """What run.sh shows before Ctrl-C ends it, which must match all of these."""
-    with tempfile.TemporaryFile("w+") as output:
+    with tempfile.NamedTemporaryFile("w") as output:
         process = subprocess.Popen(["deploy/local/run.sh", str(BINARY)], cwd=ROOT, env=script_environment(**changes),
                                    stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
         try:
-            def text():
-                output.seek(0)
-                return output.read()
+            # Not of `output`: to seek there moves the place at which the script writes.
+            text = pathlib.Path(output.name).read_text
 
             check(wait_until(lambda: "until Ctrl-C" in text() or process.poll() is not None, 15), text())
             for pattern in expected:

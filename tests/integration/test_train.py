@@ -110,6 +110,12 @@ def stripped(document):
     return [stripped(v) for v in document] if isinstance(document, list) else document
 
 
+def catches(process, number):
+    """Whether it has a handler for the signal by now."""
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> (number - 1) & 1
+
+
 def test_a_run_that_was_stopped_goes_on_with_the_same_bits():
     with folder() as name:
         path = pathlib.Path(name)
@@ -118,6 +124,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bits():
         n_stopped = 0
         for attempt in range(12):
             process = start("--epochs", 3, "--resume", output=out)
+            check(harness.wait_until(lambda: catches(process, signal.SIGTERM), 10), "no handler for SIGTERM")
             time.sleep(limit(0.05 + 0.1 * attempt))
             process.send_signal(signal.SIGTERM)
             code, _, err = end(process)

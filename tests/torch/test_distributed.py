@@ -118,9 +118,12 @@ def run(n_ranks, out, *flags, **options):
 
 
 def rows_of(path, name, n, seed=1):
-    lines = path.read_text().splitlines()
+    """Rows of which no two differ in the label alone: libtorch scores those a last bit apart, by their places in the
+    batch, and an AUC counts each such pair as won, lost or half."""
+    header, *lines = path.read_text().splitlines()
+    unlike = list({line.partition(",")[2]: line for line in lines}.values())
     random.seed(seed)
-    name.write_text("\n".join([lines[0]] + random.sample(lines[1:], n)) + "\n")
+    name.write_text("\n".join([header] + random.sample(unlike, n)) + "\n")
     return name
 
 
