@@ -131,7 +131,7 @@ class Connection(AnswerReader):
 
     def __init__(self, server, timeout=10):
         super().__init__()
-        self.sock = socket.create_connection(("127.0.0.1", server.port), timeout=limit(timeout))
+        self.sock = socket.create_connection((server.address, server.port), timeout=limit(timeout))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, data):
