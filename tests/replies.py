@@ -10,7 +10,7 @@ import json
 import re
 import time
 
-from harness import Failure, check, limit
+from harness import check, limit
 from samples import COLUMNS, MANY, V1, V2, metrics, select, v1_body, v2_binary, v2_document
 from wire import Connection, ask, chunked_request, gzip_bytes, request_bytes
 
@@ -114,7 +114,7 @@ def documents():
 # ---------------------------------------------------------------- replies
 
 class RecordingConnection(Connection):
-    """Keeps all bytes that came."""
+    """Gives the bytes of a reply as they came."""
 
     received = b""
 
@@ -124,14 +124,19 @@ class RecordingConnection(Connection):
         self.received += self.buffer[n:]
         return is_open
 
-    def reply_to(self, case, n_bytes=None):
-        """The bytes of the next reply: so many, or as HTTP frames them."""
+    def framed(self, method):
+        """The bytes of the next reply as HTTP frames it; it must be all that comes."""
         self.received = b""
-        if n_bytes is None:
-            self.response(case.method)
-        while n_bytes is not None and len(self.received) < n_bytes and self._fill():
-            pass
+        self.response(method)
+        check(not self.buffer, f"bytes behind the reply: {self.buffer[:100]!r}")
         return self.received
+
+    def take(self, n_bytes):
+        """Up to so many bytes; fewer if the connection ends."""
+        while len(self.buffer) < n_bytes and self._fill():
+            pass
+        taken, self.buffer = self.buffer[:n_bytes], self.buffer[n_bytes:]
+        return taken
 
 
 def record(server, cases):
@@ -139,8 +144,7 @@ def record(server, cases):
     with RecordingConnection(server, 60) as connection:
         for case in cases:
             connection.send(case.request)
-            case.reply = connection.reply_to(case)
-            check(not connection.buffer, f"{case.name}: bytes behind the reply")
+            case.reply = connection.framed(case.method)
     return cases
 
 
@@ -150,26 +154,11 @@ PROBE_CASE = Case("the request behind it", PROBE, "GET")
 def check_replies(server, cases):
     """Each case on a connection of its own, with a second request, which shows that nothing is
     left of the first one's reply."""
-    if PROBE_CASE.reply is None:
-        raise Failure("record() the probe as well")
     for case in cases:
         with RecordingConnection(server, 60) as connection:
             for request in (case, PROBE_CASE):
                 connection.send(request.request)
-                request.check(connection.reply_to(request, len(request.reply)))
-
-
-def check_pipeline(connection, cases, send):
-    """All requests at once, by send(bytes), which must not wait for the replies to be read."""
-    send(b"".join(case.request for case in cases))
-    received = b""
-    for case in cases:
-        while len(received) < len(case.reply) and connection._fill():
-            received += connection.buffer
-            connection.buffer = b""
-        case.check(received[:len(case.reply)])
-        received = received[len(case.reply):]
-    check(not received, f"bytes behind the last reply: {received[:100]!r}")
+                request.check(connection.take(len(request.reply)))
 
 
 def metric_names(server):
