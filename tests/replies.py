@@ -8,6 +8,7 @@ generated one. /metrics is compared by its names, since its values change with e
 import itertools
 import json
 import re
+import socket
 import time
 
 from harness import check, limit
@@ -21,6 +22,14 @@ SERVER_FLAGS = ["--enable_model_repository", "true"]  # of a server that answers
 PROBE = request_bytes("GET", "/v2/health/live")
 DATE = re.compile(rb"\r\nDate: ([^\r]{29})\r\n")
 CHUNKS = (1, 7, 1460, 65536)
+SEGMENT = 536  # bytes: the loopback's 65,483 hide what a network does
+
+
+def narrow(receive_buffer):
+    """Options of a client with small segments and a small window, so that the server's socket is
+    full many times. The kernel doubles the buffer."""
+    return [(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT),
+            (socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)]
 
 
 class Case:
@@ -151,11 +160,11 @@ def record(server, cases):
 PROBE_CASE = Case("the request behind it", PROBE, "GET")
 
 
-def check_replies(server, cases):
+def check_replies(server, cases, options=()):
     """Each case on a connection of its own, with a second request, which shows that nothing is
     left of the first one's reply."""
     for case in cases:
-        with RecordingConnection(server, 60) as connection:
+        with RecordingConnection(server, 60, options) as connection:
             for request in (case, PROBE_CASE):
                 connection.send(request.request)
                 request.check(connection.take(len(request.reply)))

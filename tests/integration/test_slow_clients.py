@@ -3,7 +3,6 @@
 server's socket many times: each gets the bytes that an ordinary client gets, and no others."""
 import concurrent.futures
 import pathlib
-import socket
 import sys
 import time
 
@@ -16,9 +15,7 @@ from samples import V1, check_good
 from wire import Connection, request_bytes
 
 STEPS = (1, 7, 1460)
-SEGMENT = 536           # bytes of a segment: the loopback's 65,483 hide what a network does
-RECEIVE_BUFFER = 2048   # the kernel doubles it
-MIDDLE_BUFFER = 1 << 14
+SMALL_BUFFER, MIDDLE_BUFFER = 2048, 1 << 14  # of a client
 N_AT_ONCE = 16
 MOST_WRITES = 2000      # of one request
 PAUSES, PAUSE_S = 15, 0.001  # of each direction
@@ -27,16 +24,10 @@ HELD_ROWS, LARGEST_BODY, BODIES_IN_BUDGET = 100_000, 16 << 20, 4
 
 
 class SlowConnection(Connection):
-    """A client with small segments and, unless told, a small window."""
+    """A client with small segments and, unless told, a very small window."""
 
-    def __init__(self, server, receive_buffer=RECEIVE_BUFFER, timeout=60):
-        super(Connection, self).__init__()
-        self.sock = socket.socket()
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock.settimeout(harness.limit(timeout))
-        self.sock.connect((server.address, server.port))
+    def __init__(self, server, receive_buffer=SMALL_BUFFER):
+        super().__init__(server, 60, replies.narrow(receive_buffer))
 
     def write(self, data, step):
         step = max(step, len(data) // MOST_WRITES)
