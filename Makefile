@@ -58,7 +58,7 @@ C_FILES := $(sort $(shell find src include tests -name '*.[ch]' -o -name '*.cpp'
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
-.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit test-arm64 test-debian13 fuzz fuzz-programs load bench bench-peers bench-quality bench-scale bench-tools bench-train image push lint format clean install FORCE
+.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit test-network test-arm64 test-debian13 demo-model fuzz fuzz-programs load bench bench-peers bench-quality bench-scale bench-tools bench-train image push lint format clean install FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -83,6 +83,9 @@ test: deps-test ## install what is missing and run every test
 
 test-unit: $(UNIT_TESTS) ## build and run the unit tests alone (SANITIZER= as you like)
 	$(Q)python3 tests/run.py --programs $(UNIT_TESTS)
+
+test-network: deps-test ## the tests through networks that delay, lose and reorder (as root), as in make test
+	$(Q)python3 tests/run.py --only network
 
 test-arm64: ## build for arm64, check its kernels under qemu, and its scores' bits beside this machine's
 	$(Q)tests/arm64/run.sh
@@ -233,6 +236,17 @@ $(B)/tests/%: tests/%.c $(UNIT_HELPERS) $(TEST_OBJECTS)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(C_FLAGS) -Itests/unit -MMD -MP -MF $@.d $(LINK_FLAGS) $< $(filter %.o,$^) $(LIBS) -o $@
+
+# What disturbs a connection: built without sanitizers, for servers of any build.
+build/tests/network/shuttle: $(wildcard tests/network/*.[ch])
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wshadow $(if $(WERROR),-Werror) $(filter %.c,$^) -o $@
+build/tests/faults/faults.so: $(wildcard tests/faults/*.[ch])
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -shared -fvisibility=hidden -Wall -Wextra -Wshadow \
+	    $(if $(WERROR),-Werror) $(filter %.c,$^) -ldl -o $@
 
 $(TORCH_TESTS): $(TORCH_HELPERS)
 # Vectors as arguments of functions that are all inline.

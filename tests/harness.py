@@ -8,22 +8,27 @@ file's SERVER_FLAGS; it must leave that server alive. Others start their own.
     if __name__ == "__main__":
         harness.main(globals())
 
-Arguments of a test file: parts of test names to run, and -v for a line a test. The last
-line is `N passed, N failed`.
+Arguments of a test file: parts of test names to run, -v for a line a test, and --without with
+names of tests to leave out, by commas. The last line is `N passed, N failed`.
 
 Environment:
   DCNV2_SERVER         the binary, instead of build/bin/dcnv2-server
   DCNV2_TEST_SLOWDOWN  every time limit is multiplied by it (sanitizer builds: 5)
   DCNV2_LONG           1: the long variants too
+  DCNV2_TEST_LAUNCHER  words that stand before the command of each server, such as
+                       `nsenter --net=FILE` or `env LD_PRELOAD=FILE`
+  DCNV2_TEST_ADDRESS   where the servers are reached, instead of 127.0.0.1
 
-Everything is on 127.0.0.1, on ports that the kernel gives. Only processes that were started
-here are ended, by their pid.
+Ports are free ones that the kernel names. Only processes that were started here are ended, by
+their pid.
 """
+import argparse
 import atexit
 import contextlib
 import inspect
 import os
 import pathlib
+import shlex
 import signal
 import socket
 import subprocess
@@ -37,6 +42,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = pathlib.Path(os.environ.get("DCNV2_SERVER") or ROOT / "build/bin/dcnv2-server")
 SLOWDOWN = float(os.environ.get("DCNV2_TEST_SLOWDOWN", "1"))
 LONG = os.environ.get("DCNV2_LONG", "0") not in ("", "0")
+LOOPBACK = "127.0.0.1"
+ADDRESS = os.environ.get("DCNV2_TEST_ADDRESS") or LOOPBACK
+LAUNCHER = shlex.split(os.environ.get("DCNV2_TEST_LAUNCHER") or "")
 
 MODEL_PATH = ROOT / "model/model_weights.pth"
 ENCODER_PATH = ROOT / "model/preprocess_metadata.pkl"
@@ -107,7 +115,7 @@ def wait_until(condition, seconds, step=0.01):
 def free_port():
     """A port that was free a moment ago, chosen by the kernel."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((LOOPBACK, 0))
         return probe.getsockname()[1]
 
 
@@ -141,7 +149,7 @@ def server_environment(changes=None):
 def run_server(*flags, env=None, timeout=10):
     """Runs the binary where it is expected to end by itself. (exit code, stdout, stderr)"""
     process = subprocess.Popen(
-        [str(BINARY), *map(str, flags)], env=server_environment(env), stdin=subprocess.DEVNULL,
+        [*LAUNCHER, str(BINARY), *map(str, flags)], env=server_environment(env), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     _running.add(process)
     try:
@@ -168,19 +176,22 @@ class Server:
     """A server process, ready to be asked.
 
     `stderr`: a file or descriptor instead of the collected one. `before_exec`: runs in the
-    child, to set limits or close descriptors. Leaving the `with` block stops the server and
-    checks that it ended with exit code 0 and without a sanitizer's report.
+    child, to set limits or close descriptors. `is_reference`: on the loopback and without
+    LAUNCHER, to compare replies with. Leaving the `with` block stops the server and checks that
+    it ended with exit code 0 and without a sanitizer's report.
     """
 
     START_ATTEMPTS = 5  # another process may take the free port first
 
-    def __init__(self, *flags, env=None, stderr=None, before_exec=None, ready_seconds=10):
+    def __init__(self, *flags, env=None, stderr=None, before_exec=None, ready_seconds=10,
+                 is_reference=False):
         check(BINARY.exists(), f"{BINARY} is not built")
+        self.address, launcher = (LOOPBACK, []) if is_reference else (ADDRESS, LAUNCHER)
         self.log_file = tempfile.TemporaryFile()
         for attempt in range(self.START_ATTEMPTS):
             self.port = free_port()
             self.process = subprocess.Popen(
-                [str(BINARY), "--http_port", str(self.port), *map(str, flags)],
+                [*launcher, str(BINARY), "--http_port", str(self.port), *map(str, flags)],
                 env=server_environment(env), stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=stderr if stderr is not None else self.log_file,
                 preexec_fn=before_exec)
@@ -196,7 +207,7 @@ class Server:
         end = time.monotonic() + limit(seconds)
         while time.monotonic() < end and self.process.poll() is None:
             try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
+                with socket.create_connection((self.address, self.port), timeout=1) as probe:
                     if probe.getsockname() != probe.getpeername():  # else it has called itself: nobody listens yet
                         return True
             except OSError:
@@ -381,22 +392,29 @@ def _run_test(test, shared):
 
 def main(module, arguments=None):
     """Runs the test_* functions of a module's globals() in order; exits 1 if any fails."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    verbose, wanted = "-v" in arguments, [a for a in arguments if a != "-v"]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-v", "--verbose", action="store_true")
+    parser.add_argument("--without", default="", type=lambda names: names.split(","))
+    parser.add_argument("wanted", nargs="*")
+    arguments = parser.parse_args(arguments)
+    tests = {name: test for name, test in module.items() if name.startswith("test_") and callable(test)}
+    unknown = [name for name in arguments.without if name and name not in tests]
+    if unknown:
+        parser.error(f"--without: no test {', '.join(unknown)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     shared = _SharedServer(module.get("SERVER_FLAGS", ()))
     n_passed = n_failed = 0
-    for name, test in list(module.items()):
-        if not name.startswith("test_") or not callable(test):
+    for name, test in tests.items():
+        if name in arguments.without:
             continue
-        if wanted and not any(part in name for part in wanted):
+        if arguments.wanted and not any(part in name for part in arguments.wanted):
             continue
         start = time.monotonic()
         reason = _run_test(test, shared)
         n_passed, n_failed = n_passed + (reason is None), n_failed + (reason is not None)
         if reason is not None:
             print(f"FAIL {name}: {reason}", flush=True)
-        elif verbose:
+        elif arguments.verbose:
             print(f"ok   {name} ({time.monotonic() - start:.2f} s)", flush=True)
     try:
         shared.stop()

@@ -18,6 +18,7 @@ import sys
 import time
 
 import pypi
+from network import settings as network
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CLOSING_LINE = re.compile(r'^(\d+) passed, (\d+) failed$')
@@ -181,6 +182,46 @@ def ingress_stage():
                      {**environment_of(''), 'DCNV2_CLIENT_PYTHON': clients})
 
 
+def why_no_network():
+    """Why no network can be made here, or None."""
+    if os.geteuid() != 0:
+        return 'this is not root, who alone may make network namespaces'
+    if not os.path.exists('/dev/net/tun'):
+        return '/dev/net/tun is missing'
+    try:
+        done = subprocess.run([network.SHUTTLE, '--', 'sh', '-c', '$DCNV2_TEST_LAUNCHER true'], cwd=ROOT, text=True,
+                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=SUITE_TIMEOUT_S)
+    except OSError as error:
+        return str(error)
+    # No packet is sent: all else that the shuttle says is why it cannot run.
+    return None if done.returncode == network.EXIT_NOTHING_DONE else done.stderr.strip() or 'the shuttle fails'
+
+
+def through_network(suites):
+    """(suite, arguments) of those that go through the ordinary network."""
+    for suite in suites:
+        name = os.path.basename(suite)
+        if name not in network.LEFT_OUT_SUITES:
+            left_out = network.LEFT_OUT_TESTS.get(name)
+            yield suite, ['--without', ','.join(left_out)] if left_out else []
+
+
+def network_stage():
+    """Servers in a network namespace of their own, behind a network that delays and loses."""
+    if not build('', ['all', network.SHUTTLE]):
+        print('   FAIL the build')
+        return 0, 1
+    reason = why_no_network()
+    if reason:
+        print('   SKIPPED: nothing was tested through a network, since %s' % reason)
+        return 0, 0
+    results = [run_suite([network.SHUTTLE, *options, '--', sys.executable, 'tests/network/test_replies.py'],
+                         {**environment_of(''), **environment}) for options, environment in network.NETWORKS]
+    results += [run_suite([network.SHUTTLE, *network.ORDINARY, '--', sys.executable, 'tests/' + suite, *arguments], environment_of(''))
+                for suite, arguments in through_network(['conformance/run.py'] + integration_suites())]
+    return tuple(map(sum, zip(*results)))
+
+
 STAGES = {
     'plain': lambda: stage('', ['conformance/run.py'] + integration_suites()),
     'client': client_stage,
@@ -192,6 +233,7 @@ STAGES = {
     'manifests': manifests_stage,
     'image': image_stage,
     'ingress': ingress_stage,
+    'network': network_stage,
 }
 
 

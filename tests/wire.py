@@ -127,11 +127,15 @@ class AnswerReader:
 
 
 class Connection(AnswerReader):
-    """A client's TCP connection."""
+    """A client's TCP connection. `options`: (level, name, value), set before it connects."""
 
-    def __init__(self, server, timeout=10):
+    def __init__(self, server, timeout=10, options=()):
         super().__init__()
-        self.sock = socket.create_connection(("127.0.0.1", server.port), timeout=limit(timeout))
+        self.sock = socket.socket()
+        self.sock.settimeout(limit(timeout))
+        for option in options:
+            self.sock.setsockopt(*option)
+        self.sock.connect((server.address, server.port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, data):

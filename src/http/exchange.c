@@ -77,6 +77,9 @@ bool exchange_keep_rest(struct exchange *exchange)
     struct body rest = {0};
     if (exchange->is_rest_kept)
         return true;
+    /* First, since the reply may need the room that its own request takes up. */
+    body_reset(&exchange->body, budget, 0);
+    body_reset(&exchange->inflated, budget, 0);
     if (!body_make_room(&rest, budget, out[0].length + out[1].length))
         return false;
     for (int i = 0; i < 2; i++) {
@@ -86,8 +89,6 @@ bool exchange_keep_rest(struct exchange *exchange)
     if (exchange->reply.free_body)
         exchange->reply.free_body((void *)exchange->reply.body.at);
     exchange->reply.free_body = NULL;
-    body_reset(&exchange->body, budget, 0);
-    body_reset(&exchange->inflated, budget, 0);
     arena_reset(&exchange->arena, 0);
     exchange->body = rest;
     exchange->is_rest_kept = true;

@@ -22,7 +22,7 @@ def replay_against_own_server(name, transcript, env=None):
     """A new server each: a transcript's end unloads the model."""
     try:
         with harness.Server("--enable_model_repository", "true", env=env) as server:
-            n_passed, n_failed = replay.replay(transcript, "127.0.0.1", server.port)
+            n_passed, n_failed = replay.replay(transcript, server.address, server.port)
     except harness.Failure as failure:
         print(f"FAIL {name}: {failure}", flush=True)
         return 0, 1

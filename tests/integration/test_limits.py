@@ -129,7 +129,7 @@ def test_a_client_that_does_not_read_holds_up_nobody():
             sock = socket.socket()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             sock.settimeout(harness.limit(20))
-            sock.connect(("127.0.0.1", server.port))
+            sock.connect((server.address, server.port))
             sock.sendall(request_bytes("POST", V1, body))
             slow.append(sock)
         for _ in range(20):
@@ -162,7 +162,7 @@ def test_replies_that_are_not_taken_hold_no_more_than_themselves():
             sock = socket.socket()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             sock.settimeout(harness.limit(30))
-            sock.connect(("127.0.0.1", server.port))
+            sock.connect((server.address, server.port))
             sock.sendall(request_bytes("POST", V1, body) * 7)
             slow.append(sock)
         answered = lambda: metrics(server)['dcnv2_requests_total{route="v1_predict",code="200"}']  # noqa: E731

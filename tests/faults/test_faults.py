@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server whose calls on sockets are short, interrupted, refused or reset: each reply has the
+bytes that an undisturbed server sends, a reset may cut it but changes none of them, and nothing
+is left behind.
+
+DCNV2_TEST_SEEDS: how many seeds.
+"""
+import pathlib
+import random
+import sys
+import threading
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import harness
+import replies
+from faulty import HARMLESS, KINDS, RESETS, SEEDS, FaultyServer
+from harness import Load, Problems, Server, check, limit, wait_until
+from replies import PROBE_CASE, RecordingConnection, check_none_in_flight, check_replies
+from samples import check_good
+
+SMALL_ROWS, LARGE_ROWS = 3, 4000
+OFTEN, NOW_AND_THEN = 400, 150  # of 1,000 calls
+RARELY = 30                     # resets: most replies come
+SMALL_BUFFER = 4096             # a client's
+N_CLIENTS, TIMEOUT_S = 6, 60
+CASES_OF_EACH, REQUESTS_OF_EACH = 40, 4  # client, connection
+
+
+def recorded(cases):
+    with Server(*replies.SERVER_FLAGS, is_reference=True) as server:
+        replies.record(server, [PROBE_CASE, *cases])
+    return cases
+
+
+def large_cases():
+    return [case for case in replies.predictions(LARGE_ROWS)
+            if "packed body" in case.name or case.name.startswith("v1")]
+
+
+def few_of_each():
+    return recorded(replies.documents() + replies.predictions(SMALL_ROWS) + large_cases())
+
+
+def test_each_kind_of_fault_alone_changes_no_reply():
+    problems, cases = Problems(), few_of_each()
+    for kind in HARMLESS:
+        with FaultyServer(*replies.SERVER_FLAGS, seed=1, per_mille=OFTEN, which=[kind]) as server:
+            some = cases[::3] if kind == "accept-full" else cases  # after such a one it waits for 0.25 s
+            problems.collect(kind, check_replies, server, some, replies.narrow(SMALL_BUFFER))
+            problems.check(server.counts()[kind] > 0, f"{kind} never came")
+            check_none_in_flight(server)
+    problems.report()
+
+
+class Client(RecordingConnection):
+    """One whose window is small."""
+
+    def __init__(self, server):
+        super().__init__(server, TIMEOUT_S, replies.narrow(SMALL_BUFFER))
+
+
+def shuffled(cases, seed):
+    return random.Random(seed).sample(cases, len(cases))
+
+
+def check_clients(server, cases, seed, ask):
+    """Clients at once, each with all cases in an order of its own, by ask(client, case), which
+    says whether the connection goes on."""
+    def make_step(number):
+        order, state = shuffled(cases, seed * N_CLIENTS + number)[:CASES_OF_EACH], {"client": None}
+
+        def step():
+            state["client"] = state["client"] or Client(server)
+            goes_on = ask(state["client"], order.pop())
+            if not goes_on or len(order) % REQUESTS_OF_EACH == 0:
+                state["client"].close()
+                state["client"] = None
+            return bool(order)
+        return step
+
+    load = Load(N_CLIENTS, make_step)
+    load.join(TIMEOUT_S)
+    load.stop()
+
+
+def check_nothing_is_left(server, n_files):
+    check_none_in_flight(server)
+    check(wait_until(lambda: server.n_open_files() <= n_files, 5),
+          f"{server.n_open_files()} open files, {n_files} before: {server.open_files()}")
+
+
+def ask_whole(client, case):
+    client.send(case.request)
+    case.check(client.take(len(case.reply)))
+    check(not client.buffer, f"{case.name}: bytes behind the reply: {client.buffer[:60]!r}")
+    return True
+
+
+def ask_until_reset(client, case):
+    """A reply may be cut, but not changed."""
+    received = b""
+    try:
+        client.send(case.request)
+        received = client.take(len(case.reply))
+    except ConnectionError:
+        received = client.buffer
+    wrong = case.difference(received)
+    check(wrong is None and len(client.buffer) <= len(case.reply), wrong)
+    return len(received) == len(case.reply)
+
+
+def check_seeds(cases, ask, which, per_mille):
+    total = dict.fromkeys(KINDS, 0)
+    for seed in range(1, SEEDS + 1):
+        with FaultyServer(*replies.SERVER_FLAGS, seed=seed, per_mille=per_mille, which=which) as server:
+            n_files = server.n_open_files() + 1  # a connection for /metrics may still close
+            check_clients(server, cases, seed, ask)
+            counts = server.counts()
+            retry(check_nothing_is_left, server, n_files)
+            retry(check_good, server)
+        total = {kind: n + counts[kind] for kind, n in total.items()}
+    never = [kind for kind in which if total[kind] == 0]
+    check(not never, f"{never} never came")
+
+
+def retry(function, *arguments):
+    """Until it is not met by a reset; a failure of another kind is one."""
+    for _ in range(20):
+        try:
+            return function(*arguments)
+        except ConnectionError:
+            pass
+        except harness.Failure as failure:
+            if "closed with" not in str(failure):
+                raise
+    return function(*arguments)
+
+
+def test_all_harmless_faults_at_once_change_no_reply():
+    check_seeds(few_of_each(), ask_whole, HARMLESS, NOW_AND_THEN)
+
+
+def test_a_reset_cuts_a_reply_and_changes_none():
+    check_seeds(few_of_each(), ask_until_reset, RESETS, RARELY)
+
+
+def test_resets_among_all_other_faults_change_no_reply():
+    check_seeds(few_of_each(), ask_until_reset, KINDS, NOW_AND_THEN)
+
+
+def test_pipelined_requests_are_answered_in_order_under_faults():
+    cases = few_of_each()
+    for seed in range(1, SEEDS + 1):
+        order = shuffled(cases, seed)
+        with FaultyServer(*replies.SERVER_FLAGS, seed=seed, per_mille=OFTEN, which=HARMLESS) as server, \
+                Client(server) as client:
+            requests = b"".join(case.request for case in order)
+            sender = threading.Thread(target=client.send, args=(requests,))
+            sender.start()
+            for case in order:
+                case.check(client.take(len(case.reply)))
+            sender.join(limit(TIMEOUT_S))
+            check(not client.buffer, f"bytes behind the last reply: {client.buffer[:60]!r}")
+
+
+if __name__ == "__main__":
+    harness.main(globals())
