@@ -215,7 +215,7 @@ def slow_readers(server, n):
         connection.sock = socket.socket()
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.sock.settimeout(harness.limit(30))
-        connection.sock.connect(("127.0.0.1", server.port))
+        connection.sock.connect((server.address, server.port))
         connection.send(packed)
         connections.append(connection)
     return connections

@@ -186,7 +186,7 @@ def test_a_connection_that_is_cut_in_a_request_names_it():
         reader = socket.socket()  # more replies than the socket's buffers hold
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader.settimeout(limit(20))
-        reader.connect(("127.0.0.1", server.port))
+        reader.connect((server.address, server.port))
         reader.sendall(request_bytes("GET", "/metrics", headers=with_id("reply")) * 400)
         lines = Log(server, "text").wait_for(2, lambda line: line[1].startswith("connection cut"), 15)
         check({line[2] for line in lines} == {"id-body", "id-reply"}, f"{lines}")
