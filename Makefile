@@ -58,7 +58,7 @@ C_FILES := $(sort $(shell find src include tests -name '*.[ch]' -o -name '*.cpp'
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
-.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit test-network test-arm64 test-debian13 demo-model fuzz fuzz-programs load bench bench-peers bench-quality bench-scale bench-tools bench-train image push lint format clean install FORCE
+.PHONY: all help torch torch-tests deps deps-test deps-bench run test test-unit test-network test-faults test-arm64 test-debian13 demo-model fuzz fuzz-programs load bench bench-peers bench-quality bench-scale bench-tools bench-train image push lint format clean install FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -86,6 +86,9 @@ test-unit: $(UNIT_TESTS) ## build and run the unit tests alone (SANITIZER= as yo
 
 test-network: deps-test ## the tests through networks that delay, lose and reorder (as root), as in make test
 	$(Q)python3 tests/run.py --only network
+
+test-faults: deps-test ## the tests with calls on sockets that fail by a seed (SEEDS=20 for each; make test has 4)
+	$(Q)DCNV2_TEST_SEEDS=$(SEEDS) python3 tests/run.py --only faults
 
 test-arm64: ## build for arm64, check its kernels under qemu, and its scores' bits beside this machine's
 	$(Q)tests/arm64/run.sh

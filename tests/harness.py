@@ -18,6 +18,8 @@ Environment:
   DCNV2_TEST_LAUNCHER  words that stand before the command of each server, such as
                        `nsenter --net=FILE` or `env LD_PRELOAD=FILE`
   DCNV2_TEST_ADDRESS   where the servers are reached, instead of 127.0.0.1
+  DCNV2_TEST_RECORD, DCNV2_TEST_COMPARE
+                       files of replies, see seen.py
 
 Ports are free ones that the kernel names. Only processes that were started here are ended, by
 their pid.
@@ -37,6 +39,8 @@ import tempfile
 import threading
 import time
 import traceback
+
+import seen
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = pathlib.Path(os.environ.get("DCNV2_SERVER") or ROOT / "build/bin/dcnv2-server")
@@ -372,12 +376,14 @@ class _SharedServer:
 
 def _run_test(test, shared):
     """None, or why it failed."""
+    seen.begin(test.__name__)
     try:
         if "server" in inspect.signature(test).parameters:
             test(shared.get())
         else:
             test()
         shared.check_after_test()
+        check(not seen.unknown(), f"a reply that it did not get before: {(seen.unknown() or '')[:600]}")
         return None
     except Exception as error:  # the runner reports whatever a test raises
         where = [f for f in traceback.extract_tb(error.__traceback__) if f.name == test.__name__]
@@ -421,5 +427,6 @@ def main(module, arguments=None):
     except Failure as reason:
         n_failed += 1
         print(f"FAIL the shared server ends well: {reason}")
+    seen.write()
     print(f"{n_passed} passed, {n_failed} failed", flush=True)
     sys.exit(1 if n_failed else 0)

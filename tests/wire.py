@@ -10,6 +10,7 @@ import threading
 import time
 import zlib
 
+import seen
 from harness import Failure, check, limit
 
 
@@ -89,6 +90,11 @@ class AnswerReader:
 
     def response(self, method="GET"):
         """The next whole answer. A failure when the server closes or is silent instead."""
+        answer = self._next_response(method)
+        seen.note(answer)
+        return answer
+
+    def _next_response(self, method):
         while b"\r\n\r\n" not in self.buffer:
             check(self._fill(), f"closed without an answer, after {self.buffer[:120]!r}")
         head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)

@@ -169,7 +169,10 @@ static enum step linger(struct connection *c)
 bool connection_send_continue(const struct connection *c)
 {
     static const char reply[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    const ssize_t n = send(c->fd, reply, sizeof reply - 1, MSG_NOSIGNAL);
+    ssize_t n;
+    do
+        n = send(c->fd, reply, sizeof reply - 1, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
     return n == (ssize_t)sizeof reply - 1 || (n < 0 && errno == EAGAIN);
 }
 

@@ -52,8 +52,9 @@ static const char *const fault_names[FAULT_KINDS] = {
 
 enum {
     MOST_FDS = 1 << 16,
-    FEW_BYTES = 16, /* half of the short calls have so many at most */
-    MOST_PARTS = 8  /* of a sendmsg; more are left as they are */
+    FEW_BYTES = 16,   /* half of the short calls have so many at most */
+    WHOLE_BYTES = 64, /* so few a socket takes whole or not at all */
+    MOST_PARTS = 8    /* of a sendmsg; more are left as they are */
 };
 
 /* What a descriptor's epoll was asked for; epoll_fd 0: none, or not by edges. */
@@ -130,9 +131,14 @@ static uint64_t next_random(void)
 static enum fault choose(enum fault first, enum fault last)
 {
     const uint64_t random = next_random();
-    const enum fault fault = first + (random >> 32) % (last - first + 1);
-    if (random % 1000 >= per_mille || !may_come[fault])
+    enum fault candidates[FAULT_KINDS];
+    unsigned n = 0;
+    for (enum fault fault = first; fault <= last; fault++)
+        if (may_come[fault])
+            candidates[n++] = fault;
+    if (n == 0 || random % 1000 >= per_mille)
         return NO_FAULT;
+    const enum fault fault = candidates[(random >> 32) % n];
     atomic_fetch_add(&counts[fault], 1);
     return fault;
 }
@@ -235,7 +241,7 @@ EXPORT ssize_t send(int fd, const void *buffer, size_t size, int flags)
     const enum fault fault = choose_send(fd);
     if (fault == SEND_AGAIN || fault == SEND_INTERRUPTED)
         return fail(fault == SEND_AGAIN ? EAGAIN : EINTR);
-    if (fault == SEND_SHORT && size)
+    if (fault == SEND_SHORT && size > WHOLE_BYTES)
         size = part_of(size);
     const ssize_t n = NEXT(send)(fd, buffer, size, flags);
     if (fault == SEND_SHORT)
@@ -271,7 +277,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     if (fault == SEND_SHORT && copy.msg_iovlen <= MOST_PARTS) {
         memcpy(parts, copy.msg_iov, copy.msg_iovlen * sizeof *parts);
         const size_t total = total_of(parts, copy.msg_iovlen);
-        cut(parts, copy.msg_iovlen, total ? part_of(total) : 0);
+        cut(parts, copy.msg_iovlen, total > WHOLE_BYTES ? part_of(total) : total);
         copy.msg_iov = parts;
     }
     const ssize_t n = NEXT(sendmsg)(fd, &copy, flags);
