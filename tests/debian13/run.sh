@@ -6,7 +6,6 @@
 # usage: tests/debian13/run.sh [stage,..]      (plain,torch)
 set -eu
 cd "$(dirname "$0")/../.."
-. deploy/image/debian.sh
 [ "$(id -u)" -eq 0 ] || { echo "debian13: chroot needs root" >&2; exit 1; }
 deploy/local/install.sh debian
 here=$PWD/build/debian13
@@ -16,7 +15,7 @@ source=$root/dcnv2-server
 if [ ! -e "$root" ]; then
     rm -rf "$here/new"
     mkdir -p "$here"
-    make_debian trixie "$here/new"
+    unshare --mount sh -euc '. deploy/image/debian.sh; make_debian trixie "$1"' sh "$here/new" # debootstrap mounts as well
     mv "$here/new" "$root"
 fi
 mkdir -p "$source"
