@@ -151,12 +151,12 @@ static struct worker *least_busy(struct server *server)
     return least;
 }
 
-/* Gives the socket to a worker, which hears of it at once, since the socket can be written to.
+/* Gives the socket to a worker, which hears of it at once, since the socket can be written to. If
+ * that is another worker, the connection may already be freed when this returns.
  * NULL: no memory, and it is closed. */
-static struct connection *hand_over(struct server *server, int fd)
+static struct connection *hand_over(struct worker *worker, int fd)
 {
     const int on = 1;
-    struct worker *worker = least_busy(server);
     struct connection *c = calloc(1, sizeof *c);
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
     if (c) {
@@ -167,7 +167,7 @@ static struct connection *hand_over(struct server *server, int fd)
         c->since_ms = c->bytes_came_ms = clock_ms();
         atomic_fetch_add(&worker->n_connections, 1);
         if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
-            return c; /* from now on it is the other thread's */
+            return c;
         atomic_fetch_sub(&worker->n_connections, 1);
     }
     close(fd);
@@ -212,14 +212,15 @@ static bool accept_one(struct worker *worker)
         return false;
     const int fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     const int reason = fd < 0 ? errno : ENOMEM;
-    struct connection *c = fd < 0 ? NULL : hand_over(server, fd);
+    struct worker *to = least_busy(server);
+    struct connection *c = fd < 0 ? NULL : hand_over(to, fd);
     if (c == NULL) {
         atomic_fetch_sub(&server->n_connections, 1);
         return make_file(worker, reason) || reason == ECONNABORTED || reason == EINTR;
     }
-    if (c->worker != worker)
-        return true;
-    adopt(c); /* its request may have come with it: it does not wait for the next turn */
+    if (to != worker)
+        return true; /* it is the other thread's */
+    adopt(c);        /* its request may have come with it: it does not wait for the next turn */
     if (c->fd < 0)
         return true;
     c->readable = true;
