@@ -4,6 +4,7 @@ probes of a cluster come on connections of their own, and must never wait for th
 import pathlib
 import resource
 import select
+import signal
 import socket
 import sys
 import threading
@@ -362,6 +363,20 @@ def test_a_client_that_has_sent_its_end_and_reads_on_is_answered():
                 answer = connection.response()
             check(len(scores_of(answer)) == 100_000, "rows")
         close_all(others)
+
+
+def test_what_comes_behind_an_urgent_byte_is_read():
+    data = request_bytes("POST", V1, GOOD_BODY)
+    with Server("--workers", "1") as server, Connection(server, 3) as connection:
+        check_scores(scores_of(connection.request("POST", V1, GOOD_BODY)), TWO_SCORES)
+        for at in (200, len(data) - 20):  # in the head, in the body
+            server.send_signal(signal.SIGSTOP)
+            connection.send(data[:at])
+            connection.sock.send(b"!", socket.MSG_OOB)  # it is no part of the stream
+            connection.send(data[at:])
+            time.sleep(0.05)
+            server.send_signal(signal.SIGCONT)
+            check_scores(scores_of(connection.response()), TWO_SCORES)
 
 
 # ---------------------------------------------------------------- memory for bodies
