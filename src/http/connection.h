@@ -25,8 +25,8 @@ struct connection {
     /* heavy.h: */
     struct connection *next_heavy, *previous_heavy;
     bool is_heavy;
-    bool is_asked;  /* whether its client is still there */
-    double cost_ms; /* that the answer may take */
+    uint64_t asked_ms; /* when its client was asked whether it is still there; 0: not yet */
+    double cost_ms;    /* that the answer may take */
     /* worker.h: */
     struct connection *next_waiting, *next_closed;
     bool is_waiting; /* in the worker's list of those that have more to do */

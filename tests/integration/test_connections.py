@@ -365,6 +365,27 @@ def test_a_client_that_has_sent_its_end_and_reads_on_is_answered():
         close_all(others)
 
 
+def test_a_client_that_has_sent_its_end_is_answered_while_others_never_pause():
+    body = rows_body(3000)
+    with Server("--workers", "1") as server:
+        def make_step(_):
+            connection = Connection(server, 30)
+            return lambda: check(connection.request("POST", V1, body).status == 200, "3,000 rows")
+
+        load = harness.Load(4, make_step)
+        try:
+            for version in ("1.1", "1.0"):
+                with Connection(server, 6) as connection:
+                    connection.send(request_bytes("POST", V1, body, version=version))
+                    connection.sock.shutdown(socket.SHUT_WR)
+                    answer = connection.response()
+                    if answer.status == 100:  # whether it is still there
+                        answer = connection.response()
+                    check(len(scores_of(answer)) == 3000, "rows")
+        finally:
+            load.stop()
+
+
 def test_what_comes_behind_an_urgent_byte_is_read():
     data = request_bytes("POST", V1, GOOD_BODY)
     with Server("--workers", "1") as server, Connection(server, 3) as connection:
