@@ -159,6 +159,32 @@ def pool_quietly(server, n):
     return [Connection(server) for _ in range(n)]
 
 
+def test_requests_that_wait_behind_others_of_their_connection_are_not_cut_for_parts_of_heads():
+    n_each, large = 100, large_request()
+    with Server("--max_connections", "2", "--workers", "1") as server:
+        slow = Connection(server, 60)
+        slow.send(large * 3)
+        connections = [Connection(server, 30) for _ in range(3)]
+        for connection in connections:
+            connection.send(request_bytes("GET", "/v2") * n_each)
+        parts = pool_of_parts(server, 30)
+        for connection in connections:
+            for _ in range(n_each):
+                check(connection.response().status == 200, "status")
+        check(cut_for(server, "room") > 0, "no room was made")
+        close_all([slow, *connections, *parts])
+
+
+def pool_of_parts(server, n):
+    """Connections on which a part of a head has come, one after the other."""
+    connections = []
+    for _ in range(n):
+        connections.append(Connection(server))
+        connections[-1].send(b"GET")
+        time.sleep(0.01)
+    return connections
+
+
 def test_where_each_place_has_a_request_another_one_is_refused_and_a_probe_is_answered():
     limit = 16
     with Server("--max_connections", str(limit), "--workers", "1") as server:
