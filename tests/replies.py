@@ -15,8 +15,9 @@ from harness import check, limit
 from samples import COLUMNS, MANY, V1, V2, metrics, select, v1_body, v2_binary, v2_document
 from wire import Connection, ask, chunked_request, gzip_bytes, request_bytes
 
+# Not /v2/models/dcnv2, which says when the server loaded its model, and the files' digests once they are known.
 GET_ROUTES = ["/", "/v1/models", "/v1/models/dcnv2", "/v2", "/v2/health/live", "/v2/health/ready",
-              "/v2/models", "/v2/models/dcnv2", "/v2/models/dcnv2/ready"]
+              "/v2/models", "/v2/models/dcnv2/ready"]
 LOAD = "/v2/repository/models/dcnv2/load"
 SERVER_FLAGS = ["--enable_model_repository", "true"]  # of a server that answers CASES
 PROBE = request_bytes("GET", "/v2/health/live")

@@ -79,7 +79,7 @@ bool body_make_room(struct body *body, struct body_budget *budget, size_t n)
     if (!budget_take(budget, n, n))
         return false;
     body->at = malloc(n);
-    body->capacity = n;
+    body->capacity = body->at ? n : 0; /* what it has is given back once more when it ends */
     if (body->at == NULL)
         budget_give(budget, n);
     return body->at != NULL;

@@ -66,8 +66,8 @@ static enum step read_more(struct connection *c)
     c->input.length += (size_t)n;
     c->bytes_came_ms = c->worker->now_ms;
     /* A short read has emptied the socket: epoll tells of what comes later, but has already told
-     * of the client's end. */
-    c->readable = (size_t)n == room || c->peer_closed;
+     * of the client's end. Only at an urgent byte a read stops before what has come behind it. */
+    c->readable = (size_t)n == room || c->peer_closed || c->has_urgent;
     return STEP_AGAIN;
 }
 

@@ -25,8 +25,8 @@ struct connection {
     /* heavy.h: */
     struct connection *next_heavy, *previous_heavy;
     bool is_heavy;
-    bool is_asked;  /* whether its client is still there */
-    double cost_ms; /* that the answer may take */
+    uint64_t asked_ms; /* when its client was asked whether it is still there; 0: not yet */
+    double cost_ms;    /* that the answer may take */
     /* worker.h: */
     struct connection *next_waiting, *next_closed;
     bool is_waiting; /* in the worker's list of those that have more to do */
@@ -37,6 +37,7 @@ struct connection {
     uint64_t since_ms;      /* when the phase began */
     uint64_t bytes_came_ms; /* when the last bytes did */
     bool readable;          /* the socket may hold more */
+    bool has_urgent;        /* the client has sent an urgent byte (RFC 9293 section 3.8.5) */
     bool peer_closed;       /* the client has sent its end; it may still read */
     bool peer_gone;         /* the connection has failed: nobody will read */
     bool close_after;       /* the reply is the last one .. */

@@ -48,14 +48,21 @@ static uint64_t age_ms(const struct connection *c)
 
 /* ---- the end of a connection ---- */
 
-/* Nothing is expected: ends it, unless something has come at this moment. Whether it has ended. */
-static bool close_idle(struct connection *c)
+/* Takes what has come at this moment. Whether the connection still is in the same phase, and has
+ * nothing to do: a request may lie there behind the one that was answered last. */
+static bool goes_on_waiting(struct connection *c)
 {
     const enum connection_phase phase = c->phase;
     const uint64_t since_ms = c->since_ms;
     c->readable = true;
     connection_run(c);
-    if (c->fd >= 0 && c->phase == phase && c->since_ms == since_ms)
+    return c->fd >= 0 && c->phase == phase && c->since_ms == since_ms && !c->is_waiting;
+}
+
+/* Nothing is expected: ends it, unless something has come at this moment. Whether it has ended. */
+static bool close_idle(struct connection *c)
+{
+    if (goes_on_waiting(c))
         connection_close(c);
     return c->fd < 0;
 }
@@ -68,7 +75,8 @@ static void end(struct connection *c)
         close_idle(c);
         break;
     case CONNECTION_HEAD:
-        connection_cut(c, METRICS_CUT_HEADER, "its header did not come in time");
+        if (goes_on_waiting(c))
+            connection_cut(c, METRICS_CUT_HEADER, "its header did not come in time");
         break;
     case CONNECTION_BODY:
         connection_refuse(c, METRICS_CUT_BODY, 408, "The request body did not come in time");
@@ -180,6 +188,16 @@ static struct connection *idle_longest(const struct worker *worker)
     return idle == NULL || silent->since_ms < idle->since_ms ? silent : idle;
 }
 
+/* The one whose head is the oldest that has not come whole: what has more to do holds a whole
+ * request, behind the one that was answered last. */
+static struct connection *oldest_part(const struct worker *worker)
+{
+    struct connection *c = worker->lists[CONNECTION_HEAD].first;
+    for (int i = 0; i < ROOM_TRIES && c && c->is_waiting; i++)
+        c = c->next;
+    return c && !c->is_waiting ? c : NULL;
+}
+
 static struct connection *stuck_probe(const struct worker *worker)
 {
     struct connection *c = worker->lists[CONNECTION_WRITING].first;
@@ -203,9 +221,9 @@ bool deadlines_make_room(struct worker *worker)
             return true;
         }
     }
-    if ((c = worker->lists[CONNECTION_HEAD].first) == NULL &&
-        (c = worker->lists[CONNECTION_NEW].first) == NULL)
-        c = stuck_probe(worker);
+    if ((c = oldest_part(worker)) == NULL && (c = worker->lists[CONNECTION_NEW].first) == NULL &&
+        (c = stuck_probe(worker)) == NULL)
+        c = worker->lists[CONNECTION_HEAD].first;
     if (c)
         connection_cut(c, METRICS_CUT_ROOM, "unfinished, makes room for a new one");
     return c != NULL;

@@ -30,7 +30,8 @@ void deadlines_look(struct worker *worker);
 /*
  * Ends one connection, to make room for another: one that lingers behind its last reply, or else
  * the one that is idle longest, or else the one whose head is the oldest, or else a probe that does
- * not take its reply. false: each has a request under way.
+ * not take its reply, or else one with requests that wait behind the one that was answered last.
+ * false: each has a request under way.
  */
 bool deadlines_make_room(struct worker *worker);
 

@@ -6,6 +6,7 @@
 enum {
     BYTES_PER_MS = 64 * 1024, /* of a body, read and scored; a rough figure does, since only the
                                  ratios of two requests matter */
+    GONE_MS = 1000,           /* within which the machine of a client that is gone says so */
     DEFLATE_FACTOR = 8        /* of a deflate body, which does not say how long its content is */
 };
 
@@ -29,7 +30,7 @@ void heavy_add(struct connection *c)
     struct worker *worker = c->worker;
     c->cost_ms = 1e-3 + (double)content_bytes(c->exchange) / BYTES_PER_MS;
     c->is_heavy = true;
-    c->is_asked = false;
+    c->asked_ms = 0;
     c->previous_heavy = NULL;
     c->next_heavy = worker->first_heavy;
     if (c->next_heavy)
@@ -50,11 +51,17 @@ void heavy_remove(struct connection *c)
         c->next_heavy->previous_heavy = c->previous_heavy;
 }
 
-/* Those whose clients have sent their end are below 0, the one that waits longest first. */
+/* Whether its client has sent its end, and may be gone: it was not asked long enough ago. */
+static bool may_be_gone(const struct connection *c, uint64_t now_ms)
+{
+    return c->peer_closed && (c->asked_ms == 0 || now_ms < c->asked_ms + GONE_MS);
+}
+
+/* Those whose clients may be gone are below 0, the one that waits longest first. */
 static double urgency(const struct connection *c, uint64_t now_ms)
 {
     const double age_ms = now_ms > c->since_ms ? (double)(now_ms - c->since_ms) : 0;
-    return c->peer_closed ? -1 / (1 + age_ms) : age_ms / c->cost_ms;
+    return may_be_gone(c, now_ms) ? -1 / (1 + age_ms) : age_ms / c->cost_ms;
 }
 
 /* Whether a goes before b, which stands before it in the list and so is younger. */
@@ -77,10 +84,13 @@ struct connection *heavy_next(struct worker *worker)
 
 void heavy_look(struct worker *worker)
 {
-    for (struct connection *c = worker->first_heavy; c; c = c->next_heavy) {
-        if (!c->peer_closed || c->is_asked || c->exchange->head.is_1_0)
+    struct connection *next;
+    for (struct connection *c = worker->first_heavy; c; c = next) {
+        next = c->next_heavy;
+        if (!c->peer_closed || c->asked_ms)
             continue;
-        c->is_asked = true;
-        connection_send_continue(c);
+        c->asked_ms = worker->now_ms;
+        if (!c->exchange->head.is_1_0 && !connection_send_continue(c))
+            connection_close(c); /* a part of a 100 may not stand before the reply */
     }
 }

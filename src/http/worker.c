@@ -151,13 +151,15 @@ static struct worker *least_busy(struct server *server)
     return least;
 }
 
-/* Gives the socket to a worker, which hears of it at once, since the socket can be written to.
+/* Gives the socket to a worker, which hears of it at once, since the socket can be written to. If
+ * that is another worker, the connection may already be freed when this returns.
  * NULL: no memory, and it is closed. */
 static struct connection *hand_over(struct worker *worker, int fd)
 {
     const int on = 1;
     struct connection *c = calloc(1, sizeof *c);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                                .data.ptr = c};
     if (c) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         c->worker = worker;
@@ -263,6 +265,7 @@ static void take_event(struct worker *worker, const struct epoll_event *event)
         if (c->fd < 0)
             return;
         c->readable |= (event->events & ~(uint32_t)EPOLLOUT) != 0;
+        c->has_urgent |= (event->events & EPOLLPRI) != 0;
         c->peer_closed |= (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
         c->peer_gone |= (event->events & (EPOLLHUP | EPOLLERR)) != 0;
         if (c->peer_gone && c->is_heavy)

@@ -14,7 +14,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
-from faulty import UNSEEN, environment, read_counts
+from faulty import HARMLESS, environment, read_counts
 from harness import Problems, check, limit
 
 INTEGRATION = pathlib.Path(__file__).resolve().parent.parent / "integration"
@@ -32,7 +32,7 @@ def run(suite, **changes):
 
 def run_with_faults(suite, folder, seed):
     counts = pathlib.Path(folder) / f"counts-{seed}"
-    settings = environment(seed, PER_MILLE, UNSEEN, counts)
+    settings = environment(seed, PER_MILLE, HARMLESS, counts)
     launcher = shlex.join(["env", *(f"{name}={value}" for name, value in settings.items())])
     run(suite, DCNV2_TEST_LAUNCHER=launcher, DCNV2_TEST_COMPARE=f"{folder}/replies")
     n_faults = sum(read_counts(counts).values())

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many clients at once with requests of every kind; each answer must be right. Short, as it is
 what runs under ThreadSanitizer."""
+import contextlib
 import json
 import pathlib
 import sys
@@ -205,6 +206,21 @@ def test_ending_while_clients_connect_is_clean():
                 stop.set()
                 for thread in threads:
                     thread.join(harness.limit(10))
+
+
+def test_connections_that_are_reset_at_once_harm_no_worker():
+    # The worker that accepts one gives it to another, which may have ended it a moment later.
+    with Server("--workers", "4") as server:
+        def make_step(_):
+            def step():
+                with contextlib.suppress(ConnectionError):
+                    Connection(server).reset()
+            return step
+
+        load = Load(4, make_step)
+        time.sleep(SECONDS)
+        load.stop()
+        check_good(server)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import multiprocessing
 import pathlib
 import resource
 import select
+import signal
 import socket
 import sys
 import time
@@ -172,6 +173,32 @@ def test_a_request_under_way_is_never_cut_for_others():
 def pool_quietly(server, n):
     """Connections with nothing on them."""
     return [Connection(server) for _ in range(n)]
+
+
+def test_requests_that_wait_behind_others_of_their_connection_are_not_cut_for_parts_of_heads():
+    n_each, large = 100, large_request()
+    with Server("--max_connections", "2", "--workers", "1") as server:
+        slow = Connection(server, 60)
+        slow.send(large * 3)
+        connections = [Connection(server, 30) for _ in range(3)]
+        for connection in connections:
+            connection.send(request_bytes("GET", "/v2") * n_each)
+        parts = pool_of_parts(server, 30)
+        for connection in connections:
+            for _ in range(n_each):
+                check(connection.response().status == 200, "status")
+        check(cut_for(server, "room") > 0, "no room was made")
+        close_all([slow, *connections, *parts])
+
+
+def pool_of_parts(server, n):
+    """Connections on which a part of a head has come, one after the other."""
+    connections = []
+    for _ in range(n):
+        connections.append(Connection(server))
+        connections[-1].send(b"GET")
+        time.sleep(0.01)
+    return connections
 
 
 def test_where_each_place_has_a_request_another_one_is_refused_and_a_probe_is_answered():
@@ -378,6 +405,41 @@ def test_a_client_that_has_sent_its_end_and_reads_on_is_answered():
                 answer = connection.response()
             check(len(scores_of(answer)) == 100_000, "rows")
         close_all(others)
+
+
+def test_a_client_that_has_sent_its_end_is_answered_while_others_never_pause():
+    body = rows_body(3000)
+    with Server("--workers", "1") as server:
+        def make_step(_):
+            connection = Connection(server, 30)
+            return lambda: check(connection.request("POST", V1, body).status == 200, "3,000 rows")
+
+        load = harness.Load(4, make_step)
+        try:
+            for version in ("1.1", "1.0"):
+                with Connection(server, 6) as connection:
+                    connection.send(request_bytes("POST", V1, body, version=version))
+                    connection.sock.shutdown(socket.SHUT_WR)
+                    answer = connection.response()
+                    if answer.status == 100:  # whether it is still there
+                        answer = connection.response()
+                    check(len(scores_of(answer)) == 3000, "rows")
+        finally:
+            load.stop()
+
+
+def test_what_comes_behind_an_urgent_byte_is_read():
+    data = request_bytes("POST", V1, GOOD_BODY)
+    with Server("--workers", "1") as server, Connection(server, 3) as connection:
+        check_scores(scores_of(connection.request("POST", V1, GOOD_BODY)), TWO_SCORES)
+        for at in (200, len(data) - 20):  # in the head, in the body
+            server.send_signal(signal.SIGSTOP)
+            connection.send(data[:at])
+            connection.sock.send(b"!", socket.MSG_OOB)  # it is no part of the stream
+            connection.send(data[at:])
+            time.sleep(0.05)
+            server.send_signal(signal.SIGCONT)
+            check_scores(scores_of(connection.response()), TWO_SCORES)
 
 
 # ---------------------------------------------------------------- memory for bodies

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signals, draining, models loaded and unloaded while serving, and surroundings that fail:
 files that vanish, a log that cannot be written, too few file descriptors."""
+import contextlib
 import json
 import os
 import pathlib
 import resource
+import selectors
 import shutil
 import signal
 import sys
@@ -133,6 +135,33 @@ def test_requests_under_way_at_sigterm_are_all_answered():
         check(not errors and len(answers) == 6, f"{len(answers)} answers; {errors}")
         for answer in answers:
             check_scores(scores_of(answer), MANY_SCORES * 100)
+        check_exit(server, 3)
+        for connection in connections:
+            connection.close()
+
+
+def test_requests_that_wait_behind_others_of_their_connection_at_sigterm_are_answered():
+    # One is answered a turn, so that from one read to the next some tenths of a second pass.
+    n_each, request = 3000, request_bytes("GET", "/v2/health/live")
+    with Server("--workers", "1") as server:
+        connections = [Connection(server, 30) for _ in range(40)]
+        for connection in connections:
+            check(connection.request("GET", "/v2/health/live").status == 200, "liveness")
+        for connection in connections:
+            connection.send(request * n_each)
+        server.send_signal(signal.SIGTERM)
+        ends = selectors.DefaultSelector()
+        for connection in connections:
+            ends.register(connection.sock, selectors.EVENT_READ, connection)
+        end = time.monotonic() + harness.limit(30)
+        while ends.get_map() and time.monotonic() < end:
+            for key, _ in ends.select(1):
+                with contextlib.suppress(ConnectionError):
+                    if key.data._fill():
+                        continue
+                ends.unregister(key.fileobj)
+        counts = [connection.buffer.count(b"HTTP/1.1 200 ") for connection in connections]
+        check(min(counts) == n_each, f"{sum(n < n_each for n in counts)} connections lack replies, one has {min(counts)}")
         check_exit(server, 3)
         for connection in connections:
             connection.close()

@@ -160,6 +160,30 @@ def test_any_allocation_of_a_warm_server_may_fail():
     with_folder(test)
 
 
+def test_memory_that_was_not_to_be_had_is_not_given_back():
+    # Else the sum of what is in use falls below nothing, memory seems short for ever, and whoever is slow is cut.
+    def test(folder):
+        failed, n = True, 0
+        while failed and n < MOST_ALLOCATIONS:
+            with FailingServer(folder) as server:
+                check_good(server)
+                server.fail(n)
+                with Connection(server) as part:
+                    part.send(b"GET / HTTP/1.1\r\nX: " + b"y" * 60_000)
+                    time.sleep(0.05)
+                    failed = server.has_failed()
+                data = request_bytes("POST", V1, v1_body(TWO))
+                with Connection(server) as slow:
+                    slow.send(data[:-10])
+                    time.sleep(1)
+                    slow.send(data[-10:])
+                    status = slow.response().status
+                    check(status == 200, f"allocation {n}: a slow request has status {status}")
+            n += 1
+        check(n >= 3 and not failed, f"{n} allocations")  # the connection, its head
+    with_folder(test)
+
+
 def test_any_allocation_of_the_start_may_fail():
     def test(folder):
         problems, n, failed = Problems(), 0, True
