@@ -42,6 +42,8 @@ def on_cores(cores):
 class Program:
     """A process; leaving the `with` block ends it. `port`: where it listens, if it does."""
 
+    address = harness.LOOPBACK
+
     def __init__(self, command, port=None, env=None, cores=SERVER_CORE, stdin=subprocess.DEVNULL,
                  stdout=subprocess.DEVNULL):
         self.port, self.log_file = port, tempfile.TemporaryFile()

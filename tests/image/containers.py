@@ -171,6 +171,8 @@ class ServerContainer(Container):
     """The server image with a model folder at /mnt/models, ready to be asked: as harness.Server for wire.ask.
     `cold_start_s`: from `podman run` to the first 200."""
 
+    address = harness.LOOPBACK
+
     def __init__(self, *arguments, models=ROOT / "model", env=None, ready_s=30, **options):
         self.port = harness.free_port()
         columns = {name: harness.MODEL_ENV[name] for name in ("DENSE_COLS", "SPARSE_COLS")}

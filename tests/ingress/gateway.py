@@ -70,8 +70,10 @@ def this_service():
 
 
 class Gateway:
-    """A running Envoy before these servers; has a `port`, as wire.ask wants it. Idle times are Istio's, an hour, if
-    not given in seconds."""
+    """A running Envoy before these servers; has an `address` and a `port`, as wire.ask wants them. Idle times are Istio's, an
+    hour, if not given in seconds."""
+
+    address = harness.LOOPBACK
 
     def __init__(self, *servers, client_idle=HOUR, server_idle=HOUR):
         self.folder = tempfile.TemporaryDirectory()

@@ -9,9 +9,9 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
-from harness import Server, check
+from harness import Server, check, wait_until
 from samples import MANY, TWO, V1, V2, repeat, v1_body, v2_body
-from wire import Connection, gzip_bytes
+from wire import Connection, ask, gzip_bytes
 
 SOURCE = pathlib.Path(__file__).with_name("count_allocations.c")
 REQUESTS = 200
@@ -64,6 +64,9 @@ def check_none(server, path, body, headers=()):
 
 def test_the_counter_counts_what_the_server_allocates():
     def test(server):
+        # The document is as long as it gets once the thread that reads the files' digests is done.
+        metadata = lambda: ask(server, "GET", "/v2/models/dcnv2").json()["parameters"]  # noqa: E731
+        check(wait_until(lambda: "encoder_sha256" in metadata(), 10), "no digest of the files")
         check(server.counts()[0] > 10, f"only {server.counts()[0]} allocations of the server's own at start")
         ours, libraries = allocations(server, "GET", "/v2/models/dcnv2")  # cJSON writes this document
         check(ours == 0, f"{ours} allocations of the server's own in {REQUESTS} documents")
