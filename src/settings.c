@@ -322,6 +322,9 @@ static int unknown_flag(const struct reading *reading, const char *argument)
     if (nearest)
         snprintf(reading->message, reading->message_size, "unknown flag %.*s; did you mean %s%s?",
                  shown, argument, nearest[1] ? "--" : "-", nearest);
+    else if (*argument != '-')
+        snprintf(reading->message, reading->message_size,
+                 "\"%.60s\" belongs to no flag; see --help", argument);
     else
         snprintf(reading->message, reading->message_size, "unknown flag %.*s; see --help",
                  shown < NAME_MAX_BYTES ? shown : NAME_MAX_BYTES, argument);

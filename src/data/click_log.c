@@ -422,7 +422,8 @@ int click_log_next(struct click_log *log, struct click_record *ret_record,
             return 1;
         }
         if (log->progress.n_bad == log->max_bad_rows) {
-            *error = bad;
+            if (csv_check_file(log->csv, error) == 0)
+                *error = bad;
             return -1;
         }
         if (log->progress.n_bad++ == 0)

@@ -220,6 +220,14 @@ static int broken_file(const struct csv_reader *reader, const struct train_error
                            (unsigned long long)reader->n_records);
 }
 
+int csv_check_file(struct csv_reader *reader, struct train_error *error)
+{
+    struct train_error reason;
+    if (log_file_check_member(reader->file, &reason) == 0)
+        return 0;
+    return broken_file(reader, &reason, error);
+}
+
 /* Fills the buffer behind what is left of it, which moves to its start. */
 static int refill(struct csv_reader *reader, struct train_error *error)
 {

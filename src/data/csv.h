@@ -45,6 +45,12 @@ void csv_name_cells(struct csv_reader *reader, char *const *names, uint32_t n_na
  */
 int csv_next(struct csv_reader *reader, struct csv_record *ret_record, struct train_error *error);
 
+/*
+ * After a record that makes no sense: -1, *error if the gzip member that it was in is damaged,
+ * since its bytes are then not those that were packed; 0 otherwise. Nothing can be read afterwards.
+ */
+int csv_check_file(struct csv_reader *reader, struct train_error *error);
+
 /* Bytes of the file as it is on disk that were read so far. */
 uint64_t csv_bytes_read(const struct csv_reader *reader);
 

@@ -211,3 +211,21 @@ ssize_t log_file_read(struct log_file *log, char *at, size_t size, struct train_
     *error = log->failure;
     return -1;
 }
+
+int log_file_check_member(struct log_file *log, struct train_error *error)
+{
+    struct packed *packed = log->packed;
+    if (packed == NULL)
+        return 0;
+    const uint64_t member = packed->n_members;
+    char scrap[1 << 14];
+    size_t left = LOG_FILE_CHECK_BYTES;
+    while (left > 0 && packed->is_inside && packed->n_members == member && !log->has_failed) {
+        const ssize_t n = log_file_read(log, scrap, sizeof scrap, error);
+        left -= n > 0 ? (size_t)n : 0;
+    }
+    if (!log->has_failed)
+        return 0;
+    *error = log->failure;
+    return -1;
+}

@@ -15,7 +15,10 @@
 
 #include "data/train_error.h"
 
-enum { LOG_FILE_INPUT_BYTES = 1 << 17 }; /* of a gzip file, read at once */
+enum {
+    LOG_FILE_INPUT_BYTES = 1 << 17, /* of a gzip file, read at once */
+    LOG_FILE_CHECK_BYTES = 1 << 30  /* unpacked at most to find whether a member is damaged */
+};
 
 struct log_file;
 
@@ -28,6 +31,12 @@ int log_file_open(struct log_file **ret_log, const char *path, struct train_erro
  * an error every call returns it again.
  */
 ssize_t log_file_read(struct log_file *log, char *at, size_t size, struct train_error *error);
+
+/*
+ * Unpacks the rest of the gzip member under way and throws it away. -1: the member, or one read
+ * ahead, is cut or damaged: *error. 0: nothing wrong within LOG_FILE_CHECK_BYTES, or no gzip file.
+ */
+int log_file_check_member(struct log_file *log, struct train_error *error);
 
 /* Bytes of the file as it is on disk that were used so far. */
 uint64_t log_file_offset(const struct log_file *log);

@@ -36,6 +36,10 @@ static int read_schema(struct reading *reading, const struct safetensors_metadat
     double *mean, *scale;
     uint32_t n_sparse, n_dense, n_mean, n_scale;
     struct format_error reason;
+    if (safetensors_find(metadata, CONVERTED_SPARSE) == NULL)
+        return FAIL(reading,
+                    "holds no model: its metadata have no \"" CONVERTED_SPARSE
+                    "\"; if it is a checkpoint of dcnv2-train, use model.safetensors beside it");
     if (safetensors_texts(metadata, CONVERTED_SPARSE, arena, &sparse, &n_sparse, &reason) != 0 ||
         safetensors_texts(metadata, CONVERTED_DENSE, arena, &dense, &n_dense, &reason) != 0 ||
         safetensors_numbers(metadata, CONVERTED_MEAN, arena, &mean, &n_mean, &reason) != 0 ||

@@ -44,9 +44,9 @@ static int find_plugin(char path[PATH_MAX + 32], struct train_error *error)
     }
     return train_error_set(error,
                            "several ranks and the torch backend need the libtorch plugin: `make "
-                           "torch` builds it (looked for %s in %.200s/../lib and there; "
+                           "torch` builds it (looked for %s in %.200s/../lib and %.200s; "
                            "DCNV2_TORCH_PLUGIN may name it)",
-                           file_name, folder);
+                           file_name, folder, folder);
 }
 
 static int load_error(const char *path, const char *reason, struct train_error *error)

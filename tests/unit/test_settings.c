@@ -168,6 +168,7 @@ TEST(what_is_near_to_no_flag_is_not_guessed)
     check_wrong("--", "unknown flag --; see --help");
     check_wrong("-", "unknown flag -; see --help");
     check_wrong("--=1", "unknown flag --; see --help");
+    check_wrong("--max_rows|3|words", "\"words\" belongs to no flag; see --help");
 }
 
 TEST(a_long_or_unprintable_flag_makes_one_printable_line)

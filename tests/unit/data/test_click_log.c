@@ -177,6 +177,25 @@ TEST(bad_records_are_told_with_file_line_and_column)
     check_bad_bytes("clk,user,ad,price\n1,\"u\0\",a,1\n", 28, ":2: column user: a NUL byte");
 }
 
+/* What stands in a damaged file is not what was packed: the reason is not the record's. */
+TEST(a_bad_record_of_a_damaged_file_is_the_files_fault)
+{
+    static char packed[1 << 12];
+    FILE *file = fopen(
+        log_write("whole.csv.gz", "clk,user,ad,price\n1,u,a,1\n1,u,a,cheap\n1,u,a,1\n"), "rb");
+    const size_t size = fread(packed, 1, sizeof packed, file);
+    fclose(file);
+    check_message(log_write_raw("whole.csv.gz", packed, size), &columns,
+                  ":3: column price: \"cheap\" is not a number");
+    packed[size - 6] ^= 0x55; /* the checksum */
+    char expected[256];
+    snprintf(expected, sizeof expected,
+             ": cannot be unpacked: the gzip member at byte 0 is damaged: incorrect data check at "
+             "byte %zu; 3 records were read before",
+             size - 4);
+    check_message(log_write_raw("bad.csv.gz", packed, size), &columns, expected);
+}
+
 TEST(a_header_that_cannot_be_used_is_told)
 {
     check_bad("", ": empty, not even a header");
@@ -300,6 +319,7 @@ int main(void)
     RUN(a_folder_is_its_csv_files_by_name);
     RUN(the_label_and_the_group_may_be_left_out);
     RUN(bad_records_are_told_with_file_line_and_column);
+    RUN(a_bad_record_of_a_damaged_file_is_the_files_fault);
     RUN(a_header_that_cannot_be_used_is_told);
     RUN(a_long_header_is_cut_in_the_message);
     RUN(columns_that_are_asked_for_twice_are_told);

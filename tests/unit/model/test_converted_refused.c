@@ -305,7 +305,8 @@ TEST(schemas_that_do_not_fit_are_refused)
     CHECK(is_refused_now("neither dense nor sparse columns"));
     parts_start();
     parts.n_entries = 0;
-    CHECK(is_refused_now("metadata \"sparse_columns\" is not a JSON array"));
+    CHECK(is_refused_now("holds no model: its metadata have no \"sparse_columns\"; if it is a "
+                         "checkpoint of dcnv2-train, use model.safetensors beside it"));
 }
 
 /* ---- hash tables ---- */
