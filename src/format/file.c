@@ -66,7 +66,9 @@ static int take(const char *path,
     if (fstat(fd, &info) != 0) {
         format_error_set(error, FORMAT_NO_OFFSET, "cannot be read: %s", strerror(errno));
     } else if (!S_ISREG(info.st_mode)) {
-        format_error_set(error, FORMAT_NO_OFFSET, "is not a regular file");
+        format_error_set(error, FORMAT_NO_OFFSET,
+                         S_ISDIR(info.st_mode) ? "is a folder; name the file in it"
+                                               : "is not a regular file");
     } else if (info.st_size == 0) {
         format_error_set(error, FORMAT_NO_OFFSET, "is empty");
     } else {

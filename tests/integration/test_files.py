@@ -226,9 +226,10 @@ def test_what_is_no_regular_file_is_refused_without_waiting():
     with folder() as name:
         path = pathlib.Path(name)
         os.mkfifo(path / "fifo")
-        for place in (path / "fifo", pathlib.Path("/dev/zero"), path):
+        for place, reason in ((path / "fifo", "is not a regular file"), (pathlib.Path("/dev/zero"), "is not a regular file"),
+                              (path, "is a folder; name the file in it")):
             for flags in (["--model-path", place, "--encoder-path", ENCODER_PATH], ["--model-path", MODEL_PATH, "--encoder-path", place]):
-                check_blamed(flags, place, "is not a regular file")
+                check_blamed(flags, place, reason)
 
 
 if __name__ == "__main__":
