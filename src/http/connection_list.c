@@ -70,6 +70,14 @@ void connection_list_remove(struct connection *c)
     c->is_listed = false;
 }
 
+unsigned connection_list_n(const struct worker *worker)
+{
+    unsigned n = 0;
+    for (int phase = 0; phase < CONNECTION_N_PHASES; phase++)
+        n += worker->lists[phase].n;
+    return n;
+}
+
 unsigned connection_list_n_busy(const struct worker *worker)
 {
     return worker->lists[CONNECTION_BODY].n + worker->lists[CONNECTION_WAITING].n +

@@ -41,6 +41,9 @@ void connection_list_update(struct connection *connection);
 /* Takes it off its list, if it is on one. */
 void connection_list_remove(struct connection *connection);
 
+/* Connections of a worker, without those that it has not seen yet. */
+unsigned connection_list_n(const struct worker *worker);
+
 /* Connections of a worker with a request whose head has come. */
 unsigned connection_list_n_busy(const struct worker *worker);
 

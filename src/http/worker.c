@@ -28,7 +28,8 @@ enum {
 
 /* ---- the connections of a worker ---- */
 
-/* The worker sees it for the first time. Its place may have to be made. */
+/* The worker sees it for the first time. Its place may have to be made. Those that are on their way
+ * to this worker do not count: with them nobody here would be left. */
 static void adopt(struct connection *c)
 {
     struct worker *worker = c->worker;
@@ -36,8 +37,7 @@ static void adopt(struct connection *c)
     if (c->is_listed)
         return;
     connection_list_update(c);
-    while (atomic_load_explicit(&worker->n_connections, memory_order_relaxed) >
-               server->worker_connections + server->worker_spare &&
+    while (connection_list_n(worker) > server->worker_connections + server->worker_spare &&
            deadlines_make_room(worker) && c->fd >= 0)
         ;
 }
