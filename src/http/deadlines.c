@@ -103,7 +103,7 @@ static void end_expired(struct worker *worker, enum connection_phase phase)
         struct connection *c = list->first;
         end(c);
         if (list->first == c)
-            break; /* not reached: it has left its phase */
+            break; /* a whole request lies there, and is run in its turn */
     }
 }
 
