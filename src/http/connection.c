@@ -144,8 +144,10 @@ static enum step write_reply(struct connection *c)
         enter(c, c->input.length ? CONNECTION_HEAD : CONNECTION_IDLE);
         return c->input.length || c->readable ? STEP_NEXT_TURN : STEP_WAIT; /* one request a turn */
     }
-    if (!c->linger_after && !has_more(c))
+    if (c->peer_closed && !c->linger_after && !has_more(c))
         return STEP_CLOSE;
+    /* Its next bytes may be on their way: a closed socket answers them by a reset, which drops
+     * from the client's socket what it has not read of this reply (RFC 9112 section 9.6). */
     shutdown(c->fd, SHUT_WR);
     enter(c, CONNECTION_LINGERING);
     c->n_lingered = c->input.length;

@@ -267,6 +267,18 @@ def test_http_1_0_is_answered_and_closed_unless_kept_alive(server):
             check(connection.is_closed_within(3), "neither kept alive nor closed")
 
 
+def test_bytes_behind_a_last_request_are_dropped_and_reset_nothing(server):
+    last = request_bytes("POST", V1, GOOD_BODY, [("Connection", "close")])
+    with Connection(server) as connection:
+        connection.send(last)
+        check_scores(scores_of(connection.response()), TWO_SCORES)
+        check(not connection._fill() and not connection.buffer, "bytes behind the last reply")
+        for _ in range(3):  # a reset comes after the first, and makes an error of the next
+            connection.send(last)
+            time.sleep(0.02)
+        check(not connection._fill(), "a request behind the last one was answered")
+
+
 def test_a_connection_is_kept_for_many_requests(server):
     with Connection(server) as connection:
         for i in range(50):
