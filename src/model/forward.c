@@ -56,7 +56,8 @@ static inline __attribute__((always_inline)) size_t gather_table(const struct em
  * rows, the more of their cache misses run at once.
  */
 static size_t gather(const struct network *network, size_t n_rows, size_t first, size_t n,
-                     const float *dense, const uint32_t *indices, const struct activations *block)
+                     const float *dense, const struct dcnv2_rows *lookups,
+                     const struct activations *block)
 {
     for (size_t i = 0; i < network->n_dense; i++)
         for (size_t r = 0; r < n; r++)
@@ -64,7 +65,7 @@ static size_t gather(const struct network *network, size_t n_rows, size_t first,
     float *to = block->x0 + network->n_dense;
     for (size_t t = 0; t < network->n_embeddings; t++) {
         const struct embedding *table = &network->embeddings[t];
-        const uint32_t *rows = indices + t * n_rows + first;
+        const uint32_t *rows = lookups[t].rows + first;
         switch (table->width) {
         case 4:
             n = gather_table(table, 4, n, rows, to, block->stride);
@@ -86,12 +87,12 @@ static size_t gather(const struct network *network, size_t n_rows, size_t first,
 
 /* Asks for what gather() will read of tables first .. last - 1. */
 static void prefetch_tables(const struct network *network, size_t first_table, size_t last_table,
-                            size_t n_rows, size_t first, size_t n, const uint32_t *indices)
+                            size_t first, size_t n, const struct dcnv2_rows *lookups)
 {
     enum { LINE_FLOATS = 16 };
     for (size_t t = first_table; t < last_table; t++) {
         const struct embedding *table = &network->embeddings[t];
-        const uint32_t *rows = indices + t * n_rows + first;
+        const uint32_t *rows = lookups[t].rows + first;
         for (size_t r = 0; r < n; r++)
             if (rows[r] < table->n_rows)
                 for (size_t i = 0; i < table->width; i += LINE_FLOATS)
@@ -105,8 +106,8 @@ static void prefetch_tables(const struct network *network, size_t first_table, s
  */
 struct ahead {
     const struct network *network;
-    const uint32_t *indices;
-    size_t n_rows, first, n; /* n: 0 behind the last block */
+    const struct dcnv2_rows *lookups;
+    size_t first, n; /* n: 0 behind the last block */
     size_t table, n_a_part;
 };
 
@@ -114,8 +115,7 @@ static void prefetch_part(struct ahead *ahead)
 {
     const size_t left = ahead->network->n_embeddings - ahead->table;
     const size_t last = ahead->table + (left < ahead->n_a_part ? left : ahead->n_a_part);
-    prefetch_tables(ahead->network, ahead->table, last, ahead->n_rows, ahead->first, ahead->n,
-                    ahead->indices);
+    prefetch_tables(ahead->network, ahead->table, last, ahead->first, ahead->n, ahead->lookups);
     ahead->table = last;
 }
 
@@ -156,24 +156,35 @@ static const float *run_deep(const struct network *network, const struct kernels
     return input;
 }
 
+static bool has_one_row_each(const struct network *network, const struct dcnv2_rows *lookups)
+{
+    for (size_t t = 0; t < network->n_embeddings; t++)
+        if (lookups[t].offsets)
+            return false;
+    return true;
+}
+
 static size_t at_most_a_block(size_t n)
 {
     return n < NETWORK_BLOCK_ROWS ? n : NETWORK_BLOCK_ROWS;
 }
 
 size_t network_score(const struct network *network, const struct kernels *kernels, float *scratch,
-                     size_t n_rows, const float *dense, const uint32_t *indices, float *scores)
+                     size_t n_rows, const float *dense, const struct dcnv2_rows *lookups,
+                     float *scores)
 {
+    if (n_rows == 0 || !has_one_row_each(network, lookups))
+        return 0;
     const struct activations block = lay_out(network, scratch);
     const size_t n_layers = network->n_cross + network->n_deep;
     const size_t n_a_part = n_layers ? (network->n_embeddings + n_layers - 1) / n_layers : 0;
     for (size_t first = 0; first < n_rows; first += NETWORK_BLOCK_ROWS) {
         const size_t left = n_rows - first, wanted = at_most_a_block(left);
-        struct ahead ahead = {
-            network, indices, n_rows, first + wanted, at_most_a_block(left - wanted), 0, n_a_part};
+        struct ahead ahead = {network, lookups, first + wanted, at_most_a_block(left - wanted),
+                              0,       n_a_part};
         if (first == 0)
-            prefetch_tables(network, 0, network->n_embeddings, n_rows, 0, wanted, indices);
-        const size_t n = gather(network, n_rows, first, wanted, dense, indices, &block);
+            prefetch_tables(network, 0, network->n_embeddings, 0, wanted, lookups);
+        const size_t n = gather(network, n_rows, first, wanted, dense, lookups, &block);
         const float *cross = run_cross(network, kernels, n, &block, &ahead);
         size_t deep_stride;
         const float *deep = run_deep(network, kernels, n, &block, &ahead, &deep_stride);

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "arena.h"
+#include "dcnv2.h"
 #include "format/format_error.h"
 #include "format/tensor.h"
 #include "kernels/kernels.h"
@@ -90,11 +91,13 @@ enum { NETWORK_BLOCK_ROWS = 48 }; /* rows that go through the layers together, i
 size_t network_scratch_floats(const struct network *network);
 
 /*
- * dense: [n_dense, n_rows], indices: [n_embeddings, n_rows], scores: [n_rows];
- * scratch: aligned to KERNEL_ALIGNMENT. Returns the number of rows scored: fewer than
- * n_rows when the row after them has an index outside its table or a score that is not a number.
+ * dense: [n_dense, n_rows], lookups: [n_embeddings], scores: [n_rows];
+ * scratch: aligned to KERNEL_ALIGNMENT. Returns the number of rows scored: fewer than n_rows if the
+ * row after them has an index outside its table or a score that is not a number. Scores behind them
+ * are undefined.
  */
 size_t network_score(const struct network *network, const struct kernels *kernels, float *scratch,
-                     size_t n_rows, const float *dense, const uint32_t *indices, float *scores);
+                     size_t n_rows, const float *dense, const struct dcnv2_rows *lookups,
+                     float *scores);
 
 #endif
