@@ -38,7 +38,7 @@ OBJECTS += $(foreach set,avx2 avx512,$(O)/kernels/vectorised_$(set).o)
 endif
 # What an ad server links: everything but the server.
 LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/cgroup.o $(O)/text.o $(O)/hash.o $(O)/number.o $(O)/frame.o $(O)/kernels/% \
-    $(O)/model/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
+    $(O)/model/% $(O)/network/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
 CONVERT_OBJECTS := $(O)/tools/convert.o $(O)/tools/program.o $(O)/tools/inspect.o $(O)/settings.o \
     $(O)/protocol/json_writer.o $(LIBRARY_OBJECTS)
 TRAIN_OBJECTS := $(patsubst src/%.c,$(O)/%.o,$(sort $(wildcard $(addsuffix /*.c,$(addprefix src/,$(TRAINING_ROOMS))))))

@@ -136,7 +136,7 @@ static int read_request(struct exchange *exchange, const dcnv2_model *model,
 /* The worker's workspace, made anew where a reloaded model needs a larger one. */
 static dcnv2_workspace *workspace_for(struct worker *worker, const dcnv2_model *model)
 {
-    const size_t n_floats = network_scratch_floats(&model->network);
+    const size_t n_floats = model->network.scratch_floats;
     if (worker->workspace_floats < n_floats) {
         struct dcnv2_error error;
         dcnv2_workspace_free(worker->workspace);

@@ -188,7 +188,7 @@ static int add_schema(struct conversion *conversion)
     enum { N_ENTRIES = 9 };
     const struct reading *reading = &conversion->reading;
     char network[DESCRIPTION_MAX];
-    network_describe(&conversion->model->network, network, sizeof network);
+    spec_describe(&conversion->model->spec, network, sizeof network);
     conversion->metadata.entries =
         arena_calloc(conversion->arena, N_ENTRIES, sizeof *conversion->metadata.entries);
     if (conversion->metadata.entries == NULL)

@@ -99,6 +99,8 @@ static size_t gather_lists(const struct gather_part *part, const struct dcnv2_ro
 {
     for (size_t r = 0; r < n; r++, to += stride) {
         const uint32_t from = lookup->offsets[first + r], end = lookup->offsets[first + r + 1];
+        if (part->input->pooling == POOLING_NONE && end - from > 1)
+            return r; /* which of them? */
         if (!pool(part, lookup->rows + from, end - from, to))
             return r;
     }

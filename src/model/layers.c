@@ -281,8 +281,8 @@ static uint32_t plan_output(struct plan *plan, const struct spec_layer *layer)
     }
     for (uint32_t i = 0; i < layer->n_inputs; i++) {
         terms[i].in = value_of(plan, layer->inputs[i]);
-        terms[i].weight =
-            plan_vector(plan, layer->weights ? &layer->weights[i] : NULL, terms[i].in.width, 1);
+        const size_t width = plan->spec->layers[layer->inputs[i]].n_out;
+        terms[i].weight = plan_vector(plan, layer->weights ? &layer->weights[i] : NULL, width, 1);
     }
     for (uint32_t i = 0; i < layer->tensors[ROLE_BIAS].n_parts; i++)
         constant +=

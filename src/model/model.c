@@ -5,6 +5,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "network/published.h"
+
+enum { N_SCALER_STEPS = 3 };
+
 struct dcnv2_workspace {
     float *scratch;
 };
@@ -62,21 +66,60 @@ static int make_encoder(struct reading *reading, struct dcnv2_model *model)
     return DCNV2_OK;
 }
 
+/* What the scaler does: pandas' fillna(0), then StandardScaler.transform. */
+static const struct spec_step *make_steps(struct arena *arena, double mean, double scale)
+{
+    struct spec_step *steps = arena_calloc(arena, N_SCALER_STEPS, sizeof *steps);
+    if (steps == NULL)
+        return NULL;
+    steps[0] = (struct spec_step){.kind = STEP_FILL, .a = 0};
+    steps[1] = (struct spec_step){.kind = STEP_SUBTRACT, .a = mean};
+    steps[2] = (struct spec_step){.kind = STEP_DIVIDE, .a = scale};
+    return steps;
+}
+
+/* The columns of a reading, as published.h asks for them. */
+static int make_columns(const struct reading *reading, struct dcnv2_model *model,
+                        struct published_columns *ret_columns)
+{
+    struct arena *arena = &model->arena;
+    const struct text *names = model->encoder.schema.names;
+    struct published_category *categories =
+        arena_calloc(arena, (size_t)reading->n_sparse + 1, sizeof *categories);
+    struct published_number *numbers =
+        arena_calloc(arena, (size_t)reading->n_dense + 1, sizeof *numbers);
+    if (categories == NULL || numbers == NULL)
+        return model_error_memory(reading->error);
+    for (uint32_t i = 0; i < reading->n_sparse; i++) {
+        const uint32_t n = reading->columns[i].n_classes;
+        categories[i] = (struct published_category){
+            .name = names[i], .n_classes = n, .unseen_row = n, .missing_row = n};
+    }
+    for (uint32_t i = 0; i < reading->n_dense; i++) {
+        numbers[i] = (struct published_number){
+            .name = names[reading->n_sparse + i],
+            .steps = make_steps(arena, reading->mean[i], reading->scale[i]),
+            .n_steps = N_SCALER_STEPS};
+        if (numbers[i].steps == NULL)
+            return model_error_memory(reading->error);
+    }
+    *ret_columns =
+        (struct published_columns){categories, reading->n_sparse, numbers, reading->n_dense};
+    return DCNV2_OK;
+}
+
 static int make_network(struct reading *reading, struct dcnv2_model *model)
 {
-    uint32_t *sizes = arena_calloc(&reading->arena, (size_t)reading->n_sparse + 1, sizeof *sizes);
-    if (sizes == NULL)
-        return model_error_memory(reading->error);
-    for (uint32_t i = 0; i < reading->n_sparse; i++)
-        sizes[i] = reading->columns[i].n_classes;
-    const struct network_inputs inputs = {.n_dense = reading->n_dense,
-                                          .n_sparse = reading->n_sparse,
-                                          .sparse_names = reading->names,
-                                          .vocabulary_sizes = sizes,
-                                          .in_place = reading->in_place,
+    struct published_columns columns;
+    const struct network_memory memory = {.in_place = reading->in_place,
                                           .most_bytes = reading->arena.limit_bytes};
     struct format_error error;
-    if (network_load(&model->network, &model->arena, &reading->tensors, &inputs, &error) != 0)
+    struct arena *arena = &model->arena;
+    if (make_columns(reading, model, &columns) != DCNV2_OK)
+        return reading->error->status;
+    if (published_recognise(&model->spec, arena, &reading->tensors, &columns, &error) != 0 ||
+        spec_resolve(&model->spec, arena, &reading->tensors, &error) != 0 ||
+        network_load(&model->network, arena, &model->spec, &reading->tensors, &memory, &error) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->source->model_path,
                                 &error);
     return DCNV2_OK;
@@ -201,7 +244,7 @@ int dcnv2_workspace_create(const dcnv2_model *model, dcnv2_workspace **ret_works
                            struct dcnv2_error *error)
 {
     struct dcnv2_workspace *workspace = malloc(sizeof *workspace);
-    const size_t n_bytes = network_scratch_floats(&model->network) * sizeof(float);
+    const size_t n_bytes = model->network.scratch_floats * sizeof(float);
     float *scratch = aligned_alloc(KERNEL_ALIGNMENT, n_bytes);
     if (workspace == NULL || scratch == NULL) {
         free(workspace);
@@ -225,8 +268,9 @@ int dcnv2_predict(const dcnv2_model *model, dcnv2_workspace *workspace, size_t n
                   const float *dense, const struct dcnv2_rows *lookups, float *scores,
                   struct dcnv2_error *error)
 {
-    const size_t n = network_score(&model->network, model->kernels, workspace->scratch, n_rows,
-                                   dense, lookups, scores);
+    const struct network_batch batch = {n_rows, dense, lookups};
+    const size_t n = network_score(&model->network, model->kernels, workspace->scratch, &batch,
+                                   NETWORK_PROBABILITY, scores);
     if (n == n_rows)
         return DCNV2_OK;
     for (size_t row = n; row < n_rows; row++)

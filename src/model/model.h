@@ -12,6 +12,7 @@ struct dcnv2_model {
     struct arena arena;            /* names and descriptions of both */
     struct arena vocabulary_arena; /* of a pair, in one block; unused of a converted file */
     struct encoder encoder;
+    struct network_spec spec;
     struct network network;
     const struct kernels *kernels;
     struct file_bytes file; /* of a model in place, see reading.h */

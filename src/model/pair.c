@@ -2,8 +2,8 @@
 /* pair.c: a model as it is trained: model_weights.pth and preprocess_metadata.pkl. */
 #include "format/sklearn_file.h"
 #include "format/torch_file.h"
-#include "model/network.h"
 #include "model/reading.h"
+#include "network/published.h"
 
 static const struct sklearn_encoder *find_encoder(const struct sklearn_file *sklearn,
                                                   struct text column)
@@ -64,7 +64,7 @@ static bool tables_fill_file(const struct reading *reading)
     uint64_t n_bytes = 0;
     for (size_t i = 0; i < reading->tensors.n_tensors; i++) {
         const struct tensor *tensor = &reading->tensors.tensors[i];
-        if (network_is_table(tensor->name) && tensor->dtype == TENSOR_F32 &&
+        if (published_is_table(tensor->name) && tensor->dtype == TENSOR_F32 &&
             tensor_is_contiguous(tensor))
             n_bytes += tensor->n_elements * sizeof(float);
     }

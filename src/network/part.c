@@ -64,17 +64,15 @@ int tensor_part_view(const struct tensor_part *part, const struct tensor_list *l
         move_to(&view, 0, part->index[i]);
         drop_dimension(&view, 0);
     }
-    for (unsigned d = view.n_dims; d > 0; d--)
-        if (view.sizes[d - 1] == 1)
-            drop_dimension(&view, d - 1);
     if (part->n_rows) {
-        const uint64_t there = view.n_dims ? view.sizes[0] : 0;
+        unsigned d = 0;
+        while (d + 1 < view.n_dims && view.sizes[d] == 1)
+            d++;
+        const uint64_t there = view.n_dims ? view.sizes[d] : 0;
         if (part->first_row > there || part->n_rows > there - part->first_row)
             return refuse(part, tensor, "row", part->first_row + part->n_rows - 1, error);
-        move_to(&view, 0, part->first_row);
-        view.sizes[0] = part->n_rows;
-        if (part->n_rows == 1)
-            drop_dimension(&view, 0);
+        move_to(&view, d, part->first_row);
+        view.sizes[d] = part->n_rows;
     }
     if (part->is_transposed && view.n_dims >= 2) {
         const unsigned last = view.n_dims - 1;
@@ -89,4 +87,31 @@ int tensor_part_view(const struct tensor_part *part, const struct tensor_list *l
         view.n_elements *= view.sizes[d];
     *ret_view = view;
     return 0;
+}
+
+bool tensor_part_fit(struct tensor *view, const uint64_t *wanted, unsigned n_wanted, bool is_exact)
+{
+    struct tensor fitted = *view;
+    unsigned at = 0; /* of the view's dimensions */
+    fitted.n_dims = n_wanted;
+    if (is_exact && view->n_dims != n_wanted)
+        return false;
+    for (unsigned d = 0; d < n_wanted; d++) {
+        const unsigned left_wanted = n_wanted - d;
+        while (at < view->n_dims && view->sizes[at] == 1 && wanted[d] != 1 &&
+               view->n_dims - at > left_wanted)
+            at++;
+        const bool is_there =
+            at < view->n_dims && (view->n_dims - at >= left_wanted || wanted[d] != 1);
+        fitted.sizes[d] = is_there ? view->sizes[at] : 1;
+        fitted.strides[d] = is_there ? view->strides[at] : 1;
+        at += is_there;
+        if (wanted[d] != 0 && fitted.sizes[d] != wanted[d])
+            return false;
+    }
+    for (; at < view->n_dims; at++)
+        if (view->sizes[at] != 1)
+            return false;
+    *view = fitted;
+    return true;
 }

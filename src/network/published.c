@@ -163,7 +163,8 @@ static void add_output(struct maker *maker, uint32_t cross, uint32_t deep, bool 
 static int begin(struct maker *maker, const struct published_columns *columns, size_t n_cross,
                  size_t n_deep)
 {
-    *maker->spec = (struct network_spec){.source = text_of("the names of its tensors")};
+    *maker->spec =
+        (struct network_spec){.is_exact = true, .source = text_of("the names of its tensors")};
     maker->spec->layers = room(maker, 2 + n_cross + 2 * n_deep, sizeof *maker->spec->layers);
     if (maker->spec->layers == NULL)
         return -1;

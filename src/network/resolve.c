@@ -46,11 +46,11 @@ static void mark_used(struct resolver *resolver, struct text name)
 }
 
 static int view_of(struct resolver *resolver, const struct tensor_part *part, const char *place,
-                   struct tensor *ret_view)
+                   const char *expected, struct tensor *ret_view)
 {
     struct format_error reason;
     if (tensor_part_view(part, resolver->list, ret_view, &reason) != 0)
-        return FAIL(resolver, "%s: %s", place, reason.message);
+        return FAIL(resolver, "%s: %s; %s is expected", place, reason.message, expected);
     mark_used(resolver, part->name);
     return 0;
 }
@@ -70,15 +70,24 @@ static const char *dimension_name(enum dimension dimension)
     return names[dimension];
 }
 
-static void print_expected(const struct role *role, const struct sizes *sizes, char *out,
-                           size_t out_size)
+static enum dimension plain(enum dimension dimension)
+{
+    return dimension == DIM_ONE_OR_OUT ? DIM_OUT : dimension;
+}
+
+/* A size that is not known may be that of the tensor found, if there is one. */
+static void print_expected(const struct role *role, const struct sizes *sizes,
+                           const struct tensor *found, char *out, size_t out_size)
 {
     size_t n = (size_t)snprintf(out, out_size, "[");
     for (int d = 0; d < 3 && role->dims[d] != DIM_NONE && n < out_size; d++) {
         const enum dimension dimension = role->dims[d] == DIM_ONE_OR_OUT ? DIM_OUT : role->dims[d];
         n += (size_t)snprintf(out + n, out_size - n, d ? ", " : "");
-        if (sizes->of[dimension])
-            n += (size_t)snprintf(out + n, out_size - n, "%" PRIu64, sizes->of[dimension]);
+        const uint64_t size = sizes->of[dimension]              ? sizes->of[dimension]
+                              : found && d < (int)found->n_dims ? found->sizes[d]
+                                                                : 0;
+        if (size)
+            n += (size_t)snprintf(out + n, out_size - n, "%" PRIu64, size);
         else
             n += (size_t)snprintf(out + n, out_size - n, "%s", dimension_name(dimension));
     }
@@ -86,32 +95,24 @@ static void print_expected(const struct role *role, const struct sizes *sizes, c
         snprintf(out + n, out_size - n, "]");
 }
 
-/*
- * Whether a view has the role's dimensions. Those of size 1 are left out of a view, so where the
- * sizes that are known do not tell, a dimension may be one of them.
- */
-static bool fits(const struct role *role, const struct tensor *view, struct sizes *sizes)
+/* Whether a view has the role's dimensions; those that were not known are then. */
+static bool fits(const struct resolver *resolver, const struct role *role, struct tensor *view,
+                 struct sizes *sizes)
 {
-    struct sizes found = *sizes;
-    unsigned n_wanted = 0, at = 0;
-    while (n_wanted < 3 && role->dims[n_wanted] != DIM_NONE)
-        n_wanted++;
-    if (n_wanted == 1 && role->dims[0] == DIM_ONE_OR_OUT && view->n_dims == 0)
+    uint64_t wanted[3];
+    unsigned n = 0;
+    for (; n < 3 && role->dims[n] != DIM_NONE; n++)
+        wanted[n] = sizes->of[plain(role->dims[n])];
+    if (role->dims[0] == DIM_ONE_OR_OUT && view->n_elements == 1)
         return true;
-    for (unsigned d = 0; d < n_wanted; d++) {
-        const enum dimension dimension = role->dims[d] == DIM_ONE_OR_OUT ? DIM_OUT : role->dims[d];
-        uint64_t *size = &found.of[dimension];
-        const unsigned left_wanted = n_wanted - d, left = view->n_dims - at;
-        const bool is_one = *size == 1 || (*size == 0 && left < left_wanted);
-        const uint64_t here = is_one || left == 0 ? 1 : view->sizes[at++];
-        if (*size == 0)
-            *size = here;
-        else if (*size != here)
-            return false;
-    }
-    if (at != view->n_dims)
+    if (!tensor_part_fit(view, wanted, n, resolver->spec->is_exact) || view->n_elements == 0)
         return false;
-    *sizes = found;
+    for (unsigned d = 0; d < n; d++) {
+        uint64_t *size = &sizes->of[plain(role->dims[d])];
+        if (*size && *size != view->sizes[d])
+            return false;
+        *size = view->sizes[d];
+    }
     return true;
 }
 
@@ -136,13 +137,14 @@ static int check_stack(struct resolver *resolver, const struct spec_layer *layer
     }
     for (uint32_t p = 0; p < stack->n_parts; p++) {
         struct tensor view;
-        if (view_of(resolver, &stack->parts[p], place.text, &view) != 0)
-            return -1;
-        if (fits(&of_part, &view, sizes))
-            continue;
         char found[SHAPE_MAX_LENGTH], expected[SHAPE_MAX_LENGTH];
+        print_expected(&of_part, sizes, NULL, expected, sizeof expected);
+        if (view_of(resolver, &stack->parts[p], place.text, expected, &view) != 0)
+            return -1;
+        if (fits(resolver, &of_part, &view, sizes))
+            continue;
         tensor_print_shape(&view, found, sizeof found);
-        print_expected(&of_part, sizes, expected, sizeof expected);
+        print_expected(&of_part, sizes, &view, expected, sizeof expected);
         return FAIL(resolver, "%s: tensor \"%.*s\" has the shape %s here; %s is expected",
                     place.text, TEXT_SHOWN(stack->parts[p].name), found, expected);
     }
@@ -186,28 +188,22 @@ static int resolve_part(struct resolver *resolver, const struct spec_layer *laye
     part->width = 1;
     if (part->kind == INPUT_VALUE)
         return 0;
+    static const char *const expected[] = {
+        [INPUT_TIMES] = "[width]", [INPUT_TABLE] = "[rows, width]"};
+    const uint64_t wanted[2] = {is_table ? part->n_rows : 0, 0};
     struct tensor view;
-    if (view_of(resolver, &part->tensor, place.text, &view) != 0)
+    if (view_of(resolver, &part->tensor, place.text, expected[part->kind], &view) != 0)
         return -1;
-    if (view.n_dims > (is_table ? 2 : 1) || view.n_elements == 0 ||
-        view.n_elements > UINT64_C(1) << 40)
-        goto misshapen;
-    if (!is_table) {
-        part->width = (uint32_t)view.n_elements;
-    } else { /* [n_rows, 1] has lost a dimension, [1, width] too: the tensor itself tells */
-        const bool is_row = view.n_dims == 1 && part->n_rows == 1;
-        part->n_rows = is_row || view.n_dims == 0 ? 1 : (uint32_t)view.sizes[0];
-        part->width = (uint32_t)(view.n_elements / part->n_rows);
-        if (view.n_dims == 2 && view.sizes[0] > UINT32_MAX / 2)
-            goto misshapen;
-    }
-    if (part->width <= SPEC_MAX_WIDTH)
+    if (tensor_part_fit(&view, wanted, is_table ? 2 : 1, spec->is_exact) && view.n_elements > 0 &&
+        view.sizes[0] < UINT32_MAX / 2 && view.sizes[is_table] <= SPEC_MAX_WIDTH) {
+        part->n_rows = is_table ? (uint32_t)view.sizes[0] : 0;
+        part->width = (uint32_t)view.sizes[is_table];
         return 0;
-misshapen:;
+    }
     char found[SHAPE_MAX_LENGTH];
     tensor_print_shape(&view, found, sizeof found);
     return FAIL(resolver, "%s: tensor \"%.*s\" has the shape %s here; %s is expected", place.text,
-                TEXT_SHOWN(part->tensor.name), found, is_table ? "[rows, width]" : "[width]");
+                TEXT_SHOWN(part->tensor.name), found, expected[part->kind]);
 }
 
 static int resolve_input(struct resolver *resolver, struct spec_layer *layer)
@@ -239,16 +235,13 @@ static int cut_weight(struct resolver *resolver, struct spec_layer *layer)
     struct tensor_part *parts = arena_calloc(resolver->arena, layer->n_inputs, sizeof *parts);
     if (weights == NULL || parts == NULL)
         return format_error_memory(resolver->error);
-    struct tensor view;
-    const struct place place = place_of(layer, "weight");
-    if (view_of(resolver, &whole->parts[0], place.text, &view) != 0)
+    static const struct role role = {.key = "weight", .dims = {DIM_ONE, DIM_IN}};
+    struct sizes sizes = {.of = {[DIM_ONE] = 1, [DIM_IN] = layer->n_in}};
+    if (whole->n_parts > 1)
+        return FAIL(resolver, "%s: one tensor over all inputs is expected, or one per input",
+                    place_of(layer, "weight").text);
+    if (check_stack(resolver, layer, &role, whole, &sizes) != 0)
         return -1;
-    if (whole->n_parts != 1 || view.n_dims > 1 || view.n_elements != layer->n_in) {
-        char found[SHAPE_MAX_LENGTH];
-        tensor_print_shape(&view, found, sizeof found);
-        return FAIL(resolver, "%s: tensor \"%.*s\" has the shape %s here; [%u] is expected",
-                    place.text, TEXT_SHOWN(whole->parts[0].name), found, layer->n_in);
-    }
     uint64_t first = whole->parts[0].first_row;
     for (uint32_t i = 0; i < layer->n_inputs; i++) {
         parts[i] = whole->parts[0];
@@ -266,13 +259,13 @@ static int resolve_output(struct resolver *resolver, struct spec_layer *layer)
 {
     static const struct role bias = {.key = "bias", .dims = {DIM_ONE}};
     struct sizes sizes = {.of = {[DIM_ONE] = 1}};
-    if (layer->tensors[ROLE_WEIGHT].n_parts && cut_weight(resolver, layer) != 0)
+    const bool is_whole = layer->tensors[ROLE_WEIGHT].n_parts > 0;
+    if (is_whole && cut_weight(resolver, layer) != 0)
         return -1;
-    for (uint32_t i = 0; i < layer->n_inputs; i++) {
-        const struct role weight = {.key = "weight", .dims = {DIM_IN}};
+    for (uint32_t i = 0; !is_whole && layer->weights && i < layer->n_inputs; i++) {
+        const struct role weight = {.key = "weight", .dims = {DIM_ONE, DIM_IN}};
         sizes.of[DIM_IN] = resolver->spec->layers[layer->inputs[i]].n_out;
-        if (layer->weights && layer->weights[i].n_parts &&
-            check_stack(resolver, layer, &weight, &layer->weights[i], &sizes) != 0)
+        if (check_stack(resolver, layer, &weight, &layer->weights[i], &sizes) != 0)
             return -1;
     }
     for (uint32_t i = 0; i < layer->tensors[ROLE_BIAS].n_parts; i++) {

@@ -221,6 +221,7 @@ struct spec_layer {
 /* ---- the whole ---- */
 
 struct network_spec {
+    bool is_exact;      /* shapes are as PyTorch has them; else dimensions of size 1 do not count */
     struct text source; /* what told it, for people: "model.json", "the names of its tensors" */
     struct spec_column *columns; /* [n_columns]: categories, then numbers */
     uint32_t n_columns, n_categories;
@@ -247,10 +248,15 @@ struct network_spec {
 int spec_resolve(struct network_spec *spec, struct arena *arena, const struct tensor_list *list,
                  struct format_error *error);
 
-/* A tensor as a layer sees it: at most 3 dimensions, those of size 1 left out, its name the part's.
- */
+/* The view of a part. -1: *error says that the tensor is missing, no float, or too small. */
 int tensor_part_view(const struct tensor_part *part, const struct tensor_list *list,
                      struct tensor *ret_view, struct format_error *error);
+
+/*
+ * Whether a view has the wanted sizes, [n_wanted], 0: any; it then has so many dimensions. Unless
+ * `is_exact`, dimensions of size 1 may be missing or be too many: [d, 1] is a vector too.
+ */
+bool tensor_part_fit(struct tensor *view, const uint64_t *wanted, unsigned n_wanted, bool is_exact);
 
 /* "x0 129 wide; cross layers: 2 with layer norm; deep layers: 128, 64", cut to fit. */
 void spec_describe(const struct network_spec *spec, char *out, size_t out_size);

@@ -7,6 +7,7 @@
 #include "format/sklearn_file.h"
 #include "format/torch_file.h"
 #include "model/model.h"
+#include "network/published.h"
 
 enum {
     NAME_MAX_LENGTH = 64,
@@ -91,12 +92,12 @@ static void print_dense(FILE *out, const struct text *names, const double *mean,
     }
 }
 
-static void print_network(FILE *out, const struct network *network)
+static void print_network(FILE *out, const struct network_spec *spec)
 {
     char line[LINE_MAX_LENGTH];
-    network_describe(network, line, sizeof line);
-    fprintf(out, "network: %zu dense and %zu sparse columns; %s\n", network->n_dense,
-            network->n_embeddings, line);
+    spec_describe(spec, line, sizeof line);
+    fprintf(out, "network: %u dense and %u sparse columns; %s\n",
+            spec->n_columns - spec->n_categories, spec->n_categories, line);
 }
 
 /* ---- a state dict ---- */
@@ -127,29 +128,28 @@ static uint64_t input_width(const struct tensor_list *list)
 /* Which columns the network was made for can be seen in its tables. */
 static int recognise(struct inspection *inspection, const struct tensor_list *list)
 {
-    struct network network;
+    struct arena *arena = &inspection->arena;
+    struct network_spec spec;
     struct format_error reason;
-    struct network_inputs inputs = {.most_bytes = inspection->arena.limit_bytes};
     uint64_t width = 0;
-    while (find_table(list, inputs.n_sparse))
-        width += find_table(list, inputs.n_sparse++)->sizes[1];
-    uint32_t *sizes = arena_calloc(&inspection->arena, inputs.n_sparse + 1, sizeof *sizes);
-    struct text *names = arena_calloc(&inspection->arena, inputs.n_sparse + 1, sizeof *names);
-    if (sizes == NULL || names == NULL)
+    uint32_t n_tables = 0;
+    while (find_table(list, n_tables))
+        width += find_table(list, n_tables++)->sizes[1];
+    const uint64_t n_dense = input_width(list) > width ? input_width(list) - width : 0;
+    struct published_category *categories = arena_calloc(arena, n_tables + 1, sizeof *categories);
+    struct published_number *numbers = arena_calloc(arena, n_dense + 1, sizeof *numbers);
+    if (categories == NULL || numbers == NULL)
         return model_error_memory(inspection->error);
-    for (size_t i = 0; i < inputs.n_sparse; i++) {
-        sizes[i] = (uint32_t)find_table(list, i)->sizes[0] - 1;
-        names[i] = find_table(list, i)->name;
-    }
-    inputs.sparse_names = names;
-    inputs.vocabulary_sizes = sizes;
-    inputs.n_dense = input_width(list) > width ? input_width(list) - width : 0;
-    if (network_load(&network, &inspection->arena, list, &inputs, &reason) == 0) {
-        print_network(inspection->out, &network);
-        network_free(&network);
-    } else {
+    for (uint32_t i = 0; i < n_tables; i++)
+        categories[i] =
+            (struct published_category){.name = find_table(list, i)->name,
+                                        .n_classes = (uint32_t)find_table(list, i)->sizes[0] - 1};
+    const struct published_columns columns = {categories, n_tables, numbers, (uint32_t)n_dense};
+    if (published_recognise(&spec, arena, list, &columns, &reason) == 0 &&
+        spec_resolve(&spec, arena, list, &reason) == 0)
+        print_network(inspection->out, &spec);
+    else
         fprintf(inspection->out, "network: not recognised: %s\n", reason.message);
-    }
     return DCNV2_OK;
 }
 
@@ -200,11 +200,11 @@ static struct text class_of_column(const void *column, uint32_t i)
 }
 
 static void print_converted(struct inspection *inspection, const struct reading *reading,
-                            const struct safetensors *file, const struct network *network)
+                            const struct safetensors *file, const struct network_spec *spec)
 {
     FILE *out = inspection->out;
     fprintf(out, "%s: a converted model of %zu bytes\n", inspection->path, inspection->bytes.size);
-    print_network(out, network);
+    print_network(out, spec);
     print_dense(out, reading->names + reading->n_sparse, reading->mean, reading->scale,
                 reading->n_dense);
     fprintf(out, "sparse columns: %u\n", reading->n_sparse);
@@ -240,7 +240,7 @@ static int inspect_converted(struct inspection *inspection)
                                                inspection->bytes.size, &reason) != 0)
         status = model_error_from(inspection->error, DCNV2_ERROR_FORMAT, inspection->path, &reason);
     if (status == DCNV2_OK)
-        print_converted(inspection, &reading, &file, &model->network);
+        print_converted(inspection, &reading, &file, &model->spec);
     dcnv2_model_free(model);
     reading_close(&reading);
     return status;

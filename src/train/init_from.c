@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "model/model.h"
+#include "network/kinds.h"
 #include "train/model_files.h"
 
 /* ---- the encoder ---- */
@@ -91,40 +92,52 @@ static int refuse(const struct initial_model *initial, const char *reason,
 
 static int read_tables(struct initial_model *initial, struct train_error *error)
 {
-    const struct network *network = &initial->model->network;
+    const struct network_spec *spec = &initial->model->spec;
+    const struct spec_input *tables = spec->layers[0].parts + spec->n_values;
     struct network_shape *shape = &initial->shape;
     uint32_t *n_rows = arena_calloc(&initial->encoder.arena, shape->n_sparse + 1u, sizeof *n_rows);
     if (n_rows == NULL)
         return train_error_memory(error);
     for (uint32_t i = 0; i < shape->n_sparse; i++) {
-        if (network->embeddings[i].width != network->embeddings[0].width)
+        if (tables[i].width != tables[0].width)
             return refuse(initial, "its embedding tables are of different width", error);
         n_rows[i] = initial->encoder.sparse[i].n_classes + 1;
     }
-    shape->embedding = shape->n_sparse ? network->embeddings[0].width : 0;
+    shape->embedding = shape->n_sparse ? tables[0].width : 0;
     shape->n_rows = n_rows;
+    return 0;
+}
+
+static int read_layer(struct initial_model *initial, const struct spec_layer *layer,
+                      struct train_error *error)
+{
+    struct network_shape *shape = &initial->shape;
+    if (shape->n_deep == SHAPE_MAX_LAYERS || shape->n_cross == SHAPE_MAX_LAYERS)
+        return refuse(initial, "it has too many layers", error);
+    if (layer->kind == LAYER_LINEAR)
+        shape->deep[shape->n_deep++] = layer->n_out;
+    if (!layer_kinds[layer->kind].is_cross)
+        return 0;
+    const enum cross_kind kind = layer->kind == LAYER_CROSS_FULL ? CROSS_FULL : CROSS_LAYER_NORM;
+    if (shape->n_cross++ && shape->cross != kind)
+        return refuse(initial, "it has cross layers of both kinds", error);
+    shape->cross = kind;
     return 0;
 }
 
 /* model_make() has found that the tensors are a network's and what it is made of. */
 static int read_shape(struct initial_model *initial, struct train_error *error)
 {
-    const struct network *network = &initial->model->network;
+    const struct network_spec *spec = &initial->model->spec;
     struct network_shape *shape = &initial->shape;
     *shape = (struct network_shape){.n_dense = initial->encoder.n_dense,
-                                    .n_sparse = initial->encoder.n_sparse};
-    if (network->n_deep > SHAPE_MAX_LAYERS || network->n_cross > SHAPE_MAX_LAYERS)
-        return refuse(initial, "it has too many layers", error);
-    if (network->n_deep == 0 && network->deep_width)
+                                    .n_sparse = initial->encoder.n_sparse,
+                                    .cross = CROSS_LAYER_NORM};
+    for (uint32_t i = 0; i < spec->n_layers; i++)
+        if (read_layer(initial, &spec->layers[i], error) != 0)
+            return -1;
+    if (shape->n_deep == 0 && spec->layers[spec->n_layers - 1].n_inputs > 1)
         return refuse(initial, "its output looks at x0 itself", error);
-    shape->n_cross = (uint32_t)network->n_cross;
-    shape->cross = network->n_cross ? network->cross[0].kind : CROSS_LAYER_NORM;
-    for (size_t l = 0; l < network->n_cross; l++)
-        if (network->cross[l].kind != shape->cross)
-            return refuse(initial, "it has cross layers of both kinds", error);
-    shape->n_deep = (uint32_t)network->n_deep;
-    for (size_t l = 0; l < network->n_deep; l++)
-        shape->deep[l] = (uint32_t)network->deep[l].n_out;
     return read_tables(initial, error);
 }
 

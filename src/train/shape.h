@@ -18,9 +18,10 @@
 
 #include "data/train_error.h"
 #include "format/tensor.h"
-#include "model/network.h"
 
 enum { SHAPE_MAX_LAYERS = 32 };
+
+enum cross_kind { CROSS_LAYER_NORM, CROSS_FULL };
 
 struct network_shape {
     uint32_t n_dense;
