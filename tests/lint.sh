@@ -17,7 +17,7 @@ may_include() {
 found=$(
     may_include kernels 'kernels/'
     may_include format 'arena\.h|memory\.h|text\.h|half\.h'
-    may_include encode 'frame\.h|arena\.h|memory\.h|hash\.h|text\.h|number\.h'
+    may_include encode 'dcnv2\.h|network/spec\.h|format/format_error\.h|frame\.h|arena\.h|memory\.h|hash\.h|text\.h|number\.h'
     may_include model 'dcnv2\.h|kernels/|format/|encode/|arena\.h|memory\.h|hash\.h|text\.h|number\.h'
     may_include data 'encode/|format/|arena\.h|memory\.h|hash\.h|text\.h|number\.h|sum\.h'
     may_include native 'train/(backend|shape)\.h|torch/ranks\.h|data/|model/|format/|kernels/|arena\.h|memory\.h|text\.h|number\.h|cpus\.h'
