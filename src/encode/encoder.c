@@ -102,12 +102,16 @@ static double standard_value(const struct value *value, double number)
     return ((isnan(number) ? value->fill : number) - value->mean) / value->scale;
 }
 
-float encoder_value(const struct encoder *encoder, uint32_t i, double number)
+static inline float value_of(const struct value *value, double number)
 {
-    const struct value *value = &encoder->values[i];
     return (float)(value->is_standard
                        ? standard_value(value, number)
                        : steps_run(value->spec->steps, value->spec->n_steps, number));
+}
+
+float encoder_value(const struct encoder *encoder, uint32_t i, double number)
+{
+    return value_of(&encoder->values[i], number);
 }
 
 /* Long enough to know a value again, short enough for a message. */
@@ -138,12 +142,12 @@ static int encode_values(const struct encoder *encoder, uint32_t i, const struct
     const struct text name = encoder->schema.names[c];
     const struct cell *cells = frame->columns[c].cells;
     for (uint32_t row = 0; row < frame->n_rows; row++) {
-        double number;
-        if (!number_of_cell(&cells[row], encoder->rules, &number))
+        double number = cells[row].number;
+        if (cells[row].kind != CELL_FLOAT && !number_of_cell(&cells[row], encoder->rules, &number))
             return request_error_set(
                 error, 400, "Column \"%.*s\", row %u: \"%.*s\" is not a number.", TEXT_SHOWN(name),
                 row + 1, shown_length(&cells[row]), cells[row].text);
-        ret_values[row] = encoder_value(encoder, i, number);
+        ret_values[row] = value_of(value, number);
         if (!isfinite(ret_values[row]))
             return refuse_value(name, row, number, error);
     }

@@ -22,15 +22,20 @@ static int typed_rows(const struct lookup_pass *pass, uint32_t first, uint32_t e
 {
     const struct spec_lookup *spec = pass->lookup->spec;
     const struct vocabulary *vocabulary = pass->lookup->vocabulary;
+    const struct cell *cells = pass->column->cells;
+    const uint32_t n = vocabulary->n, first_row = spec->first_row;
+    const uint32_t *row_of_class = spec->rows;
     char scratch[NUMBER_REPR_MAX];
     for (uint32_t row = first; row < end; row++) {
-        const struct cell *cell = &pass->column->cells[row];
-        const struct text text = cell_text(cell, type, scratch);
+        const struct text text = cell_text(&cells[row], type, scratch);
         const uint32_t index = vocabulary_find(vocabulary, text.at, text.length);
-        if (index != vocabulary->n)
-            rows[row] = lookup_class(spec, index);
-        else if ((rows[row] = lookup_no_class(pass, cell, text, row)) == SPEC_NONE)
-            return -1;
+        if (index == n) {
+            rows[row] = lookup_no_class(pass, &cells[row], text, row);
+            if (rows[row] == SPEC_NONE)
+                return -1;
+        } else {
+            rows[row] = row_of_class ? row_of_class[index] : first_row + index;
+        }
     }
     return 0;
 }
