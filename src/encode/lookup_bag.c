@@ -30,16 +30,20 @@ static bool next_part(struct text *list, struct text separator, struct text *ret
     return true;
 }
 
+/* Texts in a list are split as well: a tensor of [N, 1] has one list as one text. */
 static uint64_t count_values(const struct lookup *lookup, const struct cell *cell)
 {
+    uint64_t n = 0;
     if (!lookup->column->is_list)
         return 1;
-    if (cell->kind == CELL_LIST)
-        return cell->length;
+    if (cell->kind == CELL_LIST) {
+        for (uint32_t i = 0; i < cell->length; i++)
+            n += count_values(lookup, &cell->items[i]);
+        return n;
+    }
     if (cell->kind != CELL_TEXT || lookup->column->separator.length == 0)
         return 1;
     struct text list = {cell->text, cell->length}, part;
-    uint64_t n = 0;
     while (next_part(&list, lookup->column->separator, &part))
         n++;
     return n;
@@ -104,20 +108,24 @@ static int put_text(struct bag *bag, const struct cell *cell, uint32_t row)
     return 0;
 }
 
-static int put_list(struct bag *bag, const struct cell *cell, uint32_t row)
+static int put_item(struct bag *bag, const struct cell *cell, uint32_t row)
 {
     const bool has_separator = bag->pass->lookup->column->separator.length > 0;
+    return has_separator && cell->kind == CELL_TEXT ? put_text(bag, cell, row)
+                                                    : put_value(bag, cell, row);
+}
+
+static int put_list(struct bag *bag, const struct cell *cell, uint32_t row)
+{
     if (cell->kind == CELL_MISSING)
         return 0;
-    if (cell->kind == CELL_LIST) {
-        for (uint32_t i = 0; i < cell->length; i++)
-            if (put_value(bag, &cell->items[i], row) != 0)
-                return -1;
-        return 0;
-    }
-    if (!has_separator)
-        return refuse_kind(bag->pass, row);
-    return cell->kind == CELL_TEXT ? put_text(bag, cell, row) : put_value(bag, cell, row);
+    if (cell->kind != CELL_LIST)
+        return bag->pass->lookup->column->separator.length > 0 ? put_item(bag, cell, row)
+                                                               : refuse_kind(bag->pass, row);
+    for (uint32_t i = 0; i < cell->length; i++)
+        if (put_item(bag, &cell->items[i], row) != 0)
+            return -1;
+    return 0;
 }
 
 /* Of too many values only some count. */
