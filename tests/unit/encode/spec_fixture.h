@@ -116,8 +116,8 @@ static inline int spec_encode(struct spec_fixture *f, const char *body)
     int status = is_v2 ? v2_parse(&f->frame, text_of(body), strlen(body), "m", NULL, &v2, &f->error)
                        : v1_parse(&f->frame, text_of(body), "m", &f->error);
     if (status == 0)
-        status = encoder_encode(&f->encoder, &f->frame, &f->options, &f->encoded, f->counts,
-                                &f->error);
+        status =
+            encoder_encode(&f->encoder, &f->frame, &f->options, &f->encoded, f->counts, &f->error);
     return status;
 }
 
@@ -140,8 +140,8 @@ static inline const char *spec_rows(struct spec_fixture *f, uint32_t i, const ch
     do {                                                                                           \
         const int status_ = spec_encode(f, body);                                                  \
         CHECK_MSG(status_ == -1, "%s is taken", body);                                             \
-        CHECK_MSG(status_ == 0 || ((f)->error.http_status == 400 &&                                \
-                                   strstr((f)->error.message, part)),                              \
+        CHECK_MSG(status_ == 0 ||                                                                  \
+                      ((f)->error.http_status == 400 && strstr((f)->error.message, part)),         \
                   "%s: %s", body, (f)->error.message);                                             \
     } while (0)
 

@@ -115,8 +115,7 @@ TEST(a_hash_is_of_prefix_and_text)
     /* binascii.crc32(b"c=") % 211, as a missing value; and of its own row */
     f.lookups[0].hash = HASH_CRC32;
     CHECK(spec_make(&f) == NULL);
-    snprintf(expected, sizeof expected, "%u",
-             422 + digest_crc32(text_of("c="), text_of("")) % 211);
+    snprintf(expected, sizeof expected, "%u", 422 + digest_crc32(text_of("c="), text_of("")) % 211);
     GIVES(&f, 0, ROW("\"\""), expected);
     GIVES(&f, 0, ROW("null"), expected);
     f.lookups[0].missing_row = 3;

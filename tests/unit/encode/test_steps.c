@@ -41,8 +41,15 @@ TEST(a_bucket_is_the_number_of_edges_before)
     struct spec_step step = {.kind = STEP_BUCKET, .edges = edges, .n_edges = 5};
     static const struct {
         double value, closed, open;
-    } cases[] = {{-2, 0, 0}, {-1, 1, 0},  {-0.5, 1, 1},       {0, 3, 1},        {2, 3, 3},
-                 {2.5, 4, 3}, {10, 5, 4}, {(double)INFINITY, 5, 5}, {-(double)INFINITY, 0, 0}};
+    } cases[] = {{-2, 0, 0},
+                 {-1, 1, 0},
+                 {-0.5, 1, 1},
+                 {0, 3, 1},
+                 {2, 3, 3},
+                 {2.5, 4, 3},
+                 {10, 5, 4},
+                 {(double)INFINITY, 5, 5},
+                 {-(double)INFINITY, 0, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         step.b = 0;
         CHECK_MSG(steps_run(&step, 1, cases[i].value) == cases[i].closed, "case %zu", i);
