@@ -54,7 +54,12 @@ int schema_init(struct schema *schema, struct arena *arena, const struct text *n
         return -1;
     for (uint32_t i = 0; i < n_slots; i++)
         slots[i] = SCHEMA_NOT_FOUND;
-    *schema = (struct schema){copies, n_sparse, n_dense, slots, n_slots - 1, hash_seed_random()};
+    *schema = (struct schema){.names = copies,
+                              .n_sparse = n_sparse,
+                              .n_dense = n_dense,
+                              .slots = slots,
+                              .slot_mask = n_slots - 1,
+                              .seed = hash_seed_random()};
     for (uint32_t i = 0; i < n; i++) {
         copies[i].at = arena_copy_text(arena, names[i].at, names[i].length);
         copies[i].length = names[i].length;

@@ -43,6 +43,7 @@ struct schema {
     const struct text *names; /* [n_sparse + n_dense] */
     uint32_t n_sparse;
     uint32_t n_dense;
+    const bool *is_list;   /* [n_sparse + n_dense]; NULL: no column is of lists */
     const uint32_t *slots; /* hash table of column numbers, [slot_mask + 1] */
     uint32_t slot_mask;
     struct hash_seed seed;
@@ -55,8 +56,13 @@ static inline uint32_t schema_n_columns(const struct schema *schema)
     return schema->n_sparse + schema->n_dense;
 }
 
-/* `slots` and the copied names come from `arena`. -1: a name stands twice (its number in
- * *ret_twice) or, with *ret_twice SCHEMA_NOT_FOUND, out of memory. */
+static inline bool schema_is_list(const struct schema *schema, uint32_t c)
+{
+    return schema->is_list && schema->is_list[c];
+}
+
+/* No column is of lists yet. `slots` and the copied names come from `arena`. -1: a name stands
+ * twice (its number in *ret_twice) or, with *ret_twice SCHEMA_NOT_FOUND, out of memory. */
 int schema_init(struct schema *schema, struct arena *arena, const struct text *names,
                 uint32_t n_sparse, uint32_t n_dense, uint32_t *ret_twice);
 
@@ -69,16 +75,19 @@ enum cell_kind {
     CELL_BOOL,
     CELL_INTEGER, /* decimal digits as Python's str(int) writes them */
     CELL_FLOAT,   /* a double; FP16 and FP32 tensors are widened, as KServe does */
-    CELL_TEXT
+    CELL_TEXT,
+    CELL_LIST /* of cells that are none; in a column of lists alone */
 };
 
 struct cell {
     union {
-        const char *text; /* CELL_INTEGER, CELL_TEXT */
-        double number;    /* CELL_FLOAT */
-        bool boolean;     /* CELL_BOOL */
+        const char *text;         /* CELL_INTEGER, CELL_TEXT */
+        double number;            /* CELL_FLOAT */
+        bool boolean;             /* CELL_BOOL */
+        const struct cell *items; /* CELL_LIST */
     };
-    uint32_t length; /* of text, in bytes; of a float that was narrower, bits of its significand */
+    uint32_t length; /* of text, in bytes; of a float that was narrower, bits of its significand; of
+                      * a list, its items */
     uint32_t kind;   /* enum cell_kind */
 };
 

@@ -17,8 +17,8 @@ may_include() {
 found=$(
     may_include kernels 'kernels/'
     may_include format 'arena\.h|memory\.h|text\.h|half\.h'
-    may_include encode 'network/spec\.h|format/tensor\.h|frame\.h|arena\.h|memory\.h|hash\.h|text\.h|number\.h'
-    may_include network 'format/|arena\.h|text\.h|number\.h'
+    may_include encode 'dcnv2\.h|network/spec\.h|format/format_error\.h|frame\.h|arena\.h|memory\.h|hash\.h|text\.h|number\.h'
+    may_include network 'format/|protocol/json(_writer)?\.h|arena\.h|text\.h|number\.h'
     may_include model 'dcnv2\.h|network/|kernels/|format/|encode/|arena\.h|memory\.h|hash\.h|text\.h|number\.h'
     may_include data 'encode/|format/|arena\.h|memory\.h|hash\.h|text\.h|number\.h|sum\.h'
     may_include native 'train/(backend|shape)\.h|torch/ranks\.h|data/|model/|network/|format/|kernels/|arena\.h|memory\.h|text\.h|number\.h|cpus\.h'

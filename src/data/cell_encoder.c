@@ -3,14 +3,12 @@
 
 #include "data/fit.h"
 #include "data/pandas_text.h"
-#include "encode/other_form.h"
 #include "encode/vocabulary_key.h"
 
 enum { BATCH = 32 };
 
 struct cell_encoder {
     const struct fitted_encoder *encoder;
-    bool match_forms;
     struct arena arena; /* of the vocabularies */
     struct encoded_column {
         struct vocabulary vocabulary;
@@ -19,7 +17,7 @@ struct cell_encoder {
     } columns[];          /* [n_sparse] */
 };
 
-struct cell_encoder *cell_encoder_create(const struct fitted_encoder *encoder, bool match_forms)
+struct cell_encoder *cell_encoder_create(const struct fitted_encoder *encoder)
 {
     struct cell_encoder *cells =
         calloc(1, sizeof *cells + encoder->n_sparse * sizeof *cells->columns);
@@ -27,7 +25,6 @@ struct cell_encoder *cell_encoder_create(const struct fitted_encoder *encoder, b
         return NULL;
     const struct hash_seed seed = hash_seed_random();
     cells->encoder = encoder;
-    cells->match_forms = match_forms;
     arena_init(&cells->arena, SIZE_MAX);
     for (uint32_t c = 0; c < encoder->n_sparse; c++) {
         const struct fitted_column *fitted = &encoder->sparse[c];
@@ -52,33 +49,10 @@ static uint32_t find_as_pandas(const struct encoded_column *column, struct text 
     return vocabulary_find(&column->vocabulary, text.at, text.length);
 }
 
-static uint32_t find_other_form(const struct vocabulary *vocabulary, struct text text)
-{
-    struct other_form form;
-    const struct cell missing = {.kind = CELL_MISSING};
-    const struct cell cell = {.text = text.at, .length = (uint32_t)text.length, .kind = CELL_TEXT};
-    return click_is_missing(text) ? other_form_find(vocabulary, &missing, text_of("nan"), &form)
-                                  : other_form_find(vocabulary, &cell, text, &form);
-}
-
-/* The row of a cell that is no class as it is written. `count`: the column's, or NULL. */
-static uint32_t find_unwritten(const struct encoded_column *column, struct text cell,
-                               bool match_forms, uint64_t *count)
-{
-    const uint32_t none = column->vocabulary.n;
-    const uint32_t as_pandas = find_as_pandas(column, cell);
-    if (as_pandas != none || (count == NULL && !match_forms))
-        return as_pandas;
-    const uint32_t other = find_other_form(&column->vocabulary, cell);
-    if (count)
-        *count += other != none;
-    return match_forms ? other : none;
-}
-
 /* Up to BATCH columns from `first`: slots are asked when all of them are on their way from memory.
  */
 static void find_cells(const struct cell_encoder *encoder, uint32_t first, uint32_t n,
-                       const struct text *cells, uint32_t *row, uint64_t *n_other_form)
+                       const struct text *cells, uint32_t *row)
 {
     struct vocabulary_key keys[BATCH];
     for (uint32_t c = 0; c < n; c++) {
@@ -90,13 +64,12 @@ static void find_cells(const struct cell_encoder *encoder, uint32_t first, uint3
         const struct encoded_column *column = &encoder->columns[first + c];
         row[c] = vocabulary_find_key(&column->vocabulary, &keys[c], cells[c]);
         if (row[c] == column->vocabulary.n)
-            row[c] = find_unwritten(column, cells[c], encoder->match_forms,
-                                    n_other_form ? &n_other_form[first + c] : NULL);
+            row[c] = find_as_pandas(column, cells[c]);
     }
 }
 
 void cell_encoder_encode(const struct cell_encoder *cells, const struct click_record *record,
-                         uint32_t *row, uint64_t *n_unknown, uint64_t *n_other_form)
+                         uint32_t *row, uint64_t *n_unknown)
 {
     const struct fitted_encoder *encoder = cells->encoder;
     for (uint32_t c = 0; c < encoder->n_dense; c++)
@@ -104,8 +77,7 @@ void cell_encoder_encode(const struct cell_encoder *cells, const struct click_re
     row += encoder->n_dense;
     for (uint32_t first = 0; first < encoder->n_sparse; first += BATCH) {
         const uint32_t left = encoder->n_sparse - first;
-        find_cells(cells, first, left < BATCH ? left : BATCH, record->sparse + first, row + first,
-                   n_other_form);
+        find_cells(cells, first, left < BATCH ? left : BATCH, record->sparse + first, row + first);
     }
     for (uint32_t c = 0; n_unknown && c < encoder->n_sparse; c++)
         n_unknown[c] += row[c] == cells->columns[c].vocabulary.n;

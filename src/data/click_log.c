@@ -352,14 +352,16 @@ static int read_dense(struct click_log *log, const struct csv_record *record,
     for (uint32_t i = 0; i < columns->n_dense; i++) {
         const uint32_t at = log->dense_at[i];
         const struct text cell = record->cells[at];
-        double value = 0;
+        double value = columns->missing;
         if (!pandas_float(cell, &value) && !click_is_missing(cell))
             return cell_error(log, record, at, "is not a number", error);
+        log->dense[i] = value;
+        if (isnan(value))
+            continue; /* missing; no cell is NaN otherwise */
         if (!(fabs(value) <= (double)FLT_MAX))
             return cell_error(log, record, at, "is beyond the range of a float", error);
         if (columns->is_in_range && !columns->is_in_range(columns->encoder, i, value))
             return cell_error(log, record, at, "is beyond the range of the scaler", error);
-        log->dense[i] = value;
     }
     return 0;
 }

@@ -25,6 +25,7 @@ struct log_columns {
     const char *const *sparse;
     const char *const *dense;
     uint32_t n_sparse, n_dense;
+    double missing;         /* what a missing dense value is: 0, or NaN */
     bool label_is_optional; /* a file, or a row, without it is read all the same: label -1 */
     /* What the encoder of these columns can take of dense column i; NULL: every float. */
     bool (*is_in_range)(const void *encoder, uint32_t i, double value);
@@ -34,7 +35,7 @@ struct log_columns {
 /* One row. Texts are valid until the next call. */
 struct click_record {
     const struct text *sparse; /* [n_sparse], as written, without quotes; see click_is_missing() */
-    const double *dense;       /* [n_dense], finite; missing as 0 */
+    const double *dense;       /* [n_dense], finite, or log_columns.missing */
     struct text group;
     int label; /* 0 or 1; -1: there is none */
 };

@@ -274,7 +274,7 @@ static int take_known(struct reader *reader, const struct click_record *record, 
 {
     const struct encoding *encoding = reader->context;
     (void)error;
-    cell_encoder_encode(encoding->cells, record, row, encoding->n_unknown, NULL);
+    cell_encoder_encode(encoding->cells, record, row, encoding->n_unknown);
     return 0;
 }
 
@@ -298,7 +298,7 @@ int encode_files(const char *const *paths, uint32_t n_paths, const struct fit_op
 {
     struct dataset dataset;
     dataset_init(&dataset, encoder->n_dense, encoder->n_sparse);
-    struct encoding encoding = {cell_encoder_create(encoder, false), n_unknown};
+    struct encoding encoding = {cell_encoder_create(encoder), n_unknown};
     if (encoding.cells == NULL)
         return train_error_memory(error);
     struct fit_options checked = *options;

@@ -76,24 +76,20 @@ static inline uint32_t fitted_encoder_scale(const struct fitted_encoder *encoder
 void fitted_encoder_check(const struct fitted_encoder *encoder, struct log_columns *columns);
 
 /*
- * Looks cells up in an encoder's classes: fitted here, or read from a model. A cell that is not a
- * class as it is written is tried as pandas would write it in the column that has such classes:
- * missing as "nan", an integer as str(int), a number as str(float), a bool as str(bool). So a row
- * is encoded as when the encoder was fitted on it, and one cell at a time. With `match_forms` a
- * cell that is no class even so is looked up in its other forms, as the server does
- * (encode/other_form.h). Shared by threads.
+ * Looks cells up in an encoder's classes: fitted here, or read from a model that training goes on
+ * from. A cell that is not a class as it is written is tried as pandas would write it in the column
+ * that has such classes: missing as "nan", an integer as str(int), a number as str(float), a bool
+ * as str(bool). So a row is encoded as when the encoder was fitted on it, and one cell at a time.
+ * Shared by threads.
  */
 struct cell_encoder;
 
 /* Texts are borrowed. NULL: out of memory. */
-struct cell_encoder *cell_encoder_create(const struct fitted_encoder *encoder, bool match_forms);
+struct cell_encoder *cell_encoder_create(const struct fitted_encoder *encoder);
 
-/*
- * `row`: as in dataset.h, without the label. Counted up, each [n_sparse] or NULL: cells that are
- * unknown, and cells that are a class in another form (unknown as well without `match_forms`).
- */
+/* `row`: as in dataset.h, without the label. n_unknown: [n_sparse] or NULL, counted up. */
 void cell_encoder_encode(const struct cell_encoder *encoder, const struct click_record *record,
-                         uint32_t *row, uint64_t *n_unknown, uint64_t *n_other_form);
+                         uint32_t *row, uint64_t *n_unknown);
 
 void cell_encoder_free(struct cell_encoder *encoder);
 

@@ -55,6 +55,7 @@ struct text cell_text(const struct cell *cell, enum column_type type, char scrat
     case CELL_FLOAT:
         return (struct text){scratch, number_print_repr(cell->number, scratch)};
     case CELL_TEXT:
+    case CELL_LIST: /* has no text */
         break;
     }
     return (struct text){cell->text, cell->length};

@@ -184,6 +184,8 @@ static void list(struct other_form *form, const struct cell *cell)
     case CELL_TEXT:
         add_text(form, (struct text){cell->text, cell->length});
         break;
+    case CELL_LIST:
+        break;
     }
 }
 

@@ -118,14 +118,17 @@ static void handle_server(struct exchange *exchange)
     reply_document(exchange, 200, document);
 }
 
-/* {"name": .., "datatype": .., "shape": [-1] or [-1, 1]} */
-static void add_tensor(cJSON *tensors, const char *name, const char *datatype, bool is_matrix)
+/* {"name": .., "datatype": .., "shape": [-1] or [-1, 1]; of lists [-1, -1]} */
+enum tensor_shape { SHAPE_ROWS, SHAPE_ROWS_1, SHAPE_LISTS };
+
+static void add_tensor(cJSON *tensors, const char *name, const char *datatype,
+                       enum tensor_shape kind)
 {
-    static const int shape[] = {-1, 1};
+    const int shape[] = {-1, kind == SHAPE_LISTS ? -1 : 1};
     cJSON *tensor = cJSON_CreateObject();
     cJSON_AddStringToObject(tensor, "name", name);
     cJSON_AddStringToObject(tensor, "datatype", datatype);
-    cJSON_AddItemToObject(tensor, "shape", cJSON_CreateIntArray(shape, is_matrix ? 2 : 1));
+    cJSON_AddItemToObject(tensor, "shape", cJSON_CreateIntArray(shape, kind == SHAPE_ROWS ? 1 : 2));
     cJSON_AddItemToArray(tensors, tensor);
 }
 
@@ -153,10 +156,11 @@ static void reply_metadata(struct exchange *exchange, const dcnv2_model *model)
     cJSON_AddStringToObject(document, "platform", "dcnv2");
     cJSON *inputs = cJSON_AddArrayToObject(document, "inputs");
     for (size_t i = 0; i < dcnv2_model_n_sparse(model); i++)
-        add_tensor(inputs, dcnv2_model_sparse_name(model, i), "BYTES", false);
+        add_tensor(inputs, dcnv2_model_sparse_name(model, i), "BYTES",
+                   schema_is_list(&model->encoder.schema, (uint32_t)i) ? SHAPE_LISTS : SHAPE_ROWS);
     for (size_t i = 0; i < dcnv2_model_n_dense(model); i++)
-        add_tensor(inputs, dcnv2_model_dense_name(model, i), "FP64", false);
-    add_tensor(cJSON_AddArrayToObject(document, "outputs"), V2_OUTPUT_NAME, "FP32", true);
+        add_tensor(inputs, dcnv2_model_dense_name(model, i), "FP64", SHAPE_ROWS);
+    add_tensor(cJSON_AddArrayToObject(document, "outputs"), V2_OUTPUT_NAME, "FP32", SHAPE_ROWS_1);
     const struct fingerprint fingerprint = registry_fingerprint(exchange->worker->server->registry);
     add_fingerprint(document, &fingerprint);
     reply_document(exchange, 200, document);

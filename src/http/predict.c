@@ -18,11 +18,8 @@ enum {
 /* In the exchange's arena, as all that it points to. */
 struct prediction {
     struct v2_options v2;
-    uint32_t n_rows;
-    float *dense;               /* [n_dense, n_rows] */
-    uint32_t *indices;          /* [n_sparse, n_rows] */
-    struct dcnv2_rows *lookups; /* [n_sparse], of them */
-    float *scores;              /* [n_rows] */
+    struct encoded encoded;
+    float *scores; /* [encoded.n_rows] */
     uint32_t n_categories;
     struct category_counts *counts; /* [n_categories] */
 };
@@ -82,36 +79,21 @@ static int parse(struct exchange *exchange, struct frame *frame, struct v2_optio
                     error);
 }
 
-static struct dcnv2_rows *rows_of_columns(struct arena *arena, const uint32_t *indices,
-                                          size_t n_columns, size_t n_rows)
-{
-    struct dcnv2_rows *lookups = arena_calloc(arena, n_columns + 1, sizeof *lookups);
-    for (size_t c = 0; lookups && c < n_columns; c++)
-        lookups[c].rows = indices + c * n_rows;
-    return lookups;
-}
-
 static int encode(struct server *server, const struct encoder *encoder, const struct frame *frame,
                   struct prediction *prediction, struct request_error *error)
 {
     const struct schema *schema = &encoder->schema;
-    const bool match_numbers = server->config->match_numbers;
-    const size_t n_rows = prediction->n_rows = frame->n_rows;
+    const struct encode_options options = {.match_forms = server->config->match_numbers};
     struct arena *arena = frame->arena;
-    prediction->dense = arena_alloc(arena, schema->n_dense * n_rows * sizeof(float));
-    prediction->indices = arena_alloc(arena, schema->n_sparse * n_rows * sizeof(uint32_t));
     prediction->n_categories = schema->n_sparse;
     prediction->counts = arena_calloc(arena, schema->n_sparse, sizeof *prediction->counts);
-    prediction->scores = arena_alloc(arena, n_rows * sizeof(float));
-    if (!prediction->dense || !prediction->indices || !prediction->counts || !prediction->scores)
+    prediction->scores = arena_alloc(arena, frame->n_rows * sizeof(float));
+    if (!prediction->counts || !prediction->scores)
         return request_error_out_of_memory(error);
-    if (encoder_encode(encoder, frame, match_numbers, prediction->dense, prediction->indices,
-                       prediction->counts, error) != 0)
+    if (encoder_encode(encoder, frame, &options, &prediction->encoded, prediction->counts, error) !=
+        0)
         return -1;
-    prediction->lookups = rows_of_columns(arena, prediction->indices, schema->n_sparse, n_rows);
-    if (prediction->lookups == NULL)
-        return request_error_out_of_memory(error);
-    if (!match_numbers)
+    if (!options.match_forms)
         form_log(server->form_lines, schema, prediction->counts);
     return 0;
 }
@@ -149,58 +131,38 @@ static dcnv2_workspace *workspace_for(struct worker *worker, const dcnv2_model *
     return worker->workspace;
 }
 
-static int score(struct worker *worker, const dcnv2_model *model, struct prediction *prediction,
-                 struct request_error *error)
+static int score(struct worker *worker, const dcnv2_model *model, const struct encoded *encoded,
+                 float *scores, struct request_error *error)
 {
     dcnv2_workspace *workspace = workspace_for(worker, model);
     struct dcnv2_error failure;
     if (workspace == NULL)
         return request_error_no_memory_now(error);
-    if (dcnv2_predict(model, workspace, prediction->n_rows, prediction->dense, prediction->lookups,
-                      prediction->scores, &failure) != DCNV2_OK)
+    if (dcnv2_predict(model, workspace, encoded->n_rows, encoded->dense, encoded->lookups, scores,
+                      &failure) != DCNV2_OK)
         return request_error_set(error, 400, "Bad request: %s.", failure.message);
     return 0;
-}
-
-/* Columns of `width` numbers of four bytes a row, row `first` of `n_rows` in all. */
-static void copy_rows(void *to, const void *from, size_t width, size_t n_rows, size_t first,
-                      size_t n)
-{
-    for (size_t i = 0; i < width; i++)
-        memcpy((char *)to + (i * n_rows + first) * sizeof(float),
-               (const char *)from + i * n * sizeof(float), n * sizeof(float));
 }
 
 /* Scores all rows of the batch at once, in memory of its first exchange. -1: not for all. */
 static int score_together(struct worker *worker)
 {
     const struct batch *batch = &worker->batch;
-    const struct schema *schema = &batch->model->encoder.schema;
-    const size_t n = batch->n_rows;
     struct arena *arena = &batch->first->arena;
-    struct prediction all = {
-        .n_rows = batch->n_rows,
-        .dense = arena_alloc(arena, schema->n_dense * n * sizeof(float)),
-        .indices = arena_alloc(arena, schema->n_sparse * n * sizeof(uint32_t)),
-        .scores = arena_alloc(arena, n * sizeof(float)),
-    };
+    const struct encoded *parts[BATCH_MAX_ROWS];
+    uint32_t n_parts = 0;
+    struct encoded all;
     struct request_error error;
-    all.lookups = rows_of_columns(arena, all.indices, schema->n_sparse, n);
-    if (!all.dense || !all.indices || !all.lookups || !all.scores)
+    for (const struct exchange *e = batch->first; e; e = e->next_pending)
+        parts[n_parts++] = &e->prediction->encoded; /* of one row at least */
+    float *scores = arena_alloc(arena, batch->n_rows * sizeof *scores);
+    if (scores == NULL || encoder_join(&batch->model->encoder, arena, parts, n_parts, &all) != 0 ||
+        score(worker, batch->model, &all, scores, &error) != 0)
         return -1;
-    size_t first = 0;
     for (const struct exchange *e = batch->first; e; e = e->next_pending) {
-        const struct prediction *own = e->prediction;
-        copy_rows(all.dense, own->dense, schema->n_dense, n, first, own->n_rows);
-        copy_rows(all.indices, own->indices, schema->n_sparse, n, first, own->n_rows);
-        first += own->n_rows;
-    }
-    if (score(worker, batch->model, &all, &error) != 0)
-        return -1;
-    first = 0;
-    for (const struct exchange *e = batch->first; e; e = e->next_pending) {
-        memcpy(e->prediction->scores, all.scores + first, e->prediction->n_rows * sizeof(float));
-        first += e->prediction->n_rows;
+        const uint32_t n = e->prediction->encoded.n_rows;
+        memcpy(e->prediction->scores, scores, n * sizeof *scores);
+        scores += n;
     }
     return 0;
 }
@@ -232,12 +194,12 @@ static void render(struct exchange *exchange)
     const struct prediction *prediction = exchange->prediction;
     if (exchange->match.route == ROUTE_V1_PREDICT) {
         reply_text(exchange, 200,
-                   v1_render(&exchange->arena, prediction->scores, prediction->n_rows));
+                   v1_render(&exchange->arena, prediction->scores, prediction->encoded.n_rows));
     } else {
         const char *name = exchange->worker->server->config->model_name;
         const unsigned char *random = prediction->v2.id.at ? NULL : take_random(exchange->worker);
         const struct v2_reply reply = v2_render(&exchange->arena, name, &prediction->v2, random,
-                                                prediction->scores, prediction->n_rows);
+                                                prediction->scores, prediction->encoded.n_rows);
         reply_text(exchange, 200, reply.body);
         if (prediction->v2.binary_output) {
             exchange->reply.content_type = "application/octet-stream";
@@ -257,7 +219,7 @@ static uint64_t finish(struct exchange *exchange, uint64_t predict_ns, uint64_t 
     const uint64_t rendered_ns = clock_ns();
     metrics_stage(metrics, METRICS_PREDICT, predict_ns);
     metrics_stage(metrics, METRICS_POSTPROCESS, rendered_ns - scored_ns);
-    metrics_rows(metrics, prediction->scores, prediction->n_rows);
+    metrics_rows(metrics, prediction->scores, prediction->encoded.n_rows);
     for (uint32_t c = 0; c < prediction->n_categories; c++)
         metrics_category(metrics, c, prediction->counts[c].n_unknown,
                          prediction->counts[c].n_other_form);
@@ -268,7 +230,8 @@ static void score_alone(struct exchange *exchange, const dcnv2_model *model)
 {
     struct request_error error;
     const uint64_t start_ns = clock_ns();
-    if (score(exchange->worker, model, exchange->prediction, &error) != 0) {
+    struct prediction *prediction = exchange->prediction;
+    if (score(exchange->worker, model, &prediction->encoded, prediction->scores, &error) != 0) {
         reply_error(exchange, &error);
         return;
     }
@@ -296,7 +259,7 @@ static bool wait_for_others(struct exchange *exchange, const dcnv2_model *model)
         batch->first = exchange;
     batch->last = exchange;
     batch->model = model;
-    batch->n_rows += exchange->prediction->n_rows;
+    batch->n_rows += exchange->prediction->encoded.n_rows;
     return true;
 }
 
@@ -312,7 +275,7 @@ static bool predict_with(struct exchange *exchange, const dcnv2_model *model)
         reply_error(exchange, &error);
         return true;
     }
-    const uint32_t n_rows = exchange->prediction->n_rows;
+    const uint32_t n_rows = exchange->prediction->encoded.n_rows;
     if (n_rows <= TOGETHER_MAX_ROWS && n_rows + worker->batch.n_rows <= BATCH_MAX_ROWS &&
         wait_for_others(exchange, model))
         return false;

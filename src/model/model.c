@@ -14,9 +14,9 @@ struct dcnv2_workspace {
 };
 
 /* Of a file that holds no vocabularies: makes them of the classes, in one piece of memory. */
-static int make_vocabularies(struct reading *reading, struct dcnv2_model *model)
+static int make_vocabularies(struct reading *reading, struct arena *arena,
+                             struct vocabulary *vocabularies)
 {
-    struct arena *arena = &model->vocabulary_arena;
     size_t size = 0;
     for (uint32_t i = 0; i < reading->n_sparse; i++)
         size += vocabulary_bytes(reading->columns[i].classes, reading->columns[i].n_classes);
@@ -30,39 +30,65 @@ static int make_vocabularies(struct reading *reading, struct dcnv2_model *model)
     const struct hash_seed seed = hash_seed_random();
     for (uint32_t i = 0; i < reading->n_sparse; i++) {
         const struct reading_column *column = &reading->columns[i];
-        if (vocabulary_init(&model->encoder.vocabularies[i], &seed, arena, column->classes,
-                            column->n_classes) != 0)
+        if (vocabulary_init(&vocabularies[i], &seed, arena, column->classes, column->n_classes) !=
+            0)
             return model_error_memory(reading->error);
     }
     return DCNV2_OK;
 }
 
+/* Columns, values and look-ups of a pair. -1: out of memory. */
+static int describe_columns(const struct reading *reading, struct arena *arena,
+                            struct network_spec *spec)
+{
+    const uint32_t n_sparse = reading->n_sparse, n_dense = reading->n_dense;
+    *spec = (struct network_spec){.n_columns = n_sparse + n_dense,
+                                  .n_categories = n_sparse,
+                                  .n_values = n_dense,
+                                  .n_lookups = n_sparse,
+                                  .n_vocabularies = n_sparse};
+    spec->columns = arena_calloc(arena, (size_t)spec->n_columns + 1, sizeof *spec->columns);
+    spec->values = arena_calloc(arena, (size_t)n_dense + 1, sizeof *spec->values);
+    spec->lookups = arena_calloc(arena, (size_t)n_sparse + 1, sizeof *spec->lookups);
+    struct spec_step *steps = arena_calloc(arena, 3 * (size_t)n_dense + 1, sizeof *steps);
+    if (!spec->columns || !spec->values || !spec->lookups || !steps)
+        return -1;
+    for (uint32_t c = 0; c < spec->n_columns; c++)
+        spec->columns[c] =
+            (struct spec_column){.name = reading->names[c], .is_number = c >= n_sparse};
+    for (uint32_t i = 0; i < n_sparse; i++)
+        spec->lookups[i] = (struct spec_lookup){.column = i,
+                                                .kind = LOOKUP_VOCABULARY,
+                                                .vocabulary = i,
+                                                .unseen_row = reading->columns[i].n_classes,
+                                                .missing_row = reading->columns[i].n_classes};
+    for (uint32_t i = 0; i < n_dense; i++, steps += 3) {
+        steps[0] = (struct spec_step){.kind = STEP_FILL, .a = 0};
+        steps[1] = (struct spec_step){.kind = STEP_SUBTRACT, .a = reading->mean[i]};
+        steps[2] = (struct spec_step){.kind = STEP_DIVIDE, .a = reading->scale[i]};
+        spec->values[i] = (struct spec_value){n_sparse + i, steps, 3};
+    }
+    return 0;
+}
+
 static int make_encoder(struct reading *reading, struct dcnv2_model *model)
 {
-    struct encoder *encoder = &model->encoder;
-    const size_t n_dense = reading->n_dense;
-    uint32_t twice;
-    if (schema_init(&encoder->schema, &model->arena, reading->names, reading->n_sparse,
-                    reading->n_dense, &twice) != 0) {
-        if (twice == SCHEMA_NOT_FOUND)
-            return model_error_memory(reading->error);
-        return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->schema_path,
-                               "column \"%.*s\" is named twice", TEXT_SHOWN(reading->names[twice]));
-    }
-    encoder->mean = arena_calloc(&model->arena, n_dense + 1, sizeof *encoder->mean);
-    encoder->scale = arena_calloc(&model->arena, n_dense + 1, sizeof *encoder->scale);
-    encoder->vocabularies =
-        arena_calloc(&model->arena, (size_t)reading->n_sparse + 1, sizeof *encoder->vocabularies);
-    if (!encoder->mean || !encoder->scale || !encoder->vocabularies)
+    struct arena *arena = &model->arena;
+    struct vocabulary *vocabularies =
+        arena_calloc(arena, (size_t)reading->n_sparse + 1, sizeof *vocabularies);
+    struct network_spec *spec = arena_calloc(arena, 1, sizeof *spec);
+    struct format_error error;
+    if (vocabularies == NULL || spec == NULL || describe_columns(reading, arena, spec) != 0)
         return model_error_memory(reading->error);
-    if (n_dense) {
-        memcpy(encoder->mean, reading->mean, n_dense * sizeof *encoder->mean);
-        memcpy(encoder->scale, reading->scale, n_dense * sizeof *encoder->scale);
-    }
-    if (!reading->is_converted)
-        return make_vocabularies(reading, model);
     for (uint32_t i = 0; i < reading->n_sparse; i++)
-        encoder->vocabularies[i] = reading->columns[i].vocabulary;
+        vocabularies[i] = reading->columns[i].vocabulary;
+    if (!reading->is_converted) {
+        const int status = make_vocabularies(reading, &model->vocabulary_arena, vocabularies);
+        if (status != DCNV2_OK)
+            return status;
+    }
+    if (encoder_init(&model->encoder, arena, spec, vocabularies, CELLS_AS_PANDAS, &error) != 0)
+        return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->schema_path, &error);
     return DCNV2_OK;
 }
 
@@ -237,7 +263,7 @@ uint32_t dcnv2_model_sparse_index(const dcnv2_model *model, size_t i, const char
 
 float dcnv2_model_dense_value(const dcnv2_model *model, size_t i, double value)
 {
-    return encoder_scale(&model->encoder, (uint32_t)i, value);
+    return encoder_value(&model->encoder, (uint32_t)i, value);
 }
 
 int dcnv2_workspace_create(const dcnv2_model *model, dcnv2_workspace **ret_workspace,

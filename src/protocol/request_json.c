@@ -41,6 +41,52 @@ int request_json_not_a_cell(const struct json_reader *json, enum json_kind kind,
                              request_json_kind_name(kind));
 }
 
+/* Items of a list while their number is not known. */
+struct items {
+    struct cell *cells;
+    uint32_t n, capacity;
+};
+
+static int add_item(struct items *items, struct arena *arena, struct cell cell)
+{
+    if (items->n == items->capacity) {
+        const uint32_t wanted = items->capacity ? 2 * items->capacity : 8;
+        struct cell *cells =
+            wanted > items->capacity ? arena_alloc(arena, wanted * sizeof *cells) : NULL;
+        if (cells == NULL)
+            return -1;
+        if (items->n > 0)
+            memcpy(cells, items->cells, items->n * sizeof *cells);
+        items->cells = cells;
+        items->capacity = wanted;
+    }
+    items->cells[items->n++] = cell;
+    return 0;
+}
+
+int request_json_list(struct json_reader *json, const struct frame *frame, uint32_t c, uint32_t row,
+                      bool may_nest, struct cell *ret_cell, struct request_error *error)
+{
+    struct items items = {0};
+    bool first = true;
+    if (!json_enter(json))
+        return -1;
+    while (json_next_element(json, &first)) {
+        struct cell cell;
+        const enum json_kind kind = json_peek(json);
+        if (kind == JSON_ARRAY && may_nest) {
+            if (request_json_list(json, frame, c, row, false, &cell, error) != 0)
+                return -1;
+        } else if (!json_cell(json, kind, &cell)) {
+            return request_json_not_a_cell(json, kind, frame, c, row, error);
+        }
+        if (add_item(&items, frame->arena, cell) != 0)
+            return request_error_out_of_memory(error);
+    }
+    *ret_cell = (struct cell){.items = items.cells, .length = items.n, .kind = CELL_LIST};
+    return json->reason ? -1 : 0;
+}
+
 unsigned request_json_first_members(struct json_reader list)
 {
     static const struct {

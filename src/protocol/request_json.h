@@ -33,6 +33,13 @@ static inline int request_json_cell(struct json_reader *json, struct frame *fram
 }
 
 /*
+ * The list that comes next, of scalars and, if `may_nest`, of lists of scalars, as a CELL_LIST in
+ * the frame's arena. -1: *error, or the reader has one.
+ */
+int request_json_list(struct json_reader *json, const struct frame *frame, uint32_t c, uint32_t row,
+                      bool may_nest, struct cell *ret_cell, struct request_error *error);
+
+/*
  * Which members the first object in a list has, as bits; `list` stands at its value, which is known
  * to be JSON. For a message only: a tensor of v2 was sent where an instance of v1 is expected, or
  * the other way round.

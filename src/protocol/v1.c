@@ -6,7 +6,12 @@
 #include "protocol/request_json.h"
 
 /* How a column of the instance being read was given. */
-enum given { GIVEN_NOT, GIVEN_LIST, GIVEN_SCALAR };
+enum given {
+    GIVEN_NOT,
+    GIVEN_LIST,   /* a value a row */
+    GIVEN_SCALAR, /* one for every row */
+    GIVEN_ARRAY   /* of a column of lists: one CELL_LIST, which may prove to be either */
+};
 
 struct v1_reader {
     struct json_reader *json;
@@ -23,6 +28,16 @@ static int read_cell(struct v1_reader *v1, uint32_t c)
     return request_json_cell(v1->json, v1->frame, c, column->n + 1, v1->error);
 }
 
+/* Not inline, nor is settle_arrays(): requests without lists pay nothing for them. */
+__attribute__((noinline)) static int read_array(struct v1_reader *v1, uint32_t c)
+{
+    struct cell list;
+    v1->given[c] = GIVEN_ARRAY;
+    if (request_json_list(v1->json, v1->frame, c, v1->n_rows + 1, true, &list, v1->error) != 0)
+        return -1;
+    return frame_append(v1->frame, c, list, v1->error);
+}
+
 static int read_column(struct v1_reader *v1, uint32_t c)
 {
     frame_truncate(v1->frame, c, v1->n_rows); /* of equal keys the last one counts */
@@ -30,6 +45,8 @@ static int read_column(struct v1_reader *v1, uint32_t c)
         v1->given[c] = GIVEN_SCALAR;
         return read_cell(v1, c);
     }
+    if (schema_is_list(v1->frame->schema, c))
+        return read_array(v1, c);
     v1->given[c] = GIVEN_LIST;
     if (!json_enter(v1->json))
         return -1;
@@ -40,10 +57,53 @@ static int read_column(struct v1_reader *v1, uint32_t c)
     return v1->json->reason ? -1 : 0;
 }
 
+/* ---- lists ---- */
+
+static bool holds_a_list(struct cell list)
+{
+    for (uint32_t i = 0; i < list.length; i++)
+        if (list.items[i].kind == CELL_LIST)
+            return true;
+    return false;
+}
+
+/* Whether the instance gives a value a row. */
+static bool is_columnar(const struct v1_reader *v1)
+{
+    const struct frame *frame = v1->frame;
+    for (uint32_t c = 0; c < schema_n_columns(frame->schema); c++)
+        if (v1->given[c] == GIVEN_LIST ||
+            (v1->given[c] == GIVEN_ARRAY && holds_a_list(frame->columns[c].cells[v1->n_rows])))
+            return true;
+    return false;
+}
+
+/* Makes one list of each array, or a value a row. */
+__attribute__((noinline)) static int settle_arrays(struct v1_reader *v1)
+{
+    struct frame *frame = v1->frame;
+    const bool by_row = is_columnar(v1);
+    for (uint32_t c = 0; c < schema_n_columns(frame->schema); c++) {
+        if (v1->given[c] != GIVEN_ARRAY)
+            continue;
+        v1->given[c] = by_row ? GIVEN_LIST : GIVEN_SCALAR;
+        if (!by_row)
+            continue;
+        const struct cell list = frame->columns[c].cells[v1->n_rows];
+        frame_truncate(frame, c, v1->n_rows);
+        for (uint32_t i = 0; i < list.length; i++)
+            if (frame_append(frame, c, list.items[i], v1->error) != 0)
+                return -1;
+    }
+    return 0;
+}
+
 /* Every column present and of one length; scalars are repeated to it. */
 static int finish_instance(struct v1_reader *v1)
 {
     struct frame *frame = v1->frame;
+    if (frame->schema->is_list && settle_arrays(v1) != 0)
+        return -1;
     const struct text *names = frame->schema->names;
     const uint32_t base = v1->n_rows;
     uint32_t first_list = SCHEMA_NOT_FOUND;

@@ -5,8 +5,10 @@
  *
  * {"inputs": [instance, ..]} or {"instances": [..]}; "inputs" wins. An instance is an
  * object of columns; a column is a list (a value a row) or a scalar (repeated for every
- * row of its instance). An instance may also be a list of such objects. Of equal keys
- * the last counts. Columns that the model does not use are checked as JSON and ignored.
+ * row of its instance). In a column of lists a list of scalars is one row's, unless the instance
+ * gives a value a row: another column as a list, or a list of lists. An instance may also be a list
+ * of such objects. Of equal keys the last counts. Columns that the model does not use are checked
+ * as JSON and ignored.
  */
 #ifndef DCNV2_PROTOCOL_V1_H
 #define DCNV2_PROTOCOL_V1_H

@@ -24,9 +24,10 @@ struct tensor_members {
     const char *start;                 /* where the tensor does */
     const struct v2_opening *recalled; /* what it began with, or NULL */
     /* Data is read on the way where the name came first; and again if a later key changes it. */
-    const char *read_as; /* the name's bytes when it was read, NULL: not yet */
-    uint32_t column;     /* that name's, or SCHEMA_NOT_FOUND */
-    uint32_t n_nested;   /* values that stood in a list of their own */
+    const char *read_as;    /* the name's bytes when it was read, NULL: not yet */
+    uint32_t column;        /* that name's, or SCHEMA_NOT_FOUND */
+    uint32_t n_nested;      /* lists in "data", each a row's */
+    uint32_t nested_length; /* values in each of them */
 };
 
 static int wrong(struct v2_reader *v2, const char *what)
@@ -137,7 +138,8 @@ static int read_parameters(struct v2_reader *v2, struct tensor_members *tensor)
     return v2->json->reason ? -1 : 0;
 }
 
-/* One value, or in a shape of [N, 1] one value in a list of its own. */
+/* One value, or a row's: in a shape of [N, 1] one value in a list of its own, in a column of lists
+ * as many as in the other rows. */
 static int read_element(struct v2_reader *v2, struct json_reader *json, uint32_t c,
                         struct tensor_members *tensor)
 {
@@ -149,8 +151,9 @@ static int read_element(struct v2_reader *v2, struct json_reader *json, uint32_t
         return -1;
     bool first = true;
     uint32_t n = 0;
+    const bool is_list = schema_is_list(v2->frame->schema, c);
     while (json_next_element(json, &first)) {
-        if (n++ == 1)
+        if (n++ == 1 && !is_list)
             return request_error_set(v2->error, 400, "Input \"%.*s\", row %u: more than one value.",
                                      TEXT_SHOWN(tensor->name), row);
         if (request_json_cell(json, v2->frame, c, row, v2->error) != 0)
@@ -158,13 +161,28 @@ static int read_element(struct v2_reader *v2, struct json_reader *json, uint32_t
     }
     if (json->reason)
         return -1;
-    return n == 1 ? 0 : wrong(v2, "an empty list in \"data\"");
+    if (tensor->n_nested > 1 && n != tensor->nested_length)
+        return request_error_set(
+            v2->error, 400,
+            "Input \"%.*s\", row %u: %u values, row 1 has %u: fill the rows up "
+            "with \"\".",
+            TEXT_SHOWN(tensor->name), tensor->n_nested, n, tensor->nested_length);
+    tensor->nested_length = n;
+    return n >= 1 ? 0 : wrong(v2, "an empty list in \"data\"");
+}
+
+/* The column that is to be read. One of lists holds more values than rows at first. */
+static uint32_t take_column(const struct v2_reader *v2, struct tensor_members *tensor, uint32_t c)
+{
+    const bool is_list = c != SCHEMA_NOT_FOUND && schema_is_list(v2->frame->schema, c);
+    v2->frame->max_rows = is_list ? UINT32_MAX : v2->max_rows;
+    tensor->column = c;
+    return c;
 }
 
 static uint32_t find_column(const struct v2_reader *v2, struct tensor_members *tensor)
 {
-    tensor->column = schema_find(v2->frame->schema, tensor->name, v2->n_inputs - 1);
-    return tensor->column;
+    return take_column(v2, tensor, schema_find(v2->frame->schema, tensor->name, v2->n_inputs - 1));
 }
 
 /* ---- how tensors begin ---- */
@@ -226,7 +244,7 @@ static bool recall(const struct v2_reader *v2, struct tensor_members *tensor)
     tensor->n_elements = opening->n_elements;
     tensor->n_dims = opening->n_dims;
     tensor->last_dim = opening->last_dim;
-    tensor->column = opening->column;
+    take_column(v2, tensor, opening->column);
     tensor->content_type = opening->content_type;
     tensor->read_as = tensor->name.at;
     tensor->n_nested = 0;
@@ -337,6 +355,43 @@ static int check_count(struct v2_reader *v2, const struct tensor_members *tensor
                              TEXT_SHOWN(tensor->name), tensor->n_elements, n);
 }
 
+/* ---- columns of lists ---- */
+
+static int check_list_shape(struct v2_reader *v2, const struct tensor_members *tensor, uint32_t n)
+{
+    const bool is_nested = tensor->has.data && tensor->n_nested > 0;
+    const bool fits = tensor->n_dims == 1
+                          ? !is_nested
+                          : !is_nested || (tensor->nested_length == tensor->last_dim &&
+                                           (uint64_t)tensor->n_nested * tensor->last_dim == n);
+    if (tensor->n_elements == n && tensor->n_dims <= 2 && fits)
+        return 0;
+    return request_error_set(v2->error, 400,
+                             "Input \"%.*s\": a column of lists needs a \"shape\" of [N, L], all "
+                             "values in \"data\", or of [N] with a text a row; \"shape\" has %u "
+                             "dimensions and room for %" PRIu64 " values, \"data\" has %u.",
+                             TEXT_SHOWN(tensor->name), tensor->n_dims, tensor->n_elements, n);
+}
+
+/* Values, row after row, to a list a row. */
+static int fold_lists(struct v2_reader *v2, const struct tensor_members *tensor)
+{
+    struct column *column = &v2->frame->columns[tensor->column];
+    const uint32_t n = column->n, length = tensor->n_dims == 2 ? (uint32_t)tensor->last_dim : 1;
+    const struct cell *items = column->cells;
+    v2->frame->max_rows = v2->max_rows;
+    if (check_list_shape(v2, tensor, n) != 0)
+        return -1;
+    *column = (struct column){0};
+    for (uint32_t i = 0; i < n; i += length) {
+        const struct cell list = {.items = &items[i], .length = length, .kind = CELL_LIST};
+        if (frame_append(v2->frame, tensor->column, tensor->n_dims == 1 ? items[i] : list,
+                         v2->error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* The bytes behind the JSON that belong to this tensor. */
 static int take_binary(struct v2_reader *v2, const struct tensor_members *tensor,
                        struct text *ret_data)
@@ -358,8 +413,9 @@ static int finish_values(struct v2_reader *v2, struct tensor_members *tensor,
 {
     const uint32_t c = tensor->column;
     int status;
+    const bool is_list = schema_is_list(v2->frame->schema, c);
     if (tensor->has.data) {
-        status = check_count(v2, tensor, v2->frame->columns[c].n);
+        status = is_list ? 0 : check_count(v2, tensor, v2->frame->columns[c].n);
         if (status == 0)
             status = datatype_check_json(datatype, v2->frame, c, v2->error);
     } else {
@@ -367,10 +423,10 @@ static int finish_values(struct v2_reader *v2, struct tensor_members *tensor,
         status =
             datatype_read_binary(datatype, binary, tensor->n_elements, v2->frame, c, v2->error);
     }
-    if (status != 0 || tensor->content_type == TENSOR_CONTENT_PLAIN)
-        return status;
-    return tensor_content_decode(tensor->content_type, tensor->content_type_name, datatype,
-                                 v2->frame, c, v2->error);
+    if (status == 0 && tensor->content_type != TENSOR_CONTENT_PLAIN)
+        status = tensor_content_decode(tensor->content_type, tensor->content_type_name, datatype,
+                                       v2->frame, c, v2->error);
+    return status == 0 && is_list ? fold_lists(v2, tensor) : status;
 }
 
 static int finish_tensor(struct v2_reader *v2, struct tensor_members *tensor)
@@ -474,8 +530,12 @@ int v2_read_inputs(struct v2_reader *v2)
     if (!json_enter(v2->json))
         return -1;
     bool first = true;
-    while (json_next_element(v2->json, &first))
-        if (read_tensor(v2) != 0)
-            return -1;
-    return v2->json->reason ? -1 : finish_inputs(v2);
+    int status = 0;
+    v2->max_rows = v2->frame->max_rows;
+    while (status == 0 && json_next_element(v2->json, &first))
+        status = read_tensor(v2);
+    v2->frame->max_rows = v2->max_rows;
+    if (status != 0 || v2->json->reason)
+        return -1;
+    return finish_inputs(v2);
 }

@@ -14,6 +14,7 @@ struct v2_reader {
     struct text binary;       /* what follows the JSON */
     size_t binary_used;       /* bytes of it that tensors have taken */
     uint8_t *seen;            /* [n_columns]: a tensor of that name was read */
+    uint32_t max_rows;        /* of the frame; columns of lists are read without it */
     uint32_t n_inputs;        /* number of the tensor being read, from 1 */
 };
 

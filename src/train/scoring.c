@@ -7,25 +7,34 @@
 #include <string.h>
 
 #include "clock.h"
+#include "data/pandas_text.h"
+#include "model/model.h"
 #include "native/team.h"
 #include "number.h"
 
 enum { TASK_ROWS = 512, BLOCK_TASKS = 32, BLOCK_ROWS = TASK_ROWS * BLOCK_TASKS };
 
+/* The first row of a task that the encoder refuses. */
+struct refusal {
+    uint32_t row; /* of the block; BLOCK_ROWS: there is none */
+    struct request_error error;
+};
+
 /* Rows on their way; two of them take turns. */
 struct block {
     uint32_t n_rows;
-    uint32_t *words; /* [BLOCK_ROWS, n_words]: dense values, then embedding rows */
-    float *scores;   /* [BLOCK_ROWS]; NAN: the row is out of range, or stands behind such a one */
+    struct arena texts; /* of the cells */
+    struct cell *cells; /* [n_columns, BLOCK_ROWS], column after column, in the schema's order */
+    float *scores;      /* [BLOCK_ROWS]; NAN: none */
     struct click_log_place *places; /* [BLOCK_ROWS] */
+    struct refusal refusals[BLOCK_TASKS];
 };
 
 /* What a thread has of its own. */
 struct member {
     dcnv2_workspace *workspace;
-    float *dense;               /* [n_dense, TASK_ROWS] */
-    uint32_t *indices;          /* [n_sparse, TASK_ROWS] */
-    struct dcnv2_rows *lookups; /* [n_sparse], of them */
+    struct arena arena;
+    struct category_counts *counts; /* [n_sparse] */
 };
 
 struct scoring {
@@ -33,11 +42,13 @@ struct scoring {
     const struct scoring_options *options;
     struct log_columns columns; /* the log borrows them */
     struct click_log *log;
-    struct cell_encoder *encoder;
-    uint64_t *n_other_form; /* [n_sparse] */
+    const struct encoder *encoder; /* the model's */
+    const char **names;            /* of its columns */
+    enum pandas_type *types;       /* of the classes of each column, for CELLS_AS_PANDAS */
+    struct encode_options encode_options;
     struct team *team;
     struct member *members; /* [n_threads] */
-    uint32_t n_dense, n_sparse, n_words;
+    uint32_t n_sparse, n_dense;
     struct block blocks[2];
     struct block *filled, *scored; /* of the job under way */
     bool at_end;
@@ -70,45 +81,101 @@ static int keep_label(struct scoring *scoring, int label)
     return 0;
 }
 
+/* Keeps the cells of a record behind the block's rows. */
+static int keep_cells(struct scoring *scoring, const struct click_record *record)
+{
+    struct block *block = scoring->filled;
+    struct cell *cells = block->cells + block->n_rows;
+    size_t size = 0;
+    for (uint32_t c = 0; c < scoring->n_sparse; c++)
+        size += record->sparse[c].length;
+    char *texts = arena_alloc(&block->texts, size);
+    if (texts == NULL)
+        return train_error_memory(scoring->error);
+    for (uint32_t c = 0; c < scoring->n_sparse; c++, cells += BLOCK_ROWS) {
+        const struct text text = record->sparse[c];
+        if (text.length > 0)
+            memcpy(texts, text.at, text.length);
+        *cells = (struct cell){.text = texts, .length = (uint32_t)text.length, .kind = CELL_TEXT};
+        texts += text.length;
+    }
+    for (uint32_t c = 0; c < scoring->n_dense; c++, cells += BLOCK_ROWS)
+        *cells = (struct cell){.number = record->dense[c], .kind = CELL_FLOAT};
+    block->places[block->n_rows++] = click_log_place(scoring->log);
+    return 0;
+}
+
 static void fill(struct scoring *scoring)
 {
     struct block *block = scoring->filled;
     struct click_record record;
     block->n_rows = 0;
+    arena_reset(&block->texts, SIZE_MAX);
     while (block->n_rows < BLOCK_ROWS && !scoring->at_end) {
         const int status = click_log_next(scoring->log, &record, scoring->error);
         scoring->at_end = status <= 0;
-        if (status < 0 || (status > 0 && keep_label(scoring, record.label) != 0)) {
+        if (status < 0 || (status > 0 && (keep_label(scoring, record.label) != 0 ||
+                                          keep_cells(scoring, &record) != 0))) {
             scoring->status = -1;
             return;
-        }
-        if (status > 0) {
-            block->places[block->n_rows] = click_log_place(scoring->log);
-            cell_encoder_encode(scoring->encoder, &record,
-                                block->words + (size_t)block->n_rows++ * scoring->n_words, NULL,
-                                scoring->n_other_form);
         }
     }
 }
 
-static void score_rows(struct scoring *scoring, uint32_t first, const struct member *member)
+/* Rows first .. first + n - 1 of the block, encoded in the member's arena. */
+static int encode_rows(const struct scoring *scoring, struct member *member, uint32_t first,
+                       uint32_t n, struct encoded *ret, struct request_error *error)
 {
-    const struct block *block = scoring->scored;
-    const uint32_t left = block->n_rows - first;
+    const struct schema *schema = &scoring->encoder->schema;
+    struct frame frame;
+    arena_reset(&member->arena, SIZE_MAX);
+    if (frame_init(&frame, schema, &member->arena, n) != 0)
+        return request_error_out_of_memory(error);
+    for (uint32_t c = 0; c < schema_n_columns(schema); c++)
+        frame.columns[c] =
+            (struct column){.cells = scoring->scored->cells + (size_t)c * BLOCK_ROWS + first,
+                            .n = n,
+                            .capacity = n,
+                            .kinds = 1u << (c < scoring->n_sparse ? CELL_TEXT : CELL_FLOAT)};
+    return frame_end_segment(&frame, n, error) == 0
+               ? encoder_encode(scoring->encoder, &frame, &scoring->encode_options, ret,
+                                member->counts, error)
+               : -1;
+}
+
+/* The rows before the first one that is refused; that one in *refusal. */
+static uint32_t count_good_rows(const struct scoring *scoring, struct member *member,
+                                uint32_t first, uint32_t n, struct refusal *refusal)
+{
+    struct encoded encoded;
+    uint32_t r = 0;
+    while (r < n && encode_rows(scoring, member, first + r, 1, &encoded, &refusal->error) == 0)
+        r++;
+    refusal->row = first + r;
+    return r;
+}
+
+static void score_rows(struct scoring *scoring, uint32_t task, struct member *member)
+{
+    struct block *block = scoring->scored;
+    struct refusal *refusal = &block->refusals[task];
+    const uint32_t first = task * TASK_ROWS, left = block->n_rows - first;
     const uint32_t n = left < TASK_ROWS ? left : TASK_ROWS;
+    uint32_t n_good = n;
+    struct encoded encoded;
     struct dcnv2_error error;
-    float *const scores = block->scores + first;
-    for (uint32_t r = 0; r < n; r++) {
-        const uint32_t *row = block->words + (size_t)(first + r) * scoring->n_words;
-        for (uint32_t i = 0; i < scoring->n_dense; i++)
-            memcpy(&member->dense[i * n + r], &row[i], sizeof *row);
-        for (uint32_t i = 0; i < scoring->n_sparse; i++)
-            member->indices[i * n + r] = row[scoring->n_dense + i];
+    refusal->row = BLOCK_ROWS;
+    for (uint32_t r = 0; r < n; r++)
+        block->scores[first + r] = NAN;
+    if (encode_rows(scoring, member, first, n, &encoded, &refusal->error) != 0) {
+        n_good = count_good_rows(scoring, member, first, n, refusal);
+        if (n_good == 0 ||
+            encode_rows(scoring, member, first, n_good, &encoded, &refusal->error) != 0)
+            return;
     }
-    for (uint32_t i = 0; i < scoring->n_sparse; i++)
-        member->lookups[i].rows = member->indices + i * n;
-    (void)dcnv2_predict(scoring->initial->model, member->workspace, n, member->dense,
-                        member->lookups, scores, &error); /* write_scores() finds the row */
+    (void)dcnv2_predict(scoring->initial->model, member->workspace, n_good, encoded.dense,
+                        encoded.lookups, block->scores + first,
+                        &error); /* write_scores() finds the row */
 }
 
 static void run_task(void *context, uint32_t task, unsigned member)
@@ -117,7 +184,7 @@ static void run_task(void *context, uint32_t task, unsigned member)
     if (task == 0)
         fill(scoring);
     else
-        score_rows(scoring, (task - 1) * TASK_ROWS, &scoring->members[member]);
+        score_rows(scoring, task - 1, &scoring->members[member]);
 }
 
 /* ---- results */
@@ -144,6 +211,11 @@ static int write_scores(struct scoring *scoring, FILE *out)
     char line[NUMBER_FLOAT_MAX + 1];
     const struct block *block = scoring->scored;
     for (uint32_t i = 0; i < block->n_rows; i++) {
+        const struct refusal *refusal = &block->refusals[i / TASK_ROWS];
+        if (refusal->row == i)
+            return train_error_set(scoring->error, "%s:%llu: %s", block->places[i].file,
+                                   (unsigned long long)block->places[i].line,
+                                   refusal->error.message);
         if (isnan(block->scores[i]))
             return train_error_set(scoring->error,
                                    "%s:%llu: the score is not a number: the row's dense values are "
@@ -179,43 +251,93 @@ static int run(struct scoring *scoring, FILE *out)
     }
 }
 
+/* ---- how a log is read ---- */
+
+/* As pandas.read_csv and astype(str) would write the cell in a column of its classes. */
+static bool reread(const void *context, uint32_t vocabulary, struct text written,
+                   char scratch[NUMBER_REPR_MAX], struct text *ret_text)
+{
+    const enum pandas_type *types = context;
+    const bool is_missing = click_is_missing(written);
+    *ret_text = is_missing ? text_of("nan") : pandas_text(types[vocabulary], written, scratch);
+    return is_missing;
+}
+
+/* Whether all that is made of a dense column's value is a float. */
+static bool is_in_range(const void *context, uint32_t dense, double number)
+{
+    const struct encoder *encoder = context;
+    for (uint32_t i = 0; i < encoder->n_values; i++)
+        if (encoder->values[i].spec->column == encoder->schema.n_sparse + dense &&
+            !isfinite(encoder_value(encoder, i, number)))
+            return false;
+    return true;
+}
+
+static int describe_log(struct scoring *scoring)
+{
+    const struct fitted_encoder *fitted = &scoring->initial->encoder;
+    const struct scoring_options *options = scoring->options;
+    const struct schema *schema = &scoring->encoder->schema;
+    const uint32_t n = schema_n_columns(schema);
+    scoring->names = calloc(n + 1u, sizeof *scoring->names);
+    scoring->types = calloc(fitted->n_sparse + 1u, sizeof *scoring->types);
+    if (scoring->names == NULL || scoring->types == NULL)
+        return train_error_memory(scoring->error);
+    for (uint32_t c = 0; c < n; c++)
+        scoring->names[c] = schema->names[c].at; /* the schema's copies end in NUL */
+    for (uint32_t c = 0; c < fitted->n_sparse; c++)
+        scoring->types[c] =
+            pandas_type_of_classes(fitted->sparse[c].classes, fitted->sparse[c].n_classes);
+    scoring->encode_options = (struct encode_options){
+        .match_forms = options->match_numbers, .reread = reread, .context = scoring->types};
+    scoring->columns = (struct log_columns){.label = options->label,
+                                            .label_is_optional = options->label_is_optional,
+                                            .sparse = scoring->names,
+                                            .n_sparse = schema->n_sparse,
+                                            .dense = scoring->names + schema->n_sparse,
+                                            .n_dense = schema->n_dense,
+                                            .missing = (double)NAN,
+                                            .is_in_range = is_in_range,
+                                            .encoder = scoring->encoder};
+    return 0;
+}
+
 /* ---- */
+
+static bool open_member(const struct scoring *scoring, struct member *member)
+{
+    struct dcnv2_error error;
+    arena_init(&member->arena, SIZE_MAX);
+    member->counts = calloc(scoring->n_sparse + 1u, sizeof *member->counts);
+    return member->counts &&
+           dcnv2_workspace_create(scoring->initial->model, &member->workspace, &error) == DCNV2_OK;
+}
+
+static bool open_block(const struct scoring *scoring, struct block *block)
+{
+    const size_t n_columns = schema_n_columns(&scoring->encoder->schema);
+    arena_init(&block->texts, SIZE_MAX);
+    block->cells = calloc(BLOCK_ROWS * n_columns, sizeof *block->cells);
+    block->scores = calloc(BLOCK_ROWS, sizeof *block->scores);
+    block->places = calloc(BLOCK_ROWS, sizeof *block->places);
+    return block->cells && block->scores && block->places;
+}
 
 static int open_all(struct scoring *scoring)
 {
-    const struct fitted_encoder *encoder = &scoring->initial->encoder;
     const struct scoring_options *options = scoring->options;
-    scoring->columns = (struct log_columns){.label = options->label,
-                                            .label_is_optional = options->label_is_optional,
-                                            .sparse = scoring->initial->sparse_names,
-                                            .n_sparse = encoder->n_sparse,
-                                            .dense = encoder->dense,
-                                            .n_dense = encoder->n_dense};
-    fitted_encoder_check(encoder, &scoring->columns);
-    struct dcnv2_error error;
-    if (click_log_open(&scoring->log, options->paths, options->n_paths, &scoring->columns,
+    if (describe_log(scoring) != 0 ||
+        click_log_open(&scoring->log, options->paths, options->n_paths, &scoring->columns,
                        options->max_bad_rows, scoring->error) != 0)
         return -1;
-    scoring->encoder = cell_encoder_create(encoder, options->match_numbers);
-    scoring->n_other_form = calloc(encoder->n_sparse + 1, sizeof *scoring->n_other_form);
     scoring->team = team_create(options->n_threads);
     scoring->members = calloc(options->n_threads, sizeof *scoring->members);
-    bool good = scoring->encoder && scoring->n_other_form && scoring->team && scoring->members;
-    for (unsigned i = 0; good && i < options->n_threads; i++) {
-        struct member *member = &scoring->members[i];
-        member->dense = calloc((size_t)encoder->n_dense * TASK_ROWS + 1, sizeof(float));
-        member->indices = calloc((size_t)encoder->n_sparse * TASK_ROWS + 1, sizeof(uint32_t));
-        member->lookups = calloc((size_t)encoder->n_sparse + 1, sizeof *member->lookups);
-        good =
-            member->dense && member->indices && member->lookups &&
-            dcnv2_workspace_create(scoring->initial->model, &member->workspace, &error) == DCNV2_OK;
-    }
-    for (int i = 0; good && i < 2; i++) {
-        scoring->blocks[i].words = calloc((size_t)BLOCK_ROWS * scoring->n_words, sizeof(uint32_t));
-        scoring->blocks[i].scores = calloc(BLOCK_ROWS, sizeof(float));
-        scoring->blocks[i].places = calloc(BLOCK_ROWS, sizeof *scoring->blocks[i].places);
-        good = scoring->blocks[i].words && scoring->blocks[i].scores && scoring->blocks[i].places;
-    }
+    bool good = scoring->team && scoring->members;
+    for (unsigned i = 0; good && i < options->n_threads; i++)
+        good = open_member(scoring, &scoring->members[i]);
+    for (int i = 0; good && i < 2; i++)
+        good = open_block(scoring, &scoring->blocks[i]);
     return good ? 0 : train_error_memory(scoring->error);
 }
 
@@ -223,21 +345,21 @@ static void close_all(struct scoring *scoring)
 {
     for (unsigned i = 0; scoring->members && i < scoring->options->n_threads; i++) {
         dcnv2_workspace_free(scoring->members[i].workspace);
-        free(scoring->members[i].dense);
-        free(scoring->members[i].indices);
-        free(scoring->members[i].lookups);
+        arena_free(&scoring->members[i].arena);
+        free(scoring->members[i].counts);
     }
     for (int i = 0; i < 2; i++) {
-        free(scoring->blocks[i].words);
+        arena_free(&scoring->blocks[i].texts);
+        free(scoring->blocks[i].cells);
         free(scoring->blocks[i].scores);
         free(scoring->blocks[i].places);
     }
     free(scoring->members);
-    free(scoring->n_other_form);
+    free(scoring->names);
+    free(scoring->types);
     free(scoring->labels);
     free(scoring->scores);
     team_free(scoring->team);
-    cell_encoder_free(scoring->encoder);
     click_log_close(scoring->log);
 }
 
@@ -249,15 +371,27 @@ static int measure(struct scoring *scoring, struct scoring_result *result)
                                : 0;
 }
 
+/* Cells of a category column that are a class in another form. */
+static uint64_t count_other_forms(const struct scoring *scoring, uint32_t c)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; scoring->members && i < scoring->options->n_threads; i++)
+        n += scoring->members[i].counts ? scoring->members[i].counts[c].n_other_form : 0;
+    return n;
+}
+
 /* Tells of ids that score as unknown because of their form. */
 static void tell_forms(const struct scoring *scoring, struct train_error *ret_forms)
 {
-    uint64_t n = 0;
+    uint64_t n = 0, n_most = 0;
     uint32_t most = 0;
-    for (uint32_t c = 0; scoring->n_other_form && c < scoring->n_sparse; c++) {
-        n += scoring->n_other_form[c];
-        if (scoring->n_other_form[c] > scoring->n_other_form[most])
+    for (uint32_t c = 0; c < scoring->n_sparse; c++) {
+        const uint64_t n_column = count_other_forms(scoring, c);
+        n += n_column;
+        if (n_column > n_most) {
+            n_most = n_column;
             most = c;
+        }
     }
     if (n > 0 && !scoring->options->match_numbers)
         train_error_set(ret_forms,
@@ -272,9 +406,9 @@ int score_files(const struct initial_model *initial, const struct scoring_option
     struct scoring scoring = {.initial = initial,
                               .options = options,
                               .error = error,
-                              .n_dense = initial->encoder.n_dense,
-                              .n_sparse = initial->encoder.n_sparse,
-                              .n_words = initial->encoder.n_dense + initial->encoder.n_sparse};
+                              .encoder = &initial->model->encoder,
+                              .n_sparse = initial->model->encoder.schema.n_sparse,
+                              .n_dense = initial->model->encoder.schema.n_dense};
     const uint64_t start_ns = clock_ns();
     *ret_result = (struct scoring_result){0};
     int status = open_all(&scoring);

@@ -2,8 +2,8 @@
 /*
  * scoring.h: scores of a click log by a finished model, in the order of its rows.
  *
- * One thread reads and encodes blocks of rows; the others score them with the server's forward
- * pass (dcnv2.h), so a row's score has the bits that the server gives it.
+ * One thread reads blocks of rows; the others encode and score them with the server's encoder and
+ * forward pass (dcnv2.h), so a row's score has the bits that the server gives it.
  */
 #ifndef DCNV2_TRAIN_SCORING_H
 #define DCNV2_TRAIN_SCORING_H
@@ -36,7 +36,8 @@ struct scoring_result {
 /*
  * Writes a score a line to `out`, in its shortest form. -1: *error; scores of rows before the one
  * that it names may have been written. A dense value that the model's scaler takes beyond the range
- * of a float makes a bad row; one within it whose score is not a number is an error.
+ * of a float makes a bad row; one within it whose score is not a number is an error, and so is a
+ * row that the model refuses because a value is unknown or missing.
  */
 int score_files(const struct initial_model *initial, const struct scoring_options *options,
                 FILE *out, struct scoring_result *ret_result, struct train_error *error);

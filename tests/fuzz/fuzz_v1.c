@@ -8,10 +8,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fixture f;
     fuzz_frame_init(&f);
-    if (v1_parse(&f.frame, (struct text){(const char *)data, size}, "dcnv2", &f.error) == 0)
-        fuzz_check_frame(&f.frame);
-    else
-        fuzz_check_error(&f.error);
+    for (int has_lists = 0; has_lists < 2; has_lists++) {
+        fuzz_make_lists(&f, has_lists);
+        fixture_reset(&f);
+        if (v1_parse(&f.frame, (struct text){(const char *)data, size}, "dcnv2", &f.error) == 0)
+            fuzz_check_frame(&f.frame);
+        else
+            fuzz_check_error(&f.error);
+    }
     fixture_free(&f);
     return 0;
 }

@@ -34,7 +34,9 @@ static uint64_t sum_frame(const struct frame *frame, const struct v2_options *op
         for (uint32_t i = 0; i < frame->n_rows; i++) {
             const struct cell *cell = &frame->columns[c].cells[i];
             seen = hash_pair(&hash_seed_fixed, seen, cell->kind);
-            if (cell->kind == CELL_TEXT || cell->kind == CELL_INTEGER)
+            if (cell->kind == CELL_LIST)
+                seen = hash_pair(&hash_seed_fixed, seen, cell->length);
+            else if (cell->kind == CELL_TEXT || cell->kind == CELL_INTEGER)
                 seen = sum(seen, cell->text, cell->length);
             else if (cell->kind == CELL_FLOAT)
                 seen = sum(seen, &cell->number, sizeof cell->number);
@@ -78,11 +80,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const size_t n_binary = data[0] | (size_t)data[1] << 8;
     const size_t json_length = n_binary < body.length ? body.length - n_binary : 0;
     fuzz_frame_init(&f);
-    const uint64_t seen = seen_with(&f, body, json_length, NULL);
-    memory = (struct v2_memory){0};
-    seen_with(&f, text_of(earlier), strlen(earlier), &memory);
-    for (int i = 0; i < 2; i++) /* with what the earlier one left, and with its own */
-        REQUIRE(seen_with(&f, body, json_length, &memory) == seen);
+    for (int has_lists = 0; has_lists < 2; has_lists++) {
+        fuzz_make_lists(&f, has_lists);
+        const uint64_t seen = seen_with(&f, body, json_length, NULL);
+        memory = (struct v2_memory){0};
+        seen_with(&f, text_of(earlier), strlen(earlier), &memory);
+        for (int i = 0; i < 2; i++) /* with what the earlier one left, and with its own */
+            REQUIRE(seen_with(&f, body, json_length, &memory) == seen);
+    }
     fixture_free(&f);
     return 0;
 }

@@ -136,6 +136,27 @@ def write_content_types():
             write("v2", f"integer_{datatype.lower()}_{n}", b"\0\0" + json.dumps(document).encode())
 
 
+def write_lists():
+    """Brand as a column of lists: the targets read each input with and without one."""
+    for n, value in enumerate((["1", "2"], [["1", "2"], ["3"]], [["1"], None, "2|3", []], [], [[]], [[["1"]]], [{}],
+                               "1|2", [1, None, 2.5, True])):
+        for price in (1, [1, 2]):
+            instance = {"userid": "4", "brand": value, "price": price}
+            write("v1", f"list_{n}_{isinstance(price, list):d}", json.dumps({"instances": [instance, instance]}).encode())
+    rest = [v2_tensor("userid", ["1", "2"]), v2_tensor("price", [1, 2], "FP64")]
+    for n, (shape, data) in enumerate((([2, 2], ["1", "2", "3", ""]), ([2, 2], [["1", "2"], ["3", None]]), ([2], ["1|2", ""]),
+                                       ([2, 1], [["1"], ["2"]]), ([2, 2], [["1"], ["2", "3"]]), ([2, 0], []),
+                                       ([2, 2], ["1", ["2", "3"], "4"]), ([2, 2, 1], ["1", "2", "3", "4"]))):
+        tensor = {"name": "brand", "shape": shape, "datatype": "BYTES", "data": data}
+        behind = {key: tensor[key] for key in ("data", "shape", "datatype", "name")}
+        for place, told in (("first", tensor), ("behind", behind)):
+            write("v2", f"list_{place}_{n}", b"\0\0" + json.dumps({"inputs": [told, *rest]}).encode())
+    packed = pack_tensor(["1", "2", "", "3"], "BYTES")
+    tensor = {"name": "brand", "shape": [2, 2], "datatype": "BYTES", "parameters": {"binary_data_size": len(packed)}}
+    body, _ = join_binary({"inputs": [tensor, *rest]}, packed)
+    write("v2", "list_binary", struct.pack("<H", len(packed)) + body)
+
+
 def write_model_files():
     golden = ROOT / "tests/golden/format"
     for path in sorted(golden.glob("*.p*")):
@@ -182,6 +203,7 @@ def main():
         write("inflate", name, bytes([name.startswith("gzip")]) + packed)
     write_requests()
     write_content_types()
+    write_lists()
     write_model_files()
     write_converted()
     total = sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file())

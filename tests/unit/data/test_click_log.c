@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/click_log.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -301,6 +302,15 @@ TEST(a_missing_file_is_told_before_anything_is_read)
     builder_free(&shown);
 }
 
+TEST(a_missing_number_is_what_the_columns_say)
+{
+    const char *path = log_write("m.csv", "clk,user,ad,price\n1,u,a,\n0,u,a,NA\n0,u,a,2\n");
+    struct log_columns told = columns;
+    told.missing = (double)NAN;
+    check_rows(&path, 1, &told, "1 u a nan;0 u a nan;0 u a 2;");
+    check_rows(&path, 1, &columns, "1 u a 0;0 u a 0;0 u a 2;");
+}
+
 TEST(the_words_for_missing_are_pandas)
 {
     static const char *const missing[] = {
@@ -326,6 +336,7 @@ int main(void)
     RUN(bad_records_are_skipped_and_counted_up_to_the_most);
     RUN(the_first_bad_record_is_kept);
     RUN(a_missing_file_is_told_before_anything_is_read);
+    RUN(a_missing_number_is_what_the_columns_say);
     RUN(the_words_for_missing_are_pandas);
     return test_report();
 }

@@ -10,6 +10,7 @@
 #include "encode/encoder.h"
 #include "fixture.h"
 #include "golden.h"
+#include "pair.h"
 #include "protocol/v1.h"
 #include "protocol/v2.h"
 #include "test.h"
@@ -117,8 +118,8 @@ static struct text our_text(uint32_t row, char scratch[NUMBER_REPR_MAX])
 /* The encoder finds each text as the class that it is: true where it does for all rows. */
 static bool encoder_agrees(const struct golden_case *c)
 {
-    static float dense[MAX_ROWS];
-    static uint32_t indices[MAX_ROWS];
+    static const struct encode_options options = {0};
+    struct encoded encoded;
     struct text classes[MAX_ROWS];
     uint32_t expected[MAX_ROWS], n_classes = 0;
     struct category_counts counts = {0};
@@ -132,13 +133,13 @@ static bool encoder_agrees(const struct golden_case *c)
     }
     struct vocabulary vocabulary;
     double mean = 0, scale = 1;
-    struct encoder encoder = {f.schema, &vocabulary, &mean, &scale};
     CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, classes, n_classes) == 0);
-    const int status = encoder_encode(&encoder, &f.frame, false, dense, indices, &counts, &f.error);
+    const struct encoder encoder = pair_encoder(&arena, &f.schema, &vocabulary, &mean, &scale);
+    const int status = encoder_encode(&encoder, &f.frame, &options, &encoded, &counts, &f.error);
     CHECK_MSG(status == 0, "%s", f.error.message);
     bool agrees = status == 0 && counts.n_unknown == 0;
     for (uint32_t row = 0; status == 0 && row < c->n; row++)
-        agrees &= indices[row] == expected[row];
+        agrees &= encoded.lookups[0].rows[row] == expected[row];
     arena_free(&arena);
     return agrees;
 }

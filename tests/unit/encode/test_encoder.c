@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "fixture.h"
+#include "pair.h"
 #include "test.h"
 
 static struct arena arena = {.limit_bytes = SIZE_MAX}; /* of vocabularies */
@@ -15,8 +16,7 @@ enum { A, B, P, Q, MAX_ROWS = 2000 };
 
 static struct fixture f;
 static struct encoder encoder;
-static float dense[2 * MAX_ROWS];
-static uint32_t indices[2 * MAX_ROWS];
+static struct encoded encoded;
 static struct category_counts counts[2];
 
 static double mean[2] = {0.5, -3.0};
@@ -30,7 +30,7 @@ static void init(void)
     fixture_init(&f, "a,b,p,q", 2, 2, MAX_ROWS);
     CHECK(vocabulary_init(&vocabularies[0], &hash_seed_fixed, &arena, a, 5) == 0);
     CHECK(vocabulary_init(&vocabularies[1], &hash_seed_fixed, &arena, b, 3) == 0);
-    encoder = (struct encoder){f.schema, vocabularies, mean, scale};
+    encoder = pair_encoder(&arena, &f.schema, vocabularies, mean, scale);
 }
 
 static struct cell integer(const char *digits)
@@ -69,10 +69,27 @@ static void end_segment(void)
     CHECK(frame_end_segment(&f.frame, f.frame.columns[A].n, &f.error) == 0);
 }
 
+static int encode_more(void)
+{
+    static const struct encode_options options = {0};
+    return encoder_encode(&encoder, &f.frame, &options, &encoded, counts, &f.error);
+}
+
+/* Of column c, dense value and row of a frame's row. */
+static float dense(uint32_t c, uint32_t row)
+{
+    return encoded.dense[c * encoded.n_rows + row];
+}
+
+static uint32_t found(uint32_t c, uint32_t row)
+{
+    return encoded.lookups[c].rows[row];
+}
+
 static int encode(void)
 {
     memset(counts, 0, sizeof counts);
-    return encoder_encode(&encoder, &f.frame, false, dense, indices, counts, &f.error);
+    return encode_more();
 }
 
 /* Encodes one row whose p is this cell. */
@@ -88,12 +105,12 @@ TEST(values_are_scaled_in_double_and_then_rounded_to_float)
 {
     for (int i = 0; i < 20000; i++) {
         const double value = sin(i) * pow(10, i % 60 - 30);
-        CHECK(encoder_scale(&encoder, 0, value) == (float)((value - 0.5) / 2.0));
-        CHECK(encoder_scale(&encoder, 1, value) == (float)((value + 3.0) / 0.1));
+        CHECK(encoder_value(&encoder, 0, value) == (float)((value - 0.5) / 2.0));
+        CHECK(encoder_value(&encoder, 1, value) == (float)((value + 3.0) / 0.1));
     }
     /* where float arithmetic would give another result */
     const double value = 16777217.0;
-    CHECK(encode_p(number(value)) == 0 && dense[0] == (float)((16777217.0 - 0.5) / 2.0));
+    CHECK(encode_p(number(value)) == 0 && dense(0, 0) == (float)((16777217.0 - 0.5) / 2.0));
 }
 
 TEST(each_kind_of_cell_is_a_number)
@@ -118,8 +135,8 @@ TEST(each_kind_of_cell_is_a_number)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const int status = encode_p(cases[i].cell);
         CHECK_MSG(status == 0, "case %zu: %s", i, f.error.message);
-        CHECK_MSG(dense[0] == (float)((cases[i].value - 0.5) / 2.0), "case %zu: %g", i,
-                  (double)dense[0]);
+        CHECK_MSG(dense(0, 0) == (float)((cases[i].value - 0.5) / 2.0), "case %zu: %g", i,
+                  (double)dense(0, 0));
     }
 }
 
@@ -133,7 +150,7 @@ TEST(text_is_a_number_as_python_reads_it)
                  {"1e-400", 0.0},    {"007", 7.0}, {"1_000.5", 1000.5}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         CHECK_MSG(encode_p(text(cases[i].text)) == 0, "\"%s\": %s", cases[i].text, f.error.message);
-        CHECK_MSG(dense[0] == (float)((cases[i].value - 0.5) / 2.0), "\"%s\"", cases[i].text);
+        CHECK_MSG(dense(0, 0) == (float)((cases[i].value - 0.5) / 2.0), "\"%s\"", cases[i].text);
     }
 }
 
@@ -195,12 +212,14 @@ TEST(a_refused_text_is_shown_and_cut_at_a_character)
 
 TEST(numbers_that_fit_a_float_once_scaled_are_taken)
 {
-    CHECK(encode_p(number(6e38)) == 0 && dense[0] == (float)((6e38 - 0.5) / 2.0));
-    CHECK(encode_p(number(1e-300)) == 0 && dense[0] == -0.25f);
+    CHECK(encode_p(number(6e38)) == 0 && dense(0, 0) == (float)((6e38 - 0.5) / 2.0));
+    CHECK(encode_p(number(1e-300)) == 0 && dense(0, 0) == -0.25f);
     const double kept = mean[0];
     mean[0] = 1e300;
-    CHECK(encode_p(number(1e300)) == 0 && dense[0] == 0.0f);
+    encoder = pair_encoder(&arena, &f.schema, encoder.vocabularies, mean, scale);
+    CHECK(encode_p(number(1e300)) == 0 && dense(0, 0) == 0.0f);
     mean[0] = kept;
+    encoder = pair_encoder(&arena, &f.schema, encoder.vocabularies, mean, scale);
 }
 
 TEST(columns_lie_one_behind_the_other)
@@ -211,18 +230,14 @@ TEST(columns_lie_one_behind_the_other)
         add_row(i % 2 ? text("2") : text("?"), i % 3 ? text("\xC3\xA9") : text(""), number(i),
                 number(-i));
     end_segment();
-    for (size_t i = 0; i < 2 * MAX_ROWS; i++) {
-        dense[i] = 77.0f;
-        indices[i] = 77;
-    }
     CHECK(encode() == 0);
-    for (int i = 0; i < N; i++) {
-        CHECK(dense[i] == (float)((i - 0.5) / 2.0));
-        CHECK(dense[N + i] == (float)((-i + 3.0) / 0.1));
-        CHECK(indices[i] == (i % 2 ? 1 : 5));
-        CHECK(indices[N + i] == (i % 3 ? 2 : 3));
+    CHECK(encoded.n_rows == N && !encoded.lookups[A].offsets && !encoded.lookups[B].offsets);
+    for (uint32_t i = 0; i < N; i++) {
+        CHECK(encoded.dense[i] == (float)((i - 0.5) / 2.0));
+        CHECK(encoded.dense[N + i] == (float)((-(double)i + 3.0) / 0.1));
+        CHECK(found(A, i) == (i % 2 ? 1 : 5));
+        CHECK(found(B, i) == (i % 3 ? 2 : 3));
     }
-    CHECK(dense[2 * N] == 77.0f && indices[2 * N] == 77);
     CHECK(counts[0].n_unknown == N / 2 && counts[1].n_unknown == 334);
 }
 
@@ -235,10 +250,10 @@ TEST(unknown_values_are_the_number_of_classes_and_are_added)
     end_segment();
     counts[0].n_unknown = 10;
     counts[1].n_unknown = 20;
-    CHECK(encoder_encode(&encoder, &f.frame, false, dense, indices, counts, &f.error) == 0);
+    CHECK(encode_more() == 0);
     CHECK(counts[0].n_unknown == 12 && counts[1].n_unknown == 22);
-    CHECK(indices[0] == 0 && indices[1] == 5 && indices[2] == 5);
-    CHECK(indices[3] == 0 && indices[4] == 3 && indices[5] == 3);
+    CHECK(found(A, 0) == 0 && found(A, 1) == 5 && found(A, 2) == 5);
+    CHECK(found(B, 0) == 0 && found(B, 1) == 3 && found(B, 2) == 3);
 }
 
 TEST(a_category_is_written_as_its_column_is_typed)
@@ -249,8 +264,8 @@ TEST(a_category_is_written_as_its_column_is_typed)
     add_row(missing, number(1.0), missing, missing);
     end_segment();
     CHECK(encode() == 0);
-    CHECK(indices[0] == 0 && indices[1] == 3 && indices[2] == 2);
-    CHECK(indices[3] == 0 && indices[4] == 1 && indices[5] == 0);
+    CHECK(found(A, 0) == 0 && found(A, 1) == 3 && found(A, 2) == 2);
+    CHECK(found(B, 0) == 0 && found(B, 1) == 1 && found(B, 2) == 0);
     CHECK(counts[0].n_unknown == 0 && counts[1].n_unknown == 0);
 }
 
@@ -262,21 +277,21 @@ TEST(each_instance_is_typed_by_itself_before_they_are_joined)
     add_row(missing, missing, missing, missing);
     end_segment();
     CHECK(encode() == 0); /* int64 beside an object: "1", "None" */
-    CHECK(indices[0] == 0 && indices[1] == 2);
-    CHECK(indices[2] == 3 && indices[3] == 3);
+    CHECK(found(A, 0) == 0 && found(A, 1) == 2);
+    CHECK(found(B, 0) == 3 && found(B, 1) == 3);
     fixture_reset(&f);
     add_row(integer("1"), integer("1"), missing, missing);
     end_segment();
     add_row(number(2.5), number(1.0), missing, missing);
     end_segment();
     CHECK(encode() == 0); /* int64 and float64: "1.0" */
-    CHECK(indices[0] == 5 && indices[1] == 5);
-    CHECK(indices[2] == 0 && indices[3] == 0);
+    CHECK(found(A, 0) == 5 && found(A, 1) == 5);
+    CHECK(found(B, 0) == 0 && found(B, 1) == 0);
 }
 
 TEST(a_value_that_was_replaced_does_not_type_its_column)
 {
-    uint32_t found[2];
+    uint32_t rows[2];
     for (int stale = 0; stale < 2; stale++) {
         fixture_reset(&f);
         add_row(integer("1"), integer("1"), missing, missing);
@@ -284,9 +299,9 @@ TEST(a_value_that_was_replaced_does_not_type_its_column)
             f.frame.columns[0].kinds |= 1u << CELL_FLOAT | 1u << CELL_MISSING;
         end_segment();
         CHECK(encode() == 0);
-        found[stale] = indices[0];
+        rows[stale] = found(A, 0);
     }
-    CHECK(found[0] == found[1]);
+    CHECK(rows[0] == rows[1]);
 }
 
 TEST(a_category_may_be_any_text)
@@ -297,7 +312,7 @@ TEST(a_category_may_be_any_text)
     add_row((struct cell){.text = builder.at, .length = 1 << 20, .kind = CELL_TEXT},
             (struct cell){.text = "\xC3\xA9\0", .length = 3, .kind = CELL_TEXT}, missing, missing);
     end_segment();
-    CHECK(encode() == 0 && indices[0] == 5 && indices[1] == 3);
+    CHECK(encode() == 0 && found(A, 0) == 5 && found(B, 0) == 3);
     builder_free(&builder);
 }
 

@@ -7,6 +7,7 @@
 #include "encode/cell_text.h"
 #include "encode/encoder.h"
 #include "fixture.h"
+#include "pair.h"
 #include "test.h"
 
 enum { MAX_CLASSES = 8, MAX_ROWS = 64 };
@@ -205,12 +206,15 @@ static int encode(const char *classes, bool match_forms, uint32_t *ret_indices,
 {
     struct text texts[MAX_CLASSES];
     struct vocabulary vocabulary;
-    const struct encoder encoder = {.schema = f.schema, .vocabularies = &vocabulary};
+    const struct encode_options options = {.match_forms = match_forms};
+    struct encoded encoded;
     CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, texts, split(classes, texts)) ==
           0);
+    const struct encoder encoder = pair_encoder(&arena, &f.schema, &vocabulary, NULL, NULL);
     memset(counts, 0, sizeof *counts);
-    const int status =
-        encoder_encode(&encoder, &f.frame, match_forms, NULL, ret_indices, counts, &f.error);
+    const int status = encoder_encode(&encoder, &f.frame, &options, &encoded, counts, &f.error);
+    if (status == 0)
+        memcpy(ret_indices, encoded.lookups[0].rows, encoded.n_rows * sizeof *ret_indices);
     arena_free(&arena);
     return status;
 }
