@@ -2,25 +2,23 @@
 #include "network/kinds.h"
 
 #define WIDE(role, start_value)                                                                    \
-    {.key = role, .dims = {DIM_OUT}, .start = start_value, .is_optional = true}
+    {                                                                                              \
+        .key = role, .dims = {DIM_OUT}, .start = start_value, .is_optional = true                  \
+    }
 
 const struct kind layer_kinds[LAYER_N_KINDS] = {
     [LAYER_INPUT] = {.name = "input"},
     [LAYER_LINEAR] = {.name = "linear",
                       .roles = {{.key = "weight", .dims = {DIM_OUT, DIM_IN}, .start = START_FAN_IN},
                                 WIDE("bias", START_FAN_IN)}},
-    [LAYER_BATCH_NORM] = {.name = "batch_norm",
-                          .keeps_width = true,
-                          .roles = {WIDE("weight", START_ONES),
-                                    WIDE("bias", START_ZEROS),
-                                    {.key = "mean",
-                                     .dims = {DIM_OUT},
-                                     .start = START_ZEROS,
-                                     .is_statistic = true},
-                                    {.key = "variance",
-                                     .dims = {DIM_OUT},
-                                     .start = START_ONES,
-                                     .is_statistic = true}}},
+    [LAYER_BATCH_NORM] =
+        {.name = "batch_norm",
+         .keeps_width = true,
+         .roles =
+             {WIDE("weight", START_ONES),
+              WIDE("bias", START_ZEROS),
+              {.key = "mean", .dims = {DIM_OUT}, .start = START_ZEROS, .is_statistic = true},
+              {.key = "variance", .dims = {DIM_OUT}, .start = START_ONES, .is_statistic = true}}},
     [LAYER_LAYER_NORM] = {.name = "layer_norm",
                           .keeps_width = true,
                           .roles = {WIDE("weight", START_ONES), WIDE("bias", START_ZEROS)}},
@@ -46,18 +44,22 @@ const struct kind layer_kinds[LAYER_N_KINDS] = {
                                      .dims = {DIM_ONE_OR_OUT},
                                      .start = START_ZEROS,
                                      .is_optional = true}}},
-    [LAYER_CROSS_FULL] = {.name = "cross",
-                          .keeps_width = true,
-                          .is_cross = true,
-                          .roles = {{.key = "weight", .dims = {DIM_OUT, DIM_IN}, .start = START_FAN_IN},
-                                    WIDE("bias", START_FAN_IN)}},
+    [LAYER_CROSS_FULL] =
+        {.name = "cross",
+         .people = "full",
+         .keeps_width = true,
+         .is_cross = true,
+         .roles = {{.key = "weight", .dims = {DIM_OUT, DIM_IN}, .start = START_FAN_IN},
+                   WIDE("bias", START_FAN_IN)}},
     [LAYER_CROSS_VECTOR] = {.name = "cross_vector",
+                            .people = "of vectors",
                             .keeps_width = true,
                             .is_cross = true,
                             .roles = {{.key = "weight", .dims = {DIM_IN}, .start = START_FAN_IN},
                                       WIDE("bias", START_FAN_IN)}},
     [LAYER_CROSS_LOW_RANK] =
         {.name = "cross_low_rank",
+         .people = "of low rank",
          .keeps_width = true,
          .is_cross = true,
          .roles = {{.key = "u", .dims = {DIM_OUT, DIM_RANK}, .start = START_FAN_IN},
@@ -65,6 +67,7 @@ const struct kind layer_kinds[LAYER_N_KINDS] = {
                    {.key = "v", .dims = {DIM_RANK, DIM_IN}, .start = START_FAN_IN}}},
     [LAYER_CROSS_MIXTURE] =
         {.name = "cross_mixture",
+         .people = "of experts",
          .keeps_width = true,
          .is_cross = true,
          .roles = {{.key = "u", .dims = {DIM_EXPERTS, DIM_OUT, DIM_RANK}, .start = START_FAN_IN},
@@ -84,6 +87,7 @@ const struct kind layer_kinds[LAYER_N_KINDS] = {
                     .is_optional = true}}},
     [LAYER_CROSS_LAYER_NORM] =
         {.name = "cross_layer_norm",
+         .people = "with layer norm",
          .keeps_width = true,
          .is_cross = true,
          .roles = {{.key = "weight", .dims = {DIM_OUT, DIM_IN}, .start = START_FAN_IN},
@@ -93,20 +97,20 @@ const struct kind layer_kinds[LAYER_N_KINDS] = {
     [LAYER_OUTPUT] = {.name = "output"},
 };
 
-const char *const activation_names[ACTIVATE_N_NAMES] = {
-    [ACTIVATE_NONE] = "none",
-    [ACTIVATE_RELU] = "relu",
-    [ACTIVATE_LEAKY_RELU] = "leaky_relu",
-    [ACTIVATE_PRELU] = "prelu",
-    [ACTIVATE_GELU] = "gelu",
-    [ACTIVATE_GELU_TANH] = "gelu_tanh",
-    [ACTIVATE_SILU] = "silu",
-    [ACTIVATE_SIGMOID] = "sigmoid",
-    [ACTIVATE_TANH] = "tanh",
-    [ACTIVATE_ELU] = "elu",
-    [ACTIVATE_DICE] = "dice",
-    [ACTIVATE_DICE_ROW] = "dice_row",
-    [ACTIVATE_SWISH_LAYER_NORM] = "swish_layer_norm"};
+const char *const activation_names[ACTIVATE_N_NAMES] = {[ACTIVATE_NONE] = "none",
+                                                        [ACTIVATE_RELU] = "relu",
+                                                        [ACTIVATE_LEAKY_RELU] = "leaky_relu",
+                                                        [ACTIVATE_PRELU] = "prelu",
+                                                        [ACTIVATE_GELU] = "gelu",
+                                                        [ACTIVATE_GELU_TANH] = "gelu_tanh",
+                                                        [ACTIVATE_SILU] = "silu",
+                                                        [ACTIVATE_SIGMOID] = "sigmoid",
+                                                        [ACTIVATE_TANH] = "tanh",
+                                                        [ACTIVATE_ELU] = "elu",
+                                                        [ACTIVATE_DICE] = "dice",
+                                                        [ACTIVATE_DICE_ROW] = "dice_row",
+                                                        [ACTIVATE_SWISH_LAYER_NORM] =
+                                                            "swish_layer_norm"};
 
 const unsigned activation_roles[ACTIVATE_N_NAMES] = {
     [ACTIVATE_PRELU] = 1u << PRELU_SLOPE,

@@ -39,7 +39,8 @@ enum { CROSS_U = 0, CROSS_V = 2, CROSS_C = 3, CROSS_GATE = 4, CROSS_GATE_BIAS = 
 enum { CROSS_NORM_WEIGHT = 2, CROSS_NORM_BIAS = 3 };
 
 struct kind {
-    const char *name; /* in a model.json */
+    const char *name;   /* in a model.json */
+    const char *people; /* of a cross layer, in a line for people: "2 with layer norm" */
     struct role roles[SPEC_MAX_ROLES + 1];
     bool keeps_width; /* n_out is n_in */
     bool is_cross;    /* has x0, whose width is n_in */

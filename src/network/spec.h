@@ -36,8 +36,8 @@ enum {
 /* ---- tensors ---- */
 
 /*
- * A tensor of the file, or a part of it: tensor[index[0]][index[1]][first_row : first_row + n_rows],
- * its last two dimensions swapped if `is_transposed`. Dimensions of size 1 do not count.
+ * A tensor of the file, or a part of it: tensor[index[0]][index[1]][first_row : first_row +
+ * n_rows], its last two dimensions swapped if `is_transposed`. Dimensions of size 1 do not count.
  */
 struct tensor_part {
     struct text name; /* without the prefix that all tensors share; at NULL: there is none */
@@ -46,7 +46,8 @@ struct tensor_part {
     bool is_transposed;
 };
 
-/* What a layer holds in one role: a part, or several that are stacked along a new first dimension. */
+/* What a layer holds in one role: a part, or several that are stacked along a new first dimension.
+ */
 struct tensor_stack {
     const struct tensor_part *parts; /* [n_parts] */
     uint32_t n_parts;                /* 0: the role is empty */
@@ -63,21 +64,23 @@ struct spec_column {
 
 /* ---- numbers ---- */
 
-/* One step of what becomes of a number. Steps run in double, in order, over NaN if it is missing. */
+/* One step of what becomes of a number. Steps run in double, in order, over NaN if it is missing.
+ */
 enum step_kind {
-    STEP_FILL,          /* a if it is missing */
-    STEP_IS_MISSING,    /* 1 if it is missing, else 0 */
-    STEP_ADD,           /* v + a */
-    STEP_SUBTRACT,      /* v - a */
-    STEP_MULTIPLY,      /* v * a */
-    STEP_DIVIDE,        /* v / a */
-    STEP_CLIP,          /* to a .. b */
-    STEP_LOG,           /* ln(v + a); log1p(v) with a = 1 */
-    STEP_SIGNED_LOG,    /* sign(v) * ln(|v| + 1) */
-    STEP_TRUNCATE,      /* Python's int(v) */
-    STEP_SQUARED_LOG,   /* Criteo's: int(ln(v)^2) if v > 2, else v - 2; v is whole */
-    STEP_BUCKET,        /* the number of edges that are <= v, of edges[n_edges] ascending; with b = 1, < v */
-    STEP_FLOAT32,       /* rounded to a float */
+    STEP_FILL,        /* a if it is missing */
+    STEP_IS_MISSING,  /* 1 if it is missing, else 0 */
+    STEP_ADD,         /* v + a */
+    STEP_SUBTRACT,    /* v - a */
+    STEP_MULTIPLY,    /* v * a */
+    STEP_DIVIDE,      /* v / a */
+    STEP_CLIP,        /* to a .. b */
+    STEP_LOG,         /* ln(v + a); log1p(v) with a = 1 */
+    STEP_SIGNED_LOG,  /* sign(v) * ln(|v| + 1) */
+    STEP_TRUNCATE,    /* Python's int(v) */
+    STEP_SQUARED_LOG, /* Criteo's: int(ln(v)^2) if v > 2, else v - 2; v is whole */
+    STEP_BUCKET,  /* the number of edges that are <= v, of edges[n_edges] ascending; with b = 1, < v
+                   */
+    STEP_FLOAT32, /* rounded to a float */
     STEP_N_KINDS
 };
 
@@ -117,7 +120,7 @@ struct spec_lookup {
     const struct spec_step *steps; /* [n_steps], of a column of numbers: the text is that of the
                                     * whole number that they give */
     uint32_t n_steps;
-    uint32_t vocabulary;  /* of LOOKUP_VOCABULARY: which of the model's; several lookups may share */
+    uint32_t vocabulary; /* of LOOKUP_VOCABULARY: which of the model's; several lookups may share */
     const uint32_t *rows; /* [n classes] */
     uint32_t first_row;
     uint32_t unseen_row, missing_row; /* whole rows, `first_row` is not added; or SPEC_DROP, .. */
@@ -158,7 +161,7 @@ struct spec_input {
     enum pooling_mask mask;
     uint32_t masked_row;
     float epsilon, at_least;
-    uint32_t width, n_rows; /* set by spec_resolve() */
+    uint32_t n_rows, width; /* set by spec_resolve(). n_rows 1 before: a table of one row */
 };
 
 /* ---- layers ---- */
@@ -189,27 +192,27 @@ enum activation_name {
     ACTIVATE_SILU,
     ACTIVATE_SIGMOID,
     ACTIVATE_TANH,
-    ACTIVATE_ELU,            /* slope */
-    ACTIVATE_DICE,           /* FuxiCTR: roles "alpha", "mean", "variance"; epsilon */
-    ACTIVATE_DICE_ROW,       /* Torch-RecHub: role "alpha", one number */
+    ACTIVATE_ELU,              /* slope */
+    ACTIVATE_DICE,             /* FuxiCTR: roles "alpha", "mean", "variance"; epsilon */
+    ACTIVATE_DICE_ROW,         /* Torch-RecHub: role "alpha", one number */
     ACTIVATE_SWISH_LAYER_NORM, /* TorchRec: roles "weight", "bias"; epsilon */
     ACTIVATE_N_NAMES
 };
 
 struct spec_layer {
     enum layer_kind kind;
-    struct text name;        /* of its value, for messages; distinct */
-    const uint32_t *inputs;  /* [n_inputs]: earlier layers; several stand behind each other. Of
-                              * LAYER_OUTPUT each has a weight of its own */
+    struct text name;       /* of its value, for messages; distinct */
+    const uint32_t *inputs; /* [n_inputs]: earlier layers; several stand behind each other. Of
+                             * LAYER_OUTPUT each has a weight of its own */
     uint32_t n_inputs;
-    uint32_t x0;             /* of a cross layer: the layer whose value multiplies */
+    uint32_t x0; /* of a cross layer: the layer whose value multiplies */
     struct tensor_stack tensors[SPEC_MAX_ROLES]; /* by the roles of its kind */
     const struct tensor_stack *weights;          /* [n_inputs], of LAYER_OUTPUT: [n_in of it]; an
                                                   * empty one stands for ones */
     enum activation_name activation; /* of LAYER_ACTIVATION; of a low rank or a mixture: inside */
     float slope, epsilon;
-    bool has_bias_outside;           /* of LAYER_CROSS_FULL: x0 * (W x) + b + x */
-    const struct spec_input *parts;  /* [n_parts], of LAYER_INPUT */
+    bool has_bias_outside;          /* of LAYER_CROSS_FULL: x0 * (W x) + b + x */
+    const struct spec_input *parts; /* [n_parts], of LAYER_INPUT */
     uint32_t n_parts;
     /* set by spec_resolve() */
     uint32_t n_in, n_out, rank, n_experts;
@@ -228,20 +231,24 @@ struct network_spec {
     uint32_t n_vocabularies;
     struct spec_layer *layers; /* [n_layers], the last is LAYER_OUTPUT */
     uint32_t n_layers;
+    const struct text *ignored; /* [n_ignored]: tensors that the network does not use; "a.*": all
+                                 * whose names start so */
+    uint32_t n_ignored;
     const struct text *assumptions; /* [n_assumptions]: what changes the score and no file tells */
     uint32_t n_assumptions;
 };
 
 /*
  * Finds each tensor, sets the widths that follow from their shapes, and checks all of it: that
- * layers refer to earlier ones, that shapes fit, that no tensor of the list is left over (unless
- * `may_leave` names it). -1: *error names the layer or input, the tensor, what stood there and what
+ * layers refer to earlier ones, that shapes fit, that no tensor of the list is left over (but the
+ * ignored ones). -1: *error names the layer or input, the tensor, what stood there and what
  * is expected. A resolved spec leads to no index outside a tensor.
  */
 int spec_resolve(struct network_spec *spec, struct arena *arena, const struct tensor_list *list,
                  struct format_error *error);
 
-/* A tensor as a layer sees it: at most 3 dimensions, those of size 1 left out, its name the part's. */
+/* A tensor as a layer sees it: at most 3 dimensions, those of size 1 left out, its name the part's.
+ */
 int tensor_part_view(const struct tensor_part *part, const struct tensor_list *list,
                      struct tensor *ret_view, struct format_error *error);
 
@@ -257,8 +264,8 @@ struct spec_size spec_size(const struct network_spec *spec);
 /* ---- the parameters, in their order, for whoever trains, writes or lists them ---- */
 
 enum parameter_start {
-    START_NORMAL,  /* torch.nn.Embedding: N(0, 1) */
-    START_FAN_IN,  /* torch.nn.Linear: uniform in +- 1 / sqrt(fan_in) */
+    START_NORMAL, /* torch.nn.Embedding: N(0, 1) */
+    START_FAN_IN, /* torch.nn.Linear: uniform in +- 1 / sqrt(fan_in) */
     START_ONES,
     START_ZEROS
 };
@@ -273,7 +280,8 @@ struct spec_parameter {
     uint32_t layer;
 };
 
-/* All of a resolved spec; a table that two inputs share is one. *ret is in the arena. -1: no memory. */
+/* All of a resolved spec; a table that two inputs share is one. *ret is in the arena. -1: no
+ * memory. */
 int spec_parameters(const struct network_spec *spec, struct arena *arena,
                     struct spec_parameter **ret, uint32_t *ret_n);
 
