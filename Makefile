@@ -33,6 +33,9 @@ LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm -lpthread -ldl
 TRAINING_ROOMS := data native report torch train
 SOURCES := $(sort $(filter-out src/tools/% $(addsuffix /%,$(addprefix src/,$(TRAINING_ROOMS))),$(wildcard src/*.c src/*/*.c)))
 OBJECTS := $(SOURCES:src/%.c=$(O)/%.o)
+ifeq ($(MACHINE),x86_64)
+OBJECTS += $(foreach set,avx2 avx512,$(O)/kernels/vectorised_$(set).o)
+endif
 # What an ad server links: everything but the server.
 LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/cgroup.o $(O)/text.o $(O)/hash.o $(O)/number.o $(O)/frame.o $(O)/kernels/% \
     $(O)/protocol/json.o $(O)/protocol/json_writer.o $(O)/network/% $(O)/model/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
@@ -174,9 +177,11 @@ $(O)/flags: FORCE
 
 $(O)/kernels/%.o: SPEED := $(if $(SANITIZER),,-O3)
 ifeq ($(MACHINE),x86_64)
-$(O)/kernels/avx2.o: INSTRUCTION_SET := -mavx2 -mfma
-$(O)/kernels/avx512.o: INSTRUCTION_SET := -mavx512f -mavx2 -mfma
+$(O)/kernels/avx2.o $(O)/kernels/%_avx2.o: INSTRUCTION_SET := -mavx2 -mfma -DKERNEL_SET=avx2
+$(O)/kernels/avx512.o $(O)/kernels/%_avx512.o: INSTRUCTION_SET := -mavx512f -mavx2 -mfma -DKERNEL_SET=avx512
 endif
+# Nobody reads the flags of floating point exceptions: both sides of a choice may be computed.
+$(O)/kernels/vectorised%o: SPEED := $(if $(SANITIZER),,-O3) -fno-trapping-math
 
 # The trainer's kernels: one source, compiled for each instruction set. Products may be fused.
 $(O)/native/adam_kernels%o: SPEED := $(if $(SANITIZER),,-O3) -Wno-psabi
@@ -189,9 +194,9 @@ define compile
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(C_FLAGS) $(SPEED) $(INSTRUCTION_SET) -MMD -MP -c $< -o $@
 endef
-$(O)/native/%_avx2.o: src/native/%.c $(O)/flags
+$(O)/%_avx2.o: src/%.c $(O)/flags
 	$(compile)
-$(O)/native/%_avx512.o: src/native/%.c $(O)/flags
+$(O)/%_avx512.o: src/%.c $(O)/flags
 	$(compile)
 $(O)/%.o: src/%.c $(O)/flags
 	$(compile)

@@ -41,6 +41,7 @@ enum dcnv2_status {
 struct dcnv2_error {
     enum dcnv2_status status;
     char message[512];
+    size_t n_scored; /* by dcnv2_predict() alone: the rows before the one that it refused */
 };
 
 /* A list of column names, in the order in which the model was trained. */
@@ -110,17 +111,29 @@ DCNV2_API int dcnv2_workspace_create(const dcnv2_model *model, dcnv2_workspace *
                                      struct dcnv2_error *error);
 DCNV2_API void dcnv2_workspace_free(dcnv2_workspace *workspace);
 
+/* Rows of an embedding table, by a look-up of the model: one per row of the batch, or any number.
+ */
+struct dcnv2_rows {
+    const uint32_t *rows;
+    const uint32_t
+        *offsets; /* NULL: rows[r] is that of row r of the batch; else [n_rows + 1], not
+                   * descending: row r has rows[offsets[r]] .. rows[offsets[r + 1] - 1] */
+};
+
 /*
  * Click probabilities of `n_rows` rows.
  *   dense:   [n_dense, n_rows], column after column, scaled
- *   indices: [n_sparse, n_rows], column after column, embedding rows
+ *   lookups: [n_sparse], of each look-up the embedding rows of all rows
  *   scores:  [n_rows], each in [0, 1]
  * A row's score has the same bits alone, in any batch and at any position in it.
- * DCNV2_ERROR_ARGUMENT: an index lies outside its table; `scores` is then undefined.
+ * DCNV2_ERROR_ARGUMENT: an embedding row lies outside its table, a look-up that takes one per row
+ * has offsets, or a score is not a number because dense values are too large. `error->n_scored` is
+ * the index of the first such row. Rows before that one have their scores; the scores of that row
+ * and of all behind it are NaN, even if a row behind it is good.
  * Never allocates. One thread a workspace; the model may be shared.
  */
 DCNV2_API int dcnv2_predict(const dcnv2_model *model, dcnv2_workspace *workspace, size_t n_rows,
-                            const float *dense, const uint32_t *indices, float *scores,
+                            const float *dense, const struct dcnv2_rows *lookups, float *scores,
                             struct dcnv2_error *error);
 
 #ifdef __cplusplus

@@ -77,19 +77,24 @@ static int warm_up(const dcnv2_model *model, struct dcnv2_error *error)
 {
     const size_t n_dense = dcnv2_model_n_dense(model), n_sparse = dcnv2_model_n_sparse(model);
     float *dense = calloc(n_dense + 1, sizeof *dense);
-    uint32_t *indices = calloc(n_sparse + 1, sizeof *indices);
+    uint32_t *unknown = calloc(n_sparse + 1, sizeof *unknown);
+    struct dcnv2_rows *lookups = calloc(n_sparse + 1, sizeof *lookups);
     dcnv2_workspace *workspace = NULL;
     float score;
     int status = error->status = DCNV2_ERROR_MEMORY;
     snprintf(error->message, sizeof error->message, "out of memory");
-    if (dense && indices && dcnv2_workspace_create(model, &workspace, error) == DCNV2_OK) {
-        for (size_t i = 0; i < n_sparse; i++)
-            indices[i] = dcnv2_model_vocabulary_size(model, i);
-        status = dcnv2_predict(model, workspace, 1, dense, indices, &score, error);
+    if (dense && unknown && lookups &&
+        dcnv2_workspace_create(model, &workspace, error) == DCNV2_OK) {
+        for (size_t i = 0; i < n_sparse; i++) {
+            unknown[i] = dcnv2_model_vocabulary_size(model, i);
+            lookups[i].rows = &unknown[i];
+        }
+        status = dcnv2_predict(model, workspace, 1, dense, lookups, &score, error);
     }
     dcnv2_workspace_free(workspace);
     free(dense);
-    free(indices);
+    free(unknown);
+    free(lookups);
     return status;
 }
 

@@ -19,9 +19,10 @@ enum {
 struct prediction {
     struct v2_options v2;
     uint32_t n_rows;
-    float *dense;      /* [n_dense, n_rows] */
-    uint32_t *indices; /* [n_sparse, n_rows] */
-    float *scores;     /* [n_rows] */
+    float *dense;               /* [n_dense, n_rows] */
+    uint32_t *indices;          /* [n_sparse, n_rows] */
+    struct dcnv2_rows *lookups; /* [n_sparse], of them */
+    float *scores;              /* [n_rows] */
     uint32_t n_categories;
     struct category_counts *counts; /* [n_categories] */
 };
@@ -81,6 +82,15 @@ static int parse(struct exchange *exchange, struct frame *frame, struct v2_optio
                     error);
 }
 
+static struct dcnv2_rows *rows_of_columns(struct arena *arena, const uint32_t *indices,
+                                          size_t n_columns, size_t n_rows)
+{
+    struct dcnv2_rows *lookups = arena_calloc(arena, n_columns + 1, sizeof *lookups);
+    for (size_t c = 0; lookups && c < n_columns; c++)
+        lookups[c].rows = indices + c * n_rows;
+    return lookups;
+}
+
 static int encode(struct server *server, const struct encoder *encoder, const struct frame *frame,
                   struct prediction *prediction, struct request_error *error)
 {
@@ -98,6 +108,9 @@ static int encode(struct server *server, const struct encoder *encoder, const st
     if (encoder_encode(encoder, frame, match_numbers, prediction->dense, prediction->indices,
                        prediction->counts, error) != 0)
         return -1;
+    prediction->lookups = rows_of_columns(arena, prediction->indices, schema->n_sparse, n_rows);
+    if (prediction->lookups == NULL)
+        return request_error_out_of_memory(error);
     if (!match_numbers)
         form_log(server->form_lines, schema, prediction->counts);
     return 0;
@@ -143,7 +156,7 @@ static int score(struct worker *worker, const dcnv2_model *model, struct predict
     struct dcnv2_error failure;
     if (workspace == NULL)
         return request_error_no_memory_now(error);
-    if (dcnv2_predict(model, workspace, prediction->n_rows, prediction->dense, prediction->indices,
+    if (dcnv2_predict(model, workspace, prediction->n_rows, prediction->dense, prediction->lookups,
                       prediction->scores, &failure) != DCNV2_OK)
         return request_error_set(error, 400, "Bad request: %s.", failure.message);
     return 0;
@@ -172,7 +185,8 @@ static int score_together(struct worker *worker)
         .scores = arena_alloc(arena, n * sizeof(float)),
     };
     struct request_error error;
-    if (!all.dense || !all.indices || !all.scores)
+    all.lookups = rows_of_columns(arena, all.indices, schema->n_sparse, n);
+    if (!all.dense || !all.indices || !all.lookups || !all.scores)
         return -1;
     size_t first = 0;
     for (const struct exchange *e = batch->first; e; e = e->next_pending) {

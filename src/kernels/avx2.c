@@ -10,6 +10,7 @@
 #include "kernels/constants.h"
 #include "kernels/four_rows.h"
 #include "kernels/kernels.h"
+#include "kernels/vectorised.h"
 
 enum { LANES = 8 };
 
@@ -312,6 +313,7 @@ const struct kernels kernels_avx2 = {
     .layer_norm_add = f32_layer_norm_add_avx2,
     .multiply_add = f32_multiply_add_avx2,
     .output = f32_output_avx2,
+    VECTORISED_MEMBERS,
 };
 
 #endif

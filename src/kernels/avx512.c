@@ -9,6 +9,7 @@
 #include "kernels/constants.h"
 #include "kernels/four_rows.h"
 #include "kernels/kernels.h"
+#include "kernels/vectorised.h"
 
 enum { LANES = KERNEL_LANES, TILE_ROWS_MAX = 8, TILE_PANELS_MAX = 9 };
 
@@ -274,6 +275,7 @@ const struct kernels kernels_avx512 = {
     .layer_norm_add = f32_layer_norm_add_avx512,
     .multiply_add = f32_multiply_add_avx512,
     .output = f32_output_avx512,
+    VECTORISED_MEMBERS,
 };
 
 #endif

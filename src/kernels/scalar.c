@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scalar.c: the kernels in plain C, the reference of the others. Runs on any CPU. */
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "kernels/constants.h"
+#include "kernels/functions.h"
 #include "kernels/kernels.h"
+#include "kernels/vectorised.h"
 
 static void linear_row(const struct linear *layer, const float *x, float *y)
 {
@@ -84,37 +85,6 @@ static void f32_multiply_add_scalar(size_t width, size_t n_rows, const float *x0
             out[i] = fmaf(x0[i], y[i], c[i]);
 }
 
-/* exp(x) of EXP_LOWEST <= x <= 0 */
-static double exponential(double x)
-{
-    const double shifted = fma(x, EXP_LOG2E, EXP_TO_INT);
-    const double r = fma(shifted - EXP_TO_INT, -EXP_LN2, x);
-    double p = EXP_C8;
-    p = fma(p, r, EXP_C7);
-    p = fma(p, r, EXP_C6);
-    p = fma(p, r, EXP_C5);
-    p = fma(p, r, EXP_C4);
-    p = fma(p, r, EXP_C3);
-    p = fma(p, r, EXP_C2);
-    p = fma(p, r, 1.0);
-    p = fma(p, r, 1.0);
-    uint64_t bits;
-    double power;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits + EXP_BIAS) << EXP_SHIFT;
-    memcpy(&power, &bits, sizeof power);
-    return p * power;
-}
-
-static float sigmoid(double x)
-{
-    if (isnan(x))
-        return (float)x;
-    const double below = -fabs(x);
-    const double e = exponential(below < EXP_LOWEST ? EXP_LOWEST : below);
-    return (float)((x < 0 ? e : 1.0) / (1.0 + e));
-}
-
 static void f32_output_scalar(const float *w_c, size_t c_width, const float *w_d, size_t d_width,
                               float bias, size_t n_rows, const float *c, size_t c_stride,
                               const float *d, size_t d_stride, float *scores)
@@ -125,7 +95,7 @@ static void f32_output_scalar(const float *w_c, size_t c_width, const float *w_d
             sums[i % KERNEL_LANES] += (double)c[i] * (double)w_c[i]; /* exact products */
         for (size_t i = 0; i < d_width; i++)
             sums[i % KERNEL_LANES] += (double)d[i] * (double)w_d[i];
-        scores[r] = sigmoid(join(sums) + (double)bias);
+        scores[r] = sigmoid_of(join(sums) + (double)bias);
     }
 }
 
@@ -136,4 +106,5 @@ const struct kernels kernels_scalar = {
     .layer_norm_add = f32_layer_norm_add_scalar,
     .multiply_add = f32_multiply_add_scalar,
     .output = f32_output_scalar,
+    VECTORISED_MEMBERS,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/model.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -221,13 +222,16 @@ void dcnv2_workspace_free(dcnv2_workspace *workspace)
 }
 
 int dcnv2_predict(const dcnv2_model *model, dcnv2_workspace *workspace, size_t n_rows,
-                  const float *dense, const uint32_t *indices, float *scores,
+                  const float *dense, const struct dcnv2_rows *lookups, float *scores,
                   struct dcnv2_error *error)
 {
     const size_t n = network_score(&model->network, model->kernels, workspace->scratch, n_rows,
-                                   dense, indices, scores);
-    if (n < n_rows)
-        return model_error_set(error, DCNV2_ERROR_ARGUMENT, NULL,
-                               "row %zu: its values are out of the range of the model", n + 1);
-    return DCNV2_OK;
+                                   dense, lookups, scores);
+    if (n == n_rows)
+        return DCNV2_OK;
+    for (size_t row = n; row < n_rows; row++)
+        scores[row] = NAN;
+    error->n_scored = n;
+    return model_error_set(error, DCNV2_ERROR_ARGUMENT, NULL,
+                           "row %zu: its values are out of the range of the model", n + 1);
 }

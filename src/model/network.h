@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * network.h: a DCNv2 network: weights checked by name and shape, packed once, and the
- * forward pass over them.
- *
- *   x0 = [dense, embedding_1, .., embedding_n]
- *   c  = x0, then for each cross layer
- *          CROSS_LAYER_NORM  c = LayerNorm(W c + b) + c   the published TaobaoAd network
- *          CROSS_FULL        c = x0 * (W c + b) + c       arXiv:2008.13535, equation 1
- *   d  = the deep network of x0: linear layers, a ReLU after each
- *   score = sigmoid(w . [c, d] + b)
+ * network.h: a network that is ready to score: the plan of operations that was made of a spec
+ * (network/spec.h) and its tensors once, with all weights packed, and the forward pass over it.
  *
  * Immutable once loaded: shared by threads.
  */
@@ -19,82 +12,57 @@
 #include <stdint.h>
 
 #include "arena.h"
+#include "dcnv2.h"
 #include "format/format_error.h"
 #include "format/tensor.h"
 #include "kernels/kernels.h"
+#include "network/spec.h"
 
-enum cross_kind { CROSS_LAYER_NORM, CROSS_FULL };
-
-struct embedding {
-    const float *rows; /* [n_rows, width] */
-    uint32_t n_rows;
-    uint32_t width;
-};
-
-struct cross_layer {
-    enum cross_kind kind;
-    struct linear linear;
-    const float *gamma, *beta; /* [width], of CROSS_LAYER_NORM */
-};
+struct op;
 
 struct network {
-    size_t n_dense;
-    size_t n_embeddings;
-    struct embedding *embeddings;
-    size_t width; /* of x0 and c */
-    size_t n_cross;
-    struct cross_layer *cross;
-    size_t n_deep;
-    struct linear *deep;
-    size_t deep_width; /* of d: 0 where the output does not look at it */
-    size_t deep_widest;
-    const float *output_cross; /* [width] */
-    const float *output_deep;  /* [deep_width] */
-    float output_bias;
-    float *weights; /* all of the above, but tables in place, in one aligned block, [n_weights] */
+    const struct network_spec *spec;
+    const struct op *ops; /* [n_ops], in order; the last one makes the scores */
+    size_t n_ops;
+    size_t scratch_floats;
+    float *weights; /* all but tables in place, in one aligned block, [n_weights] */
     size_t n_weights;
 };
 
-/* What the encoder needs of the network. */
-struct network_inputs {
-    size_t n_dense;
-    size_t n_sparse;
-    const struct text *sparse_names;  /* [n_sparse], for messages */
-    const uint32_t *vocabulary_sizes; /* [n_sparse]: table i needs one row more */
+/* Where weights may stay, and how much they may be. */
+struct network_memory {
     bool in_place;     /* the tensors outlive the network, which uses its tables where they lie */
     size_t most_bytes; /* of weights not in place: tensors may repeat a file's values */
 };
 
 /*
- * Names are PyTorch's: embeddings.{i}.weight, cross_layers.{l}.{0,1}.{weight,bias} or
- * cross_layers.{l}.{weight,bias}, dnn.{0,2,..}.{weight,bias}, output.{weight,bias}.
- * -1: *error names the tensor that is missing, unknown, misshapen (both shapes) or not finite; or
- * says that they are more than most_bytes.
- * The descriptions are in `arena`, which lives as long as the network.
+ * Packs the tensors of a resolved spec, both of which `arena` outlives. -1: *error names the tensor
+ * that is not finite, or says that they are more than most_bytes.
  */
-int network_load(struct network *network, struct arena *arena, const struct tensor_list *list,
-                 const struct network_inputs *inputs, struct format_error *error);
-
-/* Whether a tensor of this name is an embedding table. */
-bool network_is_table(struct text name);
+int network_load(struct network *network, struct arena *arena, const struct network_spec *spec,
+                 const struct tensor_list *list, const struct network_memory *memory,
+                 struct format_error *error);
 
 /* Frees the weights. */
 void network_free(struct network *network);
 
-/* "x0 129 wide; cross layers: 2 with layer norm, 0 full; deep layers: 128, 64", cut to fit. */
-void network_describe(const struct network *network, char *out, size_t out_size);
-
 enum { NETWORK_BLOCK_ROWS = 48 }; /* rows that go through the layers together, in cache */
 
-/* Floats of scratch memory that network_score() needs. */
-size_t network_scratch_floats(const struct network *network);
+enum network_result { NETWORK_PROBABILITY, NETWORK_LOGIT };
+
+/* A batch: dense: [n_values, n_rows], column after column; lookups: [n_lookups]. */
+struct network_batch {
+    size_t n_rows;
+    const float *dense;
+    const struct dcnv2_rows *lookups;
+};
 
 /*
- * dense: [n_dense, n_rows], indices: [n_embeddings, n_rows], scores: [n_rows];
- * scratch: aligned to KERNEL_ALIGNMENT. Returns the number of rows scored: fewer than
- * n_rows when the row after them has an index outside its table or a score that is not a number.
+ * scores: [n_rows]; scratch: [network->scratch_floats], aligned to KERNEL_ALIGNMENT. Returns the
+ * number of rows scored: fewer than n_rows if the row after them has an index outside its table or
+ * a score that is not a finite number.
  */
 size_t network_score(const struct network *network, const struct kernels *kernels, float *scratch,
-                     size_t n_rows, const float *dense, const uint32_t *indices, float *scores);
+                     const struct network_batch *batch, enum network_result result, float *scores);
 
 #endif

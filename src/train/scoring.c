@@ -15,16 +15,17 @@ enum { TASK_ROWS = 512, BLOCK_TASKS = 32, BLOCK_ROWS = TASK_ROWS * BLOCK_TASKS }
 /* Rows on their way; two of them take turns. */
 struct block {
     uint32_t n_rows;
-    uint32_t *words;                /* [BLOCK_ROWS, n_words]: dense values, then embedding rows */
-    float *scores;                  /* [BLOCK_ROWS]; NAN: none */
+    uint32_t *words; /* [BLOCK_ROWS, n_words]: dense values, then embedding rows */
+    float *scores;   /* [BLOCK_ROWS]; NAN: the row is out of range, or stands behind such a one */
     struct click_log_place *places; /* [BLOCK_ROWS] */
 };
 
 /* What a thread has of its own. */
 struct member {
     dcnv2_workspace *workspace;
-    float *dense;      /* [n_dense, TASK_ROWS] */
-    uint32_t *indices; /* [n_sparse, TASK_ROWS] */
+    float *dense;               /* [n_dense, TASK_ROWS] */
+    uint32_t *indices;          /* [n_sparse, TASK_ROWS] */
+    struct dcnv2_rows *lookups; /* [n_sparse], of them */
 };
 
 struct scoring {
@@ -90,7 +91,6 @@ static void fill(struct scoring *scoring)
     }
 }
 
-/* Rows behind one whose score is not a number may be left without one. */
 static void score_rows(struct scoring *scoring, uint32_t first, const struct member *member)
 {
     const struct block *block = scoring->scored;
@@ -99,15 +99,16 @@ static void score_rows(struct scoring *scoring, uint32_t first, const struct mem
     struct dcnv2_error error;
     float *const scores = block->scores + first;
     for (uint32_t r = 0; r < n; r++) {
-        scores[r] = NAN;
         const uint32_t *row = block->words + (size_t)(first + r) * scoring->n_words;
         for (uint32_t i = 0; i < scoring->n_dense; i++)
             memcpy(&member->dense[i * n + r], &row[i], sizeof *row);
         for (uint32_t i = 0; i < scoring->n_sparse; i++)
             member->indices[i * n + r] = row[scoring->n_dense + i];
     }
+    for (uint32_t i = 0; i < scoring->n_sparse; i++)
+        member->lookups[i].rows = member->indices + i * n;
     (void)dcnv2_predict(scoring->initial->model, member->workspace, n, member->dense,
-                        member->indices, scores, &error); /* write_scores() finds the row */
+                        member->lookups, scores, &error); /* write_scores() finds the row */
 }
 
 static void run_task(void *context, uint32_t task, unsigned member)
@@ -204,8 +205,9 @@ static int open_all(struct scoring *scoring)
         struct member *member = &scoring->members[i];
         member->dense = calloc((size_t)encoder->n_dense * TASK_ROWS + 1, sizeof(float));
         member->indices = calloc((size_t)encoder->n_sparse * TASK_ROWS + 1, sizeof(uint32_t));
+        member->lookups = calloc((size_t)encoder->n_sparse + 1, sizeof *member->lookups);
         good =
-            member->dense && member->indices &&
+            member->dense && member->indices && member->lookups &&
             dcnv2_workspace_create(scoring->initial->model, &member->workspace, &error) == DCNV2_OK;
     }
     for (int i = 0; good && i < 2; i++) {
@@ -223,6 +225,7 @@ static void close_all(struct scoring *scoring)
         dcnv2_workspace_free(scoring->members[i].workspace);
         free(scoring->members[i].dense);
         free(scoring->members[i].indices);
+        free(scoring->members[i].lookups);
     }
     for (int i = 0; i < 2; i++) {
         free(scoring->blocks[i].words);

@@ -150,6 +150,7 @@ EMULATED emulated_pd emulated_fmadd_doubles(emulated_pd a, emulated_pd b, emulat
 #define UNROLL
 #define always_inline  unused
 #define kernels_avx512 kernels_avx512_emulated
+#define KERNEL_SET     avx2 /* plain C needs no emulation: for AVX2, of this machine */
 
 #include "../../src/kernels/avx512.c"
 

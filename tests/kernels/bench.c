@@ -37,7 +37,8 @@ struct subject {
     double flop_a_row;
     float *scratch, *dense, *scores;
     uint32_t *indices;
-    uint32_t *pool; /* [POOL_ROWS, n_embeddings] */
+    struct dcnv2_rows *lookups; /* [n_embeddings], of a batch */
+    uint32_t *pool;             /* [POOL_ROWS, n_embeddings] */
 };
 
 /* The pool's rows as batches of `n_rows`, one behind the other, each column after column. */
@@ -59,9 +60,11 @@ static void pass_forward(const struct subject *subject, const struct kernels *ke
                          size_t n_rows, size_t batch)
 {
     const struct network *network = subject->network;
+    const uint32_t *indices = subject->indices + batch * n_rows * network->n_embeddings;
+    for (size_t t = 0; t < network->n_embeddings; t++)
+        subject->lookups[t].rows = indices + t * n_rows;
     if (network_score(network, kernels, subject->scratch, n_rows,
-                      subject->dense + batch * n_rows * network->n_dense,
-                      subject->indices + batch * n_rows * network->n_embeddings,
+                      subject->dense + batch * n_rows * network->n_dense, subject->lookups,
                       subject->scores) != n_rows) {
         fprintf(stderr, "kernels: a row was not scored\n");
         exit(1);
@@ -272,10 +275,11 @@ static int open_subject(struct subject *subject, const char *directory)
     subject->scratch = aligned_alloc(KERNEL_ALIGNMENT, n_floats * sizeof(float));
     subject->dense = calloc(POOL_ROWS * network->n_dense + 1, sizeof(float));
     subject->indices = calloc(POOL_ROWS * n_tables + 1, sizeof(uint32_t));
+    subject->lookups = calloc(n_tables + 1, sizeof *subject->lookups);
     subject->pool = calloc(POOL_ROWS * n_tables + 1, sizeof(uint32_t));
     subject->scores = calloc(POOL_ROWS, sizeof(float));
-    if (!subject->scratch || !subject->dense || !subject->indices || !subject->pool ||
-        !subject->scores) {
+    if (!subject->scratch || !subject->dense || !subject->indices || !subject->lookups ||
+        !subject->pool || !subject->scores) {
         fprintf(stderr, "kernels: out of memory\n");
         return -1;
     }
@@ -294,6 +298,7 @@ static void close_subject(struct subject *subject)
     free(subject->scratch);
     free(subject->dense);
     free(subject->indices);
+    free(subject->lookups);
     free(subject->pool);
     free(subject->scores);
     dcnv2_model_free(subject->model);

@@ -56,6 +56,36 @@ size_t random_width(void)
     }
 }
 
+size_t width_of(size_t number)
+{
+    return number < WIDTHS_IN_TURN ? number + 1 : random_width();
+}
+
+size_t n_rows_of(size_t number)
+{
+    return number % (MAX_ROWS + 1);
+}
+
+value_source *values_of(size_t number)
+{
+    return number % 4 == 3 ? random_edge : random_value;
+}
+
+void check_against_scalar(kernel_check *check)
+{
+    for (size_t s = 0; s < N_SETS; s++) {
+        const struct kernels *kernels = set_of(s);
+        if (kernels == NULL) {
+            printf("%s does not run here\n", set_names[s]);
+            continue;
+        }
+        for (size_t number = 0; number < N_CASES; number++) {
+            check(kernels, number, AT_END);
+            check(kernels, number, AT_START);
+        }
+    }
+}
+
 size_t random_stride(size_t width)
 {
     return kernel_padded(width) + KERNEL_LANES * random_between(0, 2);

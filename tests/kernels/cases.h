@@ -23,6 +23,20 @@ float random_edge(void);
 /* 1 to MAX_WIDTH, around the multiples of the lanes more often than others. */
 size_t random_width(void);
 
+/* The first WIDTHS_IN_TURN cases take every width up to that once; all of them every number of
+ * rows, 0 to MAX_ROWS, several times; one in four has edges among its values. */
+enum { N_CASES = 400, WIDTHS_IN_TURN = 200 };
+
+size_t width_of(size_t number);
+size_t n_rows_of(size_t number);
+
+typedef float value_source(void);
+value_source *values_of(size_t number);
+
+/* All cases, for each set that runs here, at both ends of guarded memory. */
+typedef void kernel_check(const struct kernels *kernels, size_t number, enum place place);
+void check_against_scalar(kernel_check *check);
+
 /* Of rows that wide: also more than the padding asks for. */
 size_t random_stride(size_t width);
 

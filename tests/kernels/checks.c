@@ -18,27 +18,6 @@
 
 static const double U = 0x1p-24;
 
-/* The first WIDTHS_IN_TURN cases take every width up to that once; all of them every number of
- * rows, 0 to MAX_ROWS, several times. */
-enum { N_CASES = 400, WIDTHS_IN_TURN = 200 };
-
-static size_t width_of(size_t number)
-{
-    return number < WIDTHS_IN_TURN ? number + 1 : random_width();
-}
-
-static size_t n_rows_of(size_t number)
-{
-    return number % (MAX_ROWS + 1);
-}
-
-typedef float values(void);
-
-static values *values_of(size_t number)
-{
-    return number % 4 == 3 ? random_edge : random_value;
-}
-
 /* ---- linear layers */
 
 struct linear_case {
@@ -48,7 +27,7 @@ struct linear_case {
     bool relu;
 };
 
-static struct linear_case linear_case_make(size_t number, values *value, enum place place)
+static struct linear_case linear_case_make(size_t number, value_source *value, enum place place)
 {
     random_seed(number);
     struct linear_case c = {.n_rows = n_rows_of(number), .relu = random_bits() & 1};
@@ -126,13 +105,16 @@ static void check_linear_in_double(size_t number, enum place place)
 
 /* ---- layer norm and product */
 
-/* y and c of the same shape, gamma and beta; the product has x0 instead of those. */
+/* x0, y and c of the same shape; gamma and beta, which others take as weights and bias; a gate
+ * per row. */
 struct rows_case {
     size_t width, n_rows, stride;
-    float *gamma, *beta, *x0, *y, *c;
+    float *gamma, *beta, *x0, *y, *c, *gates;
 };
 
-static struct rows_case rows_case_make(size_t number, values *value, enum place place)
+enum { GATE_STRIDE = 3 };
+
+static struct rows_case rows_case_make(size_t number, value_source *value, enum place place)
 {
     random_seed(number);
     struct rows_case k = {.width = width_of(number), .n_rows = n_rows_of(number)};
@@ -143,11 +125,14 @@ static struct rows_case rows_case_make(size_t number, values *value, enum place 
     k.x0 = place_array(2, length, place);
     k.y = place_array(3, length, place);
     k.c = place_array(4, length, place);
+    k.gates = place_array(7, k.n_rows * GATE_STRIDE, place);
     fill_weights(k.gamma, k.width, value, 1);
     fill_weights(k.beta, k.width, value, 1);
     fill_rows(k.x0, k.n_rows, k.width, k.stride, value);
     fill_rows(k.y, k.n_rows, k.width, k.stride, value);
     fill_rows(k.c, k.n_rows, k.width, k.stride, value);
+    for (size_t i = 0; i < k.n_rows * GATE_STRIDE; i++)
+        k.gates[i] = value();
     /* A row of one value has no variance; a shifted one has little beside its mean. */
     if (k.n_rows && random_between(0, 3) == 0)
         for (size_t i = 0; i < k.width; i++)
@@ -174,6 +159,27 @@ static void run_product(const struct kernels *kernels, const struct rows_case *k
 {
     kernels->multiply_add(k->width, n_rows, k->x0 + first * k->stride, k->y + first * k->stride, c,
                           out, k->stride);
+}
+
+static void run_product_bias(const struct kernels *kernels, const struct rows_case *k, size_t first,
+                             size_t n_rows, const float *c, float *out)
+{
+    kernels->multiply_add_bias(k->width, n_rows, k->beta, k->x0 + first * k->stride,
+                               k->y + first * k->stride, c, out, k->stride);
+}
+
+static void run_vector(const struct kernels *kernels, const struct rows_case *k, size_t first,
+                       size_t n_rows, const float *c, float *out)
+{
+    kernels->cross_vector(k->width, k->gamma, k->beta, n_rows, k->x0 + first * k->stride, c, out,
+                          k->stride);
+}
+
+static void run_mixture(const struct kernels *kernels, const struct rows_case *k, size_t first,
+                        size_t n_rows, const float *c, float *out)
+{
+    kernels->mixture_add(k->width, n_rows, k->gates + first * GATE_STRIDE, GATE_STRIDE,
+                         k->x0 + first * k->stride, k->y + first * k->stride, c, out, k->stride);
 }
 
 /* Every other case writes over c, as all layers but the first do. */
@@ -234,18 +240,64 @@ static void check_layer_norm_in_double(size_t number, enum place place)
     }
 }
 
-static void check_product_in_double(size_t number, enum place place)
+/* An element of a cross layer in double: the product, and what is added to it. */
+struct cross_element {
+    double product, rest;
+};
+
+typedef struct cross_element cross_layer(const struct rows_case *k, size_t r, size_t i,
+                                         const float *c);
+
+static struct cross_element product_in_double(const struct rows_case *k, size_t r, size_t i,
+                                              const float *c)
+{
+    const size_t at = r * k->stride + i;
+    return (struct cross_element){(double)k->x0[at] * (double)k->y[at], c[at]};
+}
+
+static struct cross_element product_bias_in_double(const struct rows_case *k, size_t r, size_t i,
+                                                   const float *c)
+{
+    const size_t at = r * k->stride + i;
+    return (struct cross_element){(double)k->x0[at] * (double)k->y[at],
+                                  (double)k->beta[i] + (double)c[at]};
+}
+
+static struct cross_element vector_in_double(const struct rows_case *k, size_t r, size_t i,
+                                             const float *c)
+{
+    double sum = 0;
+    for (size_t j = 0; j < k->width; j++)
+        sum += (double)k->gamma[j] * (double)c[r * k->stride + j];
+    const size_t at = r * k->stride + i;
+    return (struct cross_element){(double)k->x0[at] * sum, (double)k->beta[i] + (double)c[at]};
+}
+
+static struct cross_element mixture_in_double(const struct rows_case *k, size_t r, size_t i,
+                                              const float *c)
+{
+    const size_t at = r * k->stride + i;
+    return (struct cross_element){
+        (double)k->gates[r * GATE_STRIDE] * (double)k->x0[at] * (double)k->y[at], c[at]};
+}
+
+/* `of_product` and `of_rest` of these are rounded to float before the result is. */
+static void check_cross_in_double(size_t number, enum place place, rows_kernel *run,
+                                  cross_layer *in_double, int of_product, int of_rest)
 {
     static float before[MAX_ROWS * MAX_STRIDE];
     const struct rows_case k = rows_case_make(number, random_value, place);
     memcpy(before, k.c, rows_length(k.n_rows, k.width, k.stride) * sizeof *before);
-    run_product(&kernels_scalar, &k, 0, k.n_rows, before, k.c);
+    run(&kernels_scalar, &k, 0, k.n_rows, before, k.c);
     for (size_t r = 0; r < k.n_rows; r++) {
         for (size_t i = 0; i < k.width; i++) {
-            const size_t at = r * k.stride + i;
-            const double result = (double)k.x0[at] * (double)k.y[at] + (double)before[at];
-            /* one rounding of the float, one of the double it is compared with */
-            CHECK(fabs((double)k.c[at] - result) <= 1.001 * U * fabs(result) + 0x1p-50);
+            const struct cross_element e = in_double(&k, r, i, before);
+            const double result = e.product + e.rest, found = (double)k.c[r * k.stride + i];
+            const double bound =
+                fabs(result) + of_product * fabs(e.product) + of_rest * fabs(e.rest);
+            /* the last are roundings of what is compared with */
+            CHECK_MSG(fabs(found - result) <= 1.001 * U * bound + 0x1p-44, "%a, in double %a",
+                      found, result);
         }
     }
 }
@@ -259,7 +311,7 @@ struct output_case {
 };
 
 /* One case in three leaves one of the two sides out. */
-static struct output_case output_case_make(size_t number, values *value, enum place place)
+static struct output_case output_case_make(size_t number, value_source *value, enum place place)
 {
     random_seed(number);
     const size_t sides = random_between(0, 5);
@@ -301,6 +353,28 @@ static void run_output(const struct kernels *kernels, const struct output_case *
                     k->d_stride, scores);
 }
 
+/* The same scores by dot, join and sigmoid, over all rows and from each row on. */
+static void check_parts_of_output(const struct kernels *kernels, const struct output_case *k,
+                                  const float *expected, enum place place)
+{
+    const size_t n_sums = k->n_rows * KERNEL_LANES;
+    double *sums = place_doubles(5, n_sums, place), *logits = place_doubles(6, k->n_rows, place);
+    float *scores = place_array(7, k->n_rows, place);
+    memset(sums, 0, n_sums * sizeof *sums);
+    if (k->c_width)
+        kernels->dot(k->c_width, k->w_c, k->n_rows, k->c, k->c_stride, sums);
+    if (k->d_width)
+        kernels->dot(k->d_width, k->w_d, k->n_rows, k->d, k->d_stride, sums);
+    kernels->join(k->n_rows, sums, k->bias, logits);
+    kernels->sigmoid(k->n_rows, logits, scores);
+    for (size_t r = 0; r < k->n_rows; r++) {
+        float alone;
+        kernels->sigmoid(1, logits + r, &alone);
+        CHECK_MSG(same(scores[r], expected[r]) && same(alone, expected[r]), "%s: row %zu: %a, %a",
+                  kernels->name, r, (double)scores[r], (double)expected[r]);
+    }
+}
+
 static void check_output(const struct kernels *kernels, size_t number, enum place place)
 {
     float expected[MAX_ROWS];
@@ -315,6 +389,7 @@ static void check_output(const struct kernels *kernels, size_t number, enum plac
         run_output(kernels, &k, r, 1, alone);
         CHECK(same(*alone, expected[r]));
     }
+    check_parts_of_output(kernels, &k, expected, place);
 }
 
 /* All in double but the score, which is rounded once; the logit's own error is that of double, and
@@ -342,23 +417,6 @@ static void check_output_in_double(size_t number, enum place place)
 
 /* ---- all of it */
 
-typedef void kernel_check(const struct kernels *kernels, size_t number, enum place place);
-
-static void check_against_scalar(kernel_check *check)
-{
-    for (size_t s = 0; s < N_SETS; s++) {
-        const struct kernels *kernels = set_of(s);
-        if (kernels == NULL) {
-            printf("%s does not run here\n", set_names[s]);
-            continue;
-        }
-        for (size_t number = 0; number < N_CASES; number++) {
-            check(kernels, number, AT_END);
-            check(kernels, number, AT_START);
-        }
-    }
-}
-
 static void check_layer_norm(const struct kernels *kernels, size_t number, enum place place)
 {
     check_rows_kernel(run_layer_norm, kernels, number, place);
@@ -367,6 +425,21 @@ static void check_layer_norm(const struct kernels *kernels, size_t number, enum 
 static void check_product(const struct kernels *kernels, size_t number, enum place place)
 {
     check_rows_kernel(run_product, kernels, number, place);
+}
+
+static void check_product_bias(const struct kernels *kernels, size_t number, enum place place)
+{
+    check_rows_kernel(run_product_bias, kernels, number, place);
+}
+
+static void check_vector(const struct kernels *kernels, size_t number, enum place place)
+{
+    check_rows_kernel(run_vector, kernels, number, place);
+}
+
+static void check_mixture(const struct kernels *kernels, size_t number, enum place place)
+{
+    check_rows_kernel(run_mixture, kernels, number, place);
 }
 
 TEST(a_linear_layer_is_the_scalar_one_bit_for_bit)
@@ -384,6 +457,13 @@ TEST(a_product_is_the_scalar_one_bit_for_bit)
     check_against_scalar(check_product);
 }
 
+TEST(each_other_cross_layer_is_the_scalar_one_bit_for_bit)
+{
+    check_against_scalar(check_product_bias);
+    check_against_scalar(check_vector);
+    check_against_scalar(check_mixture);
+}
+
 TEST(an_output_is_the_scalar_one_bit_for_bit)
 {
     check_against_scalar(check_output);
@@ -395,7 +475,10 @@ TEST(the_scalar_kernels_are_within_their_bounds_of_double)
         const enum place place = number & 1 ? AT_START : AT_END;
         check_linear_in_double(number, place);
         check_layer_norm_in_double(number, place);
-        check_product_in_double(number, place);
+        check_cross_in_double(number, place, run_product, product_in_double, 0, 0);
+        check_cross_in_double(number, place, run_product_bias, product_bias_in_double, 0, 1);
+        check_cross_in_double(number, place, run_vector, vector_in_double, 0, 0);
+        check_cross_in_double(number, place, run_mixture, mixture_in_double, 1, 0);
         check_output_in_double(number, place);
     }
 }
@@ -412,6 +495,13 @@ TEST(no_rows_are_no_work)
         k->linear_relu(&layer, 0, u, 16, u, 16);
         k->layer_norm_add(5, u, u, 0, u, u, u, 16);
         k->multiply_add(5, 0, u, u, u, u, 16);
+        k->multiply_add_bias(5, 0, u, u, u, u, u, 16);
+        k->cross_vector(5, u, u, 0, u, u, u, 16);
+        k->mixture_add(5, 0, u, 1, u, u, u, u, 16);
+        k->softmax(5, 0, u, 16);
+        k->dot(5, u, 0, u, 16, (double *)(void *)u);
+        k->join(0, (double *)(void *)u, 0, (double *)(void *)u);
+        k->sigmoid(0, (double *)(void *)u, u);
         k->output(u, 3, u, 2, 0.5f, 0, u, 16, u, 16, u);
     }
 }
@@ -462,6 +552,7 @@ void run_checks(void)
     RUN(a_linear_layer_is_the_scalar_one_bit_for_bit);
     RUN(a_layer_norm_is_the_scalar_one_bit_for_bit);
     RUN(a_product_is_the_scalar_one_bit_for_bit);
+    RUN(each_other_cross_layer_is_the_scalar_one_bit_for_bit);
     RUN(an_output_is_the_scalar_one_bit_for_bit);
     RUN(the_scalar_kernels_are_within_their_bounds_of_double);
     RUN(no_rows_are_no_work);

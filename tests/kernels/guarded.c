@@ -56,6 +56,11 @@ float *place_array(size_t i, size_t n, enum place place)
     return (float *)(void *)at;
 }
 
+double *place_doubles(size_t i, size_t n, enum place place)
+{
+    return (double *)(void *)place_array(i, 2 * n, place);
+}
+
 bool same(float a, float b)
 {
     return memcmp(&a, &b, sizeof a) == 0 || (a != a && b != b);

@@ -28,6 +28,7 @@ void map_arrays(void);
 
 /* `n` floats of array `i`, right before or right behind a guard. */
 float *place_array(size_t i, size_t n, enum place place);
+double *place_doubles(size_t i, size_t n, enum place place);
 
 /* The same bits, or both not a number. */
 bool same(float a, float b);

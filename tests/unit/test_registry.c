@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "model/model_files.h"
+#include "model/predict.h"
 #include "test.h"
 
 /* Two models of one shape whose scores of the row of zeros differ, and no model at all. */
@@ -35,7 +36,7 @@ static float score_of(const dcnv2_model *model)
     struct dcnv2_error error;
     float score = -1;
     if (dcnv2_workspace_create(model, &workspace, &error) == DCNV2_OK)
-        dcnv2_predict(model, workspace, 1, dense, indices, &score, &error);
+        predict_one_each(model, workspace, 1, dense, indices, &score, &error);
     dcnv2_workspace_free(workspace);
     return score;
 }

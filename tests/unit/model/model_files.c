@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "format/build_pickle.h"
+#include "predict.h"
 
 static void die(const char *what)
 {
@@ -258,7 +259,7 @@ bool is_load_good(const struct dcnv2_source *source)
     if (status == DCNV2_OK) {
         for (size_t i = 0; i < dcnv2_model_n_sparse(model); i++)
             indices[i] = dcnv2_model_vocabulary_size(model, i);
-        status = dcnv2_predict(model, workspace, 1, dense, indices, &score, &error);
+        status = predict_one_each(model, workspace, 1, dense, indices, &score, &error);
     }
     dcnv2_workspace_free(workspace);
     dcnv2_model_free(model);

@@ -8,6 +8,7 @@
 #include "model/model.h"
 #include "model_files.h"
 #include "network_golden.h"
+#include "predict.h"
 #include "test.h"
 
 /* A folder for the converted file of one test. */
@@ -54,7 +55,7 @@ static float *score(const dcnv2_model *model, size_t n_rows, const float *dense,
     struct dcnv2_error error = {0};
     const bool good =
         scores && dcnv2_workspace_create(model, &workspace, &error) == DCNV2_OK &&
-        dcnv2_predict(model, workspace, n_rows, dense, indices, scores, &error) == DCNV2_OK;
+        predict_one_each(model, workspace, n_rows, dense, indices, scores, &error) == DCNV2_OK;
     dcnv2_workspace_free(workspace);
     CHECK_MSG(good, "%s", error.message);
     if (good)

@@ -8,6 +8,7 @@
 #include "format/build.h"
 #include "format/sklearn_file.h"
 #include "network_golden.h"
+#include "predict.h"
 #include "test.h"
 
 static const double MOST = 1e-6;            /* what a score may differ from float64 */
@@ -20,8 +21,8 @@ static float *score_all(const struct golden_network *network)
     struct dcnv2_error error = {0};
     const bool good = scores &&
                       dcnv2_workspace_create(network->model, &workspace, &error) == DCNV2_OK &&
-                      dcnv2_predict(network->model, workspace, network->n_rows, network->dense,
-                                    network->indices, scores, &error) == DCNV2_OK;
+                      predict_one_each(network->model, workspace, network->n_rows, network->dense,
+                                       network->indices, scores, &error) == DCNV2_OK;
     dcnv2_workspace_free(workspace);
     CHECK_MSG(good, "%s", error.message);
     if (good)
@@ -185,7 +186,7 @@ TEST(zero_rows_are_scored_without_a_look_at_the_arrays)
     struct dcnv2_error error = {0};
     CHECK(dcnv2_workspace_create(network.model, &workspace, &error) == DCNV2_OK);
     if (workspace)
-        CHECK(dcnv2_predict(network.model, workspace, 0, NULL, NULL, NULL, &error) == DCNV2_OK);
+        CHECK(predict_one_each(network.model, workspace, 0, NULL, NULL, NULL, &error) == DCNV2_OK);
     dcnv2_workspace_free(workspace);
     golden_network_close(&network);
 }
@@ -216,7 +217,7 @@ TEST(the_demo_model_is_loaded_and_tells_rows_apart)
         indices[2 * c + 1] = 0;
     }
     if (workspace)
-        CHECK(dcnv2_predict(model, workspace, 2, dense, indices, scores, &error) == DCNV2_OK);
+        CHECK(predict_one_each(model, workspace, 2, dense, indices, scores, &error) == DCNV2_OK);
     CHECK(scores[0] > 0 && scores[0] < 1 && scores[1] > 0 && scores[1] < 1);
     CHECK(scores[0] != scores[1]);
     dcnv2_workspace_free(workspace);

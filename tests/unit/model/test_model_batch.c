@@ -7,6 +7,7 @@
 #include "kernels/kernels.h"
 #include "model/network.h"
 #include "network_golden.h"
+#include "predict.h"
 #include "test.h"
 
 enum { POOL_ROWS = 200, MAX_FLOATS = GOLDEN_MAX_COLUMNS * POOL_ROWS };
@@ -87,7 +88,7 @@ static const float *score(const size_t *chosen, size_t n)
     memset(scores, 0xFF, n * sizeof *scores);
     struct dcnv2_error error = {0};
     const int status =
-        dcnv2_predict(network->model, pool.workspace, n, dense, indices, scores, &error);
+        predict_one_each(network->model, pool.workspace, n, dense, indices, scores, &error);
     CHECK_MSG(status == DCNV2_OK, "%s", error.message);
     return status == DCNV2_OK ? scores : NULL;
 }
@@ -241,8 +242,8 @@ TEST(what_a_workspace_served_before_does_not_show)
         uint32_t indices[6 * POOL_ROWS] = {0};
         struct dcnv2_error error;
         indices[5 * POOL_ROWS + n % POOL_ROWS] = UINT32_MAX;
-        CHECK(dcnv2_predict(pool.network.model, pool.workspace, POOL_ROWS, dense, indices, scores,
-                            &error) == DCNV2_ERROR_ARGUMENT);
+        CHECK(predict_one_each(pool.network.model, pool.workspace, POOL_ROWS, dense, indices,
+                               scores, &error) == DCNV2_ERROR_ARGUMENT);
     }
     close_pool();
 }
@@ -260,7 +261,7 @@ static int predict_with_index(size_t n, size_t row, size_t column, uint32_t inde
     memset(dense, 0, network->n_dense * n * sizeof *dense);
     memset(indices, 0, network->n_sparse * n * sizeof *indices);
     indices[column * n + row] = index;
-    return dcnv2_predict(network->model, pool.workspace, n, dense, indices, scores, error);
+    return predict_one_each(network->model, pool.workspace, n, dense, indices, scores, error);
 }
 
 TEST(an_index_outside_its_table_is_refused_wherever_it_stands)

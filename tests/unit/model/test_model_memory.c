@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "model_files.h"
+#include "predict.h"
 #include "test.h"
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -184,10 +185,10 @@ TEST(scoring_allocates_nothing)
         uint32_t indices[2 * N] = {0};
         failed = false;
         n_until_failure = 0;
-        int status = dcnv2_predict(model, workspace, N, dense, indices, scores, &error);
+        int status = predict_one_each(model, workspace, N, dense, indices, scores, &error);
         const uint32_t known = dcnv2_model_sparse_index(model, 0, "c01", 3);
         indices[7] = 1000;
-        const int refused = dcnv2_predict(model, workspace, N, dense, indices, scores, &error);
+        const int refused = predict_one_each(model, workspace, N, dense, indices, scores, &error);
         n_until_failure = NEVER;
         CHECK(!failed && status == DCNV2_OK && known == 1 && refused == DCNV2_ERROR_ARGUMENT);
     }

@@ -8,6 +8,7 @@
 #include "format/torch_file.h"
 #include "model_files.h"
 #include "network_golden.h"
+#include "predict.h"
 #include "test.h"
 
 static struct model_files files;
@@ -437,7 +438,7 @@ TEST(a_file_may_be_replaced_once_it_is_loaded)
     write_whole_file(files.model_path, "", 0);
     CHECK(truncate(files.encoder_path, 0) == 0);
     if (model && dcnv2_workspace_create(model, &workspace, &error) == DCNV2_OK)
-        CHECK(dcnv2_predict(model, workspace, 1, dense, indices, &score, &error) == DCNV2_OK);
+        CHECK(predict_one_each(model, workspace, 1, dense, indices, &score, &error) == DCNV2_OK);
     CHECK(score > 0 && score < 1);
     CHECK(model && dcnv2_model_sparse_index(model, 1, "c02", 3) == 2);
     dcnv2_workspace_free(workspace);
@@ -479,12 +480,37 @@ TEST(a_row_whose_score_is_not_a_number_is_refused_by_its_number)
             char row[32];
             snprintf(row, sizeof row, "row %zu:", bad + 1);
             dense[bad] = NAN;
-            CHECK(dcnv2_predict(model, workspace, N, dense, indices, scores, &error) ==
+            CHECK(predict_one_each(model, workspace, N, dense, indices, scores, &error) ==
                   DCNV2_ERROR_ARGUMENT);
             CHECK_MSG(strstr(error.message, row), "%s", error.message);
+            CHECK_MSG(error.n_scored == bad, "%zu: %zu", bad, error.n_scored);
+            for (size_t r = 0; r < N; r++)
+                CHECK(r < bad ? scores[r] > 0 && scores[r] < 1 : isnan(scores[r]));
             dense[bad] = 0;
         }
-        CHECK(dcnv2_predict(model, workspace, N, dense, indices, scores, &error) == DCNV2_OK);
+        CHECK(predict_one_each(model, workspace, N, dense, indices, scores, &error) == DCNV2_OK);
+    }
+    dcnv2_workspace_free(workspace);
+    dcnv2_model_free(model);
+    model_files_end(&files);
+}
+
+TEST(a_list_is_refused_by_a_look_up_that_takes_one_row)
+{
+    start();
+    model_files_put(&files);
+    dcnv2_model *model = NULL;
+    dcnv2_workspace *workspace = NULL;
+    struct dcnv2_error error = {0};
+    CHECK(dcnv2_model_load(&source, &model, &error) == DCNV2_OK);
+    if (model && dcnv2_workspace_create(model, &workspace, &error) == DCNV2_OK) {
+        const float dense[2] = {0};
+        const uint32_t rows[2] = {0}, offsets[2] = {0, 2};
+        const struct dcnv2_rows lookups[2] = {{.rows = rows}, {rows, offsets}};
+        float score = 0;
+        CHECK(dcnv2_predict(model, workspace, 1, dense, lookups, &score, &error) ==
+              DCNV2_ERROR_ARGUMENT);
+        CHECK(error.n_scored == 0 && isnan(score));
     }
     dcnv2_workspace_free(workspace);
     dcnv2_model_free(model);
@@ -560,6 +586,7 @@ int main(void)
     RUN(a_file_may_be_replaced_once_it_is_loaded);
     RUN(an_unknown_kernel_set_is_refused_by_its_variable);
     RUN(a_row_whose_score_is_not_a_number_is_refused_by_its_number);
+    RUN(a_list_is_refused_by_a_look_up_that_takes_one_row);
     RUN(a_message_is_one_line_whatever_the_names_in_it_hold);
     RUN(a_message_is_one_line_whatever_the_encoder_file_holds);
     RUN(a_message_is_one_line_whatever_the_path_and_the_environment_hold);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ops.c: the operations of a plan but for the gather: each hands its places to a kernel. */
+#include <string.h>
+
+#include "model/plan.h"
+
+static float *at(const struct pass *pass, const struct place *place)
+{
+    return pass->scratch + place->at;
+}
+
+void op_join(const struct op *op, struct pass *pass)
+{
+    float *to = at(pass, &op->out);
+    for (size_t t = 0; t < op->n_terms; t++) {
+        const struct place *in = &op->terms[t].in;
+        const float *from = at(pass, in);
+        for (size_t r = 0; r < pass->n; r++)
+            memcpy(to + r * op->out.stride, from + r * in->stride, in->width * sizeof *to);
+        to += in->width;
+    }
+}
+
+/* A layer hides the misses of what is gathered next. */
+static void look_ahead(struct pass *pass)
+{
+    if (pass->ahead->n)
+        gather_prefetch(pass->ahead, pass->batch);
+}
+
+void op_linear(const struct op *op, struct pass *pass)
+{
+    look_ahead(pass);
+    pass->kernels->linear(&op->linear, pass->n, at(pass, &op->in), op->in.stride,
+                          at(pass, &op->out), op->out.stride);
+}
+
+void op_linear_relu(const struct op *op, struct pass *pass)
+{
+    look_ahead(pass);
+    pass->kernels->linear_relu(&op->linear, pass->n, at(pass, &op->in), op->in.stride,
+                               at(pass, &op->out), op->out.stride);
+}
+
+void op_activate(const struct op *op, struct pass *pass)
+{
+    float *to = at(pass, &op->out);
+    const float *from = at(pass, &op->in);
+    if (from != to)
+        for (size_t r = 0; r < pass->n; r++)
+            memcpy(to + r * op->out.stride, from + r * op->in.stride, op->in.width * sizeof *to);
+    pass->kernels->activate(&op->activation, op->out.width, pass->n, to, op->out.stride);
+}
+
+void op_softmax(const struct op *op, struct pass *pass)
+{
+    pass->kernels->softmax(op->out.width, pass->n, at(pass, &op->out), op->out.stride);
+}
+
+void op_layer_norm_add(const struct op *op, struct pass *pass)
+{
+    pass->kernels->layer_norm_add(op->out.width, op->weight, op->bias, pass->n, at(pass, &op->in),
+                                  at(pass, &op->c), at(pass, &op->out), op->out.stride);
+}
+
+void op_multiply_add(const struct op *op, struct pass *pass)
+{
+    pass->kernels->multiply_add(op->out.width, pass->n, at(pass, &op->x0), at(pass, &op->in),
+                                at(pass, &op->c), at(pass, &op->out), op->out.stride);
+}
+
+void op_multiply_add_bias(const struct op *op, struct pass *pass)
+{
+    pass->kernels->multiply_add_bias(op->out.width, pass->n, op->bias, at(pass, &op->x0),
+                                     at(pass, &op->in), at(pass, &op->c), at(pass, &op->out),
+                                     op->out.stride);
+}
+
+void op_cross_vector(const struct op *op, struct pass *pass)
+{
+    pass->kernels->cross_vector(op->out.width, op->weight, op->bias, pass->n, at(pass, &op->x0),
+                                at(pass, &op->c), at(pass, &op->out), op->out.stride);
+}
+
+void op_mixture_add(const struct op *op, struct pass *pass)
+{
+    pass->kernels->mixture_add(op->out.width, pass->n, at(pass, &op->gates) + op->gate,
+                               op->gates.stride, at(pass, &op->x0), at(pass, &op->in),
+                               at(pass, &op->c), at(pass, &op->out), op->out.stride);
+}
+
+static bool is_fused(const struct op *op, const struct pass *pass)
+{
+    return op->n_terms <= 2 && pass->result == NETWORK_PROBABILITY;
+}
+
+void op_output(const struct op *op, struct pass *pass)
+{
+    const struct kernels *kernels = pass->kernels;
+    const struct output_term *terms = op->terms;
+    if (is_fused(op, pass)) {
+        const struct output_term none = {.weight = terms[0].weight, .in = {.at = terms[0].in.at}};
+        const struct output_term *second = op->n_terms == 2 ? &terms[1] : &none;
+        kernels->output(terms[0].weight, terms[0].in.width, second->weight, second->in.width,
+                        op->constant, pass->n, at(pass, &terms[0].in), terms[0].in.stride,
+                        at(pass, &second->in), second->in.stride, pass->scores);
+        return;
+    }
+    double *sums = (double *)(void *)at(pass, &op->out);
+    double *logits = (double *)(void *)at(pass, &op->gates);
+    memset(sums, 0, pass->n * KERNEL_LANES * sizeof *sums);
+    for (size_t t = 0; t < op->n_terms; t++)
+        kernels->dot(terms[t].in.width, terms[t].weight, pass->n, at(pass, &terms[t].in),
+                     terms[t].in.stride, sums);
+    kernels->join(pass->n, sums, op->constant, logits);
+    if (pass->result == NETWORK_PROBABILITY)
+        kernels->sigmoid(pass->n, logits, pass->scores);
+    else
+        for (size_t r = 0; r < pass->n; r++)
+            pass->scores[r] = (float)logits[r];
+}
