@@ -42,7 +42,7 @@ float json_default_epsilon(enum layer_kind kind, enum activation_name function)
                : 0;
 }
 
-static bool has_function(enum layer_kind kind)
+bool json_has_function(enum layer_kind kind)
 {
     return kind == LAYER_ACTIVATION || kind == LAYER_CROSS_LOW_RANK || kind == LAYER_CROSS_MIXTURE;
 }
@@ -55,9 +55,9 @@ static unsigned add_keys(enum layer_kind kind, const char *keys[MOST_KEYS], unsi
         keys[n++] = role->key;
     if (layer->is_cross)
         keys[n++] = "x0";
-    if (has_function(kind))
+    if (json_has_function(kind))
         keys[n++] = "function";
-    if (has_function(kind) && kind != LAYER_ACTIVATION)
+    if (json_has_function(kind) && kind != LAYER_ACTIVATION)
         keys[n++] = "slope"; /* of an activation this is the key of a role already */
     if (kind == LAYER_ACTIVATION || json_default_epsilon(kind, ACTIVATE_NONE) > 0)
         keys[n++] = "epsilon";
@@ -139,7 +139,7 @@ static int read_function(struct json_reading *reading, const struct json_node *n
                          struct spec_layer *ret)
 {
     unsigned which;
-    if (!has_function(ret->kind))
+    if (!json_has_function(ret->kind))
         return 0;
     const struct json_node *function = json_tree_need(node, "function", reading->error);
     if (function == NULL ||

@@ -67,6 +67,9 @@ extern const char *const json_pooling_names[4], *const json_step_names[STEP_N_KI
 /* Whether a step is a name alone, without an argument. */
 bool json_step_is_bare(enum step_kind kind);
 
+/* Whether layers of a kind apply a function. */
+bool json_has_function(enum layer_kind kind);
+
 /* Whether an activation has a slope that is a number. */
 bool json_has_slope(enum activation_name function);
 

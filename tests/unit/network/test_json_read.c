@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <stdlib.h>
 
 #include "network/json_spec.h"
 #include "network/kinds.h"
@@ -242,6 +243,57 @@ TEST(a_slip_of_the_pen_is_named_with_its_place)
     REFUSED(read_with(PRICE, "", PRICE_INPUT ", " PRICE_INPUT), "another layer is called \"x\"");
 }
 
+TEST(what_is_written_reads_as_an_equal_description)
+{
+    struct text written, again;
+    READ(read_with(
+        CITY ", " TAGS ", " PRICE,
+        "'vocabularies': {'city': {'values': {'a': 7, 'b': 3}}, 'tags': {'values': ['\\n']}},"
+        "'unused_tensors': ['a.*'], 'assumptions': ['none'],",
+        "{'name': 'in', 'kind': 'input', 'parts': ["
+        " {'table': {'tensor': 'e', 'rows': [3, 4]}, 'one_row': true,"
+        "  'lookup': {'column': 'city', 'unseen': 'drop', 'missing': 0}},"
+        " {'table': 't', 'pooling': 'mean', 'mask': {'row': 2}, 'epsilon': 1e-7, 'lookup':"
+        "  {'column': 'tags', 'max': 3, 'keep': 'first', 'pad': 'behind', 'pad_row': 2}},"
+        " {'table': 'h', 'pooling': 'sum', 'lookup': {'column': 'tags', 'hash': 'xxhash64',"
+        "  'prefix': 'tags=', 'modulus': 211, 'first_row': 5}},"
+        " {'table': 'b', 'lookup': {'column': 'price', 'integer': true, 'steps':"
+        "  [{'bucket_below': [1, 2.5]}, {'bucket': [-1e300]}, {'clip': [null, 4]}]}},"
+        " {'value': {'column': 'price', 'steps': ['float32', {'log': 0.1}]}, 'times': 'p'}]},"
+        "{'name': 'mix', 'kind': 'cross_mixture', 'input': 'in', 'repeat': 2, 'u': ['u{{{}', 'u'],"
+        " 'v': {'tensor': 'v', 'index': ['{}', 1], 'transpose': true}, 'function': 'elu',"
+        " 'slope': 0.1},"
+        "{'name': 'plain', 'kind': 'cross', 'input': 'in', 'weight': 'w', 'bias_outside': true},"
+        "{'name': 'norm', 'kind': 'layer_norm', 'inputs': ['mix', 'plain'], 'epsilon': 1e-6},"
+        "{'name': 'dice', 'kind': 'activation', 'input': 'norm', 'function': 'dice',"
+        " 'alpha': 'a', 'mean': 'm', 'variance': 'v'},"
+        "{'name': 'parts', 'kind': 'activation', 'input': 'dice', 'function': 'prelu',"
+        " 'slope': 's'},"
+        "{'name': 'x', 'kind': 'linear', 'input': 'parts', 'weight': 'w'}"));
+    CHECK(spec_json_write(&spec, &vocabularies, &arena, &written) == 0);
+    char *copy = strndup(written.at, written.length);
+    struct network_spec second;
+    struct spec_vocabularies stored;
+    CHECK_MSG(spec_json_read(&second, &stored, &arena, text_of(copy), NULL, &error) == 0,
+              "%s in %s", error.message, copy);
+    CHECK(stored.n == 2 && stored.all[0].n == 2 && stored.all[0].classes == NULL);
+    CHECK(spec_json_write(&second, &stored, &arena, &again) == 0);
+    CHECK_MSG(text_equal(again, text_of(copy)), "%s %.*s", copy, (int)again.length, again.at);
+    free(copy);
+    CHECK(second.n_layers == spec.n_layers && second.lookups[0].rows[0] == 3);
+    CHECK(second.lookups[0].unseen_row == SPEC_DROP && second.lookups[0].missing_row == 0);
+    CHECK(second.lookups[2].hash == HASH_XXHASH64 && second.lookups[2].first_row == 5);
+    CHECK(second.lookups[3].steps[0].edges[1] == 2.5 && second.lookups[3].steps[0].b == 1);
+    CHECK(isinf(second.lookups[3].steps[2].a) && second.lookups[3].steps[2].b == 4);
+    const struct spec_layer *layers = second.layers;
+    CHECK(layers[0].parts[0].n_rows == 1 && layers[0].parts[0].tensor.first_row == 3);
+    CHECK(layers[0].parts[1].epsilon == 1e-7f && layers[0].parts[1].masked_row == 2);
+    CHECK(text_is(layers[2].tensors[CROSS_U].parts[0].name, "u{1"));
+    CHECK(layers[2].tensors[CROSS_V].parts->index[0] == 1 && layers[2].slope == 0.1f);
+    CHECK(layers[2].x0 == 0 && layers[3].has_bias_outside && layers[4].n_inputs == 2);
+    CHECK(layers[5].epsilon == 1e-9f && layers[6].tensors[PRELU_SLOPE].n_parts == 1);
+}
+
 TEST(what_changes_the_score_has_no_default)
 {
     static const char in[] = "{'name': 'in', 'kind': 'input', 'parts': [{'value': 'price'}]},"
@@ -292,6 +344,7 @@ int main(void)
     RUN(an_encoder_is_read_by_whoever_can);
     RUN(vocabularies_come_from_parts_of_files);
     RUN(a_slip_of_the_pen_is_named_with_its_place);
+    RUN(what_is_written_reads_as_an_equal_description);
     RUN(what_changes_the_score_has_no_default);
     RUN(repetitions_are_bounded);
     arena_free(&arena);
