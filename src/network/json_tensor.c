@@ -66,6 +66,8 @@ static int expand(struct json_reading *reading, const struct json_node *node, st
                   struct json_numbers numbers, char out[SPEC_JSON_MAX_NAME + 1])
 {
     size_t length = 0;
+    if (memchr(pattern.at, '\0', pattern.length))
+        return json_tree_refuse(node, reading->error, "a NUL is in no name of a tensor");
     for (size_t i = 0; i < pattern.length && length < SPEC_JSON_MAX_NAME; i++) {
         const char c = pattern.at[i];
         const bool is_brace = c == '{' && i + 1 < pattern.length && pattern.at[i + 1] == '{';
