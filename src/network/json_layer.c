@@ -47,8 +47,8 @@ bool json_has_function(enum layer_kind kind)
     return kind == LAYER_ACTIVATION || kind == LAYER_CROSS_LOW_RANK || kind == LAYER_CROSS_MIXTURE;
 }
 
-/* The keys of a kind behind those that are given. Returns their number. */
-static unsigned add_keys(enum layer_kind kind, const char *keys[MOST_KEYS], unsigned n)
+/* The keys of a kind behind those that are given. */
+static void add_keys(enum layer_kind kind, const char *keys[MOST_KEYS], unsigned n)
 {
     const struct kind *layer = &layer_kinds[kind];
     for (const struct role *role = layer->roles; role->key; role++)
@@ -71,7 +71,6 @@ static unsigned add_keys(enum layer_kind kind, const char *keys[MOST_KEYS], unsi
         keys[n++] = "bias";
     }
     keys[n] = NULL;
-    return n;
 }
 
 static int read_kind(struct json_reading *reading, const struct json_node *node,
@@ -241,40 +240,47 @@ static int read_x0(struct json_reading *reading, const struct block *block,
 
 /* ---- one layer ---- */
 
+static int check_layer_keys(struct json_reading *reading, const struct place *place, bool is_block,
+                            enum layer_kind kind)
+{
+    static const char *const of_block[] = {"name", "repeat", "input", "inputs"};
+    const char *keys[MOST_KEYS] = {"kind"};
+    unsigned n = 1;
+    for (size_t i = 0; is_block && i < sizeof of_block / sizeof *of_block; i++)
+        keys[n++] = of_block[i];
+    add_keys(kind, keys, n);
+    return json_tree_check_keys(place->node, keys, reading->error);
+}
+
+static int check_place(struct json_reading *reading, const struct place *place,
+                       enum layer_kind kind)
+{
+    const bool is_repeated = place->numbers.own != SPEC_NONE;
+    if (kind == LAYER_INPUT && (place->n_inputs > 0 || is_repeated))
+        return json_tree_refuse(place->node, reading->error,
+                                "\"input\", \"inputs\" and \"repeat\" are not for an input layer");
+    if (kind != LAYER_INPUT && place->n_inputs == 0)
+        return json_tree_refuse(place->node, reading->error, "the key \"input\" is missing");
+    if (find_layer(reading, place->name) != SPEC_NONE)
+        return json_tree_refuse(place->node, reading->error, "another layer is called \"%.*s\"",
+                                TEXT_SHOWN(place->name));
+    return 0;
+}
+
 static int read_layer(struct json_reading *reading, const struct block *block,
                       const struct place *place)
 {
+    const struct json_node *node = place->node;
+    const struct json_node *outside = json_tree_find(node, "bias_outside");
     struct spec_layer layer = {
         .name = place->name, .inputs = place->inputs, .n_inputs = place->n_inputs};
-    const char *keys[MOST_KEYS] = {"kind"};
-    unsigned n_keys = 1;
-    if (read_kind(reading, place->node, &layer.kind) != 0)
-        return -1;
-    if (place->node == block->node) {
-        keys[n_keys++] = "name";
-        keys[n_keys++] = "repeat";
-        keys[n_keys++] = "input";
-        keys[n_keys++] = "inputs";
-    }
-    add_keys(layer.kind, keys, n_keys);
-    if (json_tree_check_keys(place->node, keys, reading->error) != 0)
-        return -1;
-    if ((layer.kind == LAYER_INPUT) != (layer.n_inputs == 0) ||
-        (layer.kind == LAYER_INPUT && place->numbers.own != SPEC_NONE))
-        return json_tree_refuse(place->node, reading->error,
-                                layer.kind == LAYER_INPUT ? "\"input\", \"inputs\" and \"repeat\" "
-                                                            "are not for an input layer"
-                                                          : "the key \"input\" is missing");
-    if (find_layer(reading, layer.name) != SPEC_NONE)
-        return json_tree_refuse(place->node, reading->error, "another layer is called \"%.*s\"",
-                                TEXT_SHOWN(layer.name));
-    const struct json_node *outside = json_tree_find(place->node, "bias_outside");
-    if (read_x0(reading, block, place->node, &layer) != 0 ||
-        read_function(reading, place->node, &layer) != 0 ||
-        read_epsilon(reading, place->node, &layer) != 0 ||
-        read_roles(reading, place, &layer) != 0 ||
+    if (read_kind(reading, node, &layer.kind) != 0 ||
+        check_layer_keys(reading, place, node == block->node, layer.kind) != 0 ||
+        check_place(reading, place, layer.kind) != 0 ||
+        read_x0(reading, block, node, &layer) != 0 || read_function(reading, node, &layer) != 0 ||
+        read_epsilon(reading, node, &layer) != 0 || read_roles(reading, place, &layer) != 0 ||
         (outside && json_tree_flag(outside, &layer.has_bias_outside, reading->error) != 0) ||
-        (layer.kind == LAYER_INPUT && json_read_parts(reading, place->node, &layer) != 0) ||
+        (layer.kind == LAYER_INPUT && json_read_parts(reading, node, &layer) != 0) ||
         (layer.kind == LAYER_OUTPUT && read_output(reading, place, &layer) != 0))
         return -1;
     reading->spec->layers[reading->spec->n_layers++] = layer;
@@ -354,10 +360,30 @@ static int check_block(struct json_reading *reading, const struct json_node *nod
                : -1;
 }
 
+/* One repetition: the layers of the chain, or the one layer that the block itself is. */
+static int read_repetition(struct json_reading *reading, const struct block *block,
+                           struct place *place, uint32_t repetition, bool is_last)
+{
+    const struct json_node *chain = json_tree_find(block->node, "chain");
+    const struct json_node *link = chain ? chain->child : NULL;
+    do {
+        const bool is_first = repetition == 0 && (link == NULL || link->place == 0);
+        const bool is_named = is_last && (link == NULL || link->next == NULL);
+        place->node = link ? link : block->node;
+        if (reading->spec->n_layers == SPEC_MAX_LAYERS)
+            return json_tree_refuse(block->node, reading->error, "more than %d layers",
+                                    SPEC_MAX_LAYERS);
+        if (name_layer(reading, block, is_named, repetition, link, &place->name) != 0 ||
+            (!is_first && follow(reading, place) != 0) || read_layer(reading, block, place) != 0)
+            return -1;
+        link = link ? link->next : NULL;
+    } while (link);
+    return 0;
+}
+
 static int read_block(struct json_reading *reading, const struct json_node *node)
 {
     struct block block = {.node = node};
-    const struct json_node *chain = json_tree_find(node, "chain");
     const uint32_t *numbers;
     uint32_t n;
     if (check_block(reading, node) != 0 || read_block_name(reading, &block) != 0 ||
@@ -366,21 +392,9 @@ static int read_block(struct json_reading *reading, const struct json_node *node
         return -1;
     struct place place = {.inputs = block.inputs, .n_inputs = block.n_inputs};
     for (uint32_t i = 0; i < n; i++) {
-        const struct json_node *link = chain ? chain->child : NULL;
-        do {
-            const bool is_first = i == 0 && (link == NULL || link->place == 0);
-            const bool is_last = i + 1 == n && (link == NULL || link->next == NULL);
-            place.node = link ? link : node;
-            place.numbers = (struct json_numbers){.own = numbers[i], .outer = SPEC_NONE};
-            if (reading->spec->n_layers == SPEC_MAX_LAYERS)
-                return json_tree_refuse(node, reading->error, "more than %d layers",
-                                        SPEC_MAX_LAYERS);
-            if (name_layer(reading, &block, is_last, i, link, &place.name) != 0 ||
-                (!is_first && follow(reading, &place) != 0) ||
-                read_layer(reading, &block, &place) != 0)
-                return -1;
-            link = link ? link->next : NULL;
-        } while (link);
+        place.numbers = (struct json_numbers){.own = numbers[i], .outer = SPEC_NONE};
+        if (read_repetition(reading, &block, &place, i, i + 1 == n) != 0)
+            return -1;
     }
     return 0;
 }

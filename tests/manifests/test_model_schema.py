@@ -46,7 +46,7 @@ def names_of_reader():
     names = set()
     for path in glob.glob(os.path.join(ROOT, 'src/network/json_*.c')):
         source = text_of(path)
-        for table in re.findall(r'\bconst (?:keys|types|json_\w+_names)\[\w*\] = \{(.*?)\};', source, re.S):
+        for table in re.findall(r'\bconst (?:keys|types|of_block|json_\w+_names)\[\w*\] = \{(.*?)\};', source, re.S):
             names.update(re.findall(r'"([^"]+)"', table))
         names.update(re.findall(r'keys\[n(?:_keys)?\+\+\] = "(\w+)"', source))
         names.update(re.findall(r'text_is\(\w+->text, "(\w+)"\)', source))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "network/json_spec.h"
 #include "network/kinds.h"
@@ -186,24 +187,37 @@ TEST(an_encoder_is_read_by_whoever_can)
 
 TEST(vocabularies_come_from_parts_of_files)
 {
-    FILE *file = fopen("/tmp/dcnv2_test_vocabulary.json", "w");
+    char folder[] = "/tmp/dcnv2_test_json_XXXXXX", path[64];
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof path, "%s/vocab.json", folder);
+    FILE *file = fopen(path, "w");
     fputs("{\"other\": [1], \"a/b\": {\"city\": {\"Rome\": 1, \"Oslo\": 0}}}", file);
     fclose(file);
-    files = (struct spec_json_files){.folder = "/tmp"};
-    const char *good =
-        "'vocabularies': {'city': {'file': 'dcnv2_test_vocabulary.json', 'at': '/a~1b/city'}},";
-    READ(read_with(CITY, good, TABLE("'lookup': 'city'")));
-    CHECK(vocabularies.all[0].n == 2 && text_is(vocabularies.all[0].classes[0], "Oslo"));
-    REFUSED(read_with(CITY,
-                      "'vocabularies': {'city': {'file': 'dcnv2_test_vocabulary.json', 'at': "
-                      "'/other'}},",
-                      TABLE("'lookup': 'city'")),
-            "vocabularies.city.file: dcnv2_test_vocabulary.json: [0]: expected the text of a "
-            "category, found 1");
-    REFUSED(read_with(CITY, "'vocabularies': {'city': {'file': '../x.json'}},",
-                      TABLE("'lookup': 'city'")),
-            "the name of a file beside this one");
-    remove("/tmp/dcnv2_test_vocabulary.json");
+    files = (struct spec_json_files){.folder = folder};
+    const struct {
+        const char *vocabulary, *reason;
+    } cases[] = {
+        {"'file': 'vocab.json', 'at': '/a~1b/city'", NULL},
+        {"'file': 'vocab.json', 'at': '/other'",
+         "vocabularies.city.file: vocab.json: [0]: expected the text of a category, found 1"},
+        {"'file': 'vocab.json', 'at': '/town'", "vocab.json: the key \"town\" is missing"},
+        {"'file': 'vocab.json', 'at': 'other'", "expected a JSON pointer"},
+        {"'file': 'vocab.json'", "expected a whole number from 0 to 2147483647, found a list"},
+        {"'file': 'vocab.jsn'", "vocab.jsn: "},
+        {"'file': '../vocab.json'", "the name of a file beside this one"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "'vocabularies': {'city': {%s}},", cases[i].vocabulary);
+        if (cases[i].reason == NULL) {
+            READ(read_with(CITY, text, TABLE("'lookup': 'city'")));
+            CHECK(vocabularies.all[0].n == 2 && text_is(vocabularies.all[0].classes[0], "Oslo"));
+        } else {
+            REFUSED(read_with(CITY, text, TABLE("'lookup': 'city'")), cases[i].reason);
+        }
+    }
+    remove(path);
+    rmdir(folder);
     files = (struct spec_json_files){0};
 }
 
