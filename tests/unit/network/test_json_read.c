@@ -308,6 +308,46 @@ TEST(what_is_written_reads_as_an_equal_description)
     CHECK(layers[5].epsilon == 1e-9f && layers[6].tensors[PRELU_SLOPE].n_parts == 1);
 }
 
+/* A tensor of zeros. */
+static struct tensor tensor_of(const char *name, uint64_t rows, uint64_t columns)
+{
+    static const uint8_t zeros[512];
+    return (struct tensor){.name = text_of(name),
+                           .n_dims = 2,
+                           .sizes = {rows, columns},
+                           .strides = {columns, 1},
+                           .n_elements = rows * columns,
+                           .data = zeros};
+}
+
+TEST(what_is_written_of_a_resolved_description_resolves_to_the_same)
+{
+    struct tensor tensors[] = {tensor_of("emb", 3, 4), tensor_of("w.0", 5, 5),
+                               tensor_of("w.1", 5, 5), tensor_of("d", 3, 5), tensor_of("fc", 1, 8)};
+    struct tensor_list list = {.tensors = tensors, .n_tensors = sizeof tensors / sizeof *tensors};
+    const struct tensor *twice;
+    struct text written;
+    READ(read_model(
+        "{'dcnv2_model': 1, 'columns': [" CITY ", " PRICE "]," CITIES " 'layers': ["
+        "{'name': 'x0', 'kind': 'input', 'parts': [{'table': 'emb', 'lookup': {'column': 'city',"
+        " 'unseen': 2}}, {'value': 'price'}]},"
+        "{'name': 'cross', 'kind': 'cross', 'input': 'x0', 'repeat': 2, 'weight': 'w.{}'},"
+        "{'name': 'deep', 'kind': 'linear', 'input': 'x0', 'weight': 'd'},"
+        "{'name': 'out', 'kind': 'output', 'inputs': ['cross', 'deep'], 'weight': 'fc'}]}"));
+    CHECK(tensor_list_sort(&list, &arena, &twice) == 0);
+    CHECK_MSG(spec_resolve(&spec, &arena, &list, &error) == 0, "%s", error.message);
+    CHECK(spec_json_write(&spec, &vocabularies, &arena, &written) == 0);
+    struct network_spec second;
+    struct spec_vocabularies stored;
+    CHECK(spec_json_read(&second, &stored, &arena, written, NULL, &error) == 0);
+    CHECK_MSG(spec_resolve(&second, &arena, &list, &error) == 0, "%s", error.message);
+    const struct spec_layer *first = &spec.layers[spec.n_layers - 1],
+                            *last = &second.layers[second.n_layers - 1];
+    CHECK(last->n_inputs == 2 && last->weights[1].parts->first_row == 5);
+    CHECK(first->weights[1].parts->first_row == 5 && last->weights[1].parts->n_rows == 3);
+    CHECK(second.layers[0].n_out == 5 && second.layers[0].parts[0].n_rows == 3);
+}
+
 TEST(what_changes_the_score_has_no_default)
 {
     static const char in[] = "{'name': 'in', 'kind': 'input', 'parts': [{'value': 'price'}]},"
@@ -359,6 +399,7 @@ int main(void)
     RUN(vocabularies_come_from_parts_of_files);
     RUN(a_slip_of_the_pen_is_named_with_its_place);
     RUN(what_is_written_reads_as_an_equal_description);
+    RUN(what_is_written_of_a_resolved_description_resolves_to_the_same);
     RUN(what_changes_the_score_has_no_default);
     RUN(repetitions_are_bounded);
     arena_free(&arena);
