@@ -38,9 +38,9 @@ OBJECTS += $(foreach set,avx2 avx512,$(O)/kernels/vectorised_$(set).o)
 endif
 # What an ad server links: everything but the server.
 LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/cgroup.o $(O)/text.o $(O)/hash.o $(O)/number.o $(O)/frame.o $(O)/kernels/% \
-    $(O)/model/% $(O)/network/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
+    $(O)/protocol/json.o $(O)/protocol/json_writer.o $(O)/network/% $(O)/model/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
 CONVERT_OBJECTS := $(O)/tools/convert.o $(O)/tools/program.o $(O)/tools/inspect.o $(O)/settings.o \
-    $(O)/protocol/json_writer.o $(LIBRARY_OBJECTS)
+    $(LIBRARY_OBJECTS)
 TRAIN_OBJECTS := $(patsubst src/%.c,$(O)/%.o,$(sort $(wildcard $(addsuffix /*.c,$(addprefix src/,$(TRAINING_ROOMS))))))
 ifeq ($(MACHINE),x86_64)
 TRAIN_OBJECTS += $(foreach set,avx2 avx512,$(O)/native/gradient_kernels_$(set).o $(O)/native/adam_kernels_$(set).o)

@@ -231,16 +231,10 @@ static int read_environment(const struct reading *reading)
 
 enum { NAME_MAX_BYTES = 64 };
 
-/* '-' and '_' are the same: KServe's flags are spelt with one, most programs' with the other. */
-static bool is_same_byte(char a, char b)
-{
-    return (a == '_' ? '-' : a) == (b == '_' ? '-' : b);
-}
-
 static bool is_name(const char *flag, const char *name, size_t length)
 {
     size_t i = 0;
-    while (i < length && flag[i] && is_same_byte(flag[i], name[i]))
+    while (i < length && flag[i] && text_is_same_byte(flag[i], name[i]))
         i++;
     return i == length && flag[i] == '\0';
 }
@@ -269,46 +263,16 @@ static const struct setting *find_flag(const struct reading *reading, const char
     return NULL;
 }
 
-static unsigned least(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
-/* How many bytes have to be put, taken or changed to make one name of the other (Levenshtein's
- * distance), in any case of letters. */
-static unsigned distance(const char *flag, const char *name, size_t length)
-{
-    unsigned row[NAME_MAX_BYTES + 1]; /* of the bytes of `flag` so far: to the first j of `name` */
-    for (unsigned j = 0; j <= length; j++)
-        row[j] = j;
-    for (unsigned i = 0; flag[i]; i++) {
-        unsigned diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 1; j <= length; j++) {
-            const char byte = (char)tolower((unsigned char)name[j - 1]);
-            const unsigned changed = diagonal + !is_same_byte(flag[i], byte);
-            diagonal = row[j];
-            row[j] = least(changed, least(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[length];
-}
-
-/* The flag that is nearest to a misspelt one, or NULL: more than a third of it is another's. */
+/* The flag that is nearest to a misspelt one, or NULL. */
 static const char *find_nearest(const struct reading *reading, const char *name, size_t length)
 {
     const char *nearest = NULL;
-    unsigned of_nearest = NAME_MAX_BYTES;
-    for (size_t i = 0; i < reading->settings->n && length <= NAME_MAX_BYTES; i++) {
+    unsigned edits = TEXT_NOT_NEAR;
+    for (size_t i = 0; i < reading->settings->n; i++) {
         const struct setting *setting = &reading->settings->all[i];
-        if (setting->flag == NULL || setting->kind == SETTING_IGNORED)
-            continue;
-        const unsigned far = distance(setting->flag, name, length);
-        const size_t longer = strlen(setting->flag) > length ? strlen(setting->flag) : length;
-        if (far < of_nearest && 3 * far <= longer) {
+        if (setting->flag && setting->kind != SETTING_IGNORED &&
+            text_is_nearer((struct text){name, length}, setting->flag, &edits))
             nearest = setting->flag;
-            of_nearest = far;
-        }
     }
     return nearest;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "text.h"
 
+#include <ctype.h>
+
 int text_compare(struct text a, struct text b)
 {
     size_t common = a.length < b.length ? a.length : b.length;
@@ -152,4 +154,44 @@ size_t text_make_printable(char *text, size_t length, bool cut)
         i += n ? n : 1;
     }
     return length;
+}
+
+/* ---- misspelt names ---- */
+
+enum { NAME_MAX_BYTES = 64 };
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* Of a text of up to NAME_MAX_BYTES. */
+static unsigned count_edits(struct text text, const char *other)
+{
+    unsigned row[NAME_MAX_BYTES + 1]; /* of the bytes of `other` so far: to the first j of `text` */
+    for (unsigned j = 0; j <= text.length; j++)
+        row[j] = j;
+    for (unsigned i = 0; other[i]; i++) {
+        unsigned diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 1; j <= text.length; j++) {
+            const char byte = (char)tolower((unsigned char)text.at[j - 1]);
+            const unsigned changed = diagonal + !text_is_same_byte(other[i], byte);
+            diagonal = row[j];
+            row[j] = least(changed, least(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[text.length];
+}
+
+bool text_is_nearer(struct text misspelt, const char *candidate, unsigned *edits)
+{
+    if (misspelt.length > NAME_MAX_BYTES)
+        return false;
+    const size_t length = strlen(candidate);
+    const unsigned found = count_edits(misspelt, candidate);
+    if (found >= *edits || 3 * found > (length > misspelt.length ? length : misspelt.length))
+        return false;
+    *edits = found;
+    return true;
 }

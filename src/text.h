@@ -59,6 +59,22 @@ struct text text_next_element(struct text *list);
 
 int text_shown_length(struct text text);
 
+/* '-' and '_' are the same: some spell a name of two words with one, some with the other. */
+static inline bool text_is_same_byte(char a, char b)
+{
+    return (a == '_' ? '-' : a) == (b == '_' ? '-' : b);
+}
+
+enum { TEXT_NOT_NEAR = UINT16_MAX };
+
+/*
+ * Whether a misspelt name, in any case of letters, is nearer to `candidate` than *edits, which is
+ * TEXT_NOT_NEAR at first, and then becomes their distance: how many bytes have to be put, taken or
+ * changed to make one of the other (Levenshtein's). No name of which more than a third is another's
+ * is near.
+ */
+bool text_is_nearer(struct text misspelt, const char *candidate, unsigned *edits);
+
 /* The value of a hexadecimal digit, or -1. */
 static inline int text_hex_digit(char c)
 {

@@ -152,7 +152,7 @@ def manifests_stage():
         print('   FAIL what tests/manifests needs cannot be installed: %s' % error)
         return 0, 1
     results = [run_suite([python, os.path.join(ROOT, 'tests/manifests', name)])
-               for name in ('check.py', 'test_steps.py', 'test_notebooks.py')]
+               for name in ('check.py', 'test_steps.py', 'test_notebooks.py', 'test_model_schema.py')]
     return tuple(map(sum, zip(*results)))
 
 

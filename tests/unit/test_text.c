@@ -284,6 +284,23 @@ TEST(what_breaks_a_line_steers_a_terminal_or_is_no_utf8_becomes_question_marks)
     check_printable("cut \xc2", true, "cut ");
 }
 
+TEST(a_misspelt_name_is_near_to_another_that_shares_two_thirds_of_it)
+{
+    unsigned edits = TEXT_NOT_NEAR;
+    CHECK(text_is_nearer(text_of("Weigth"), "weight", &edits) && edits == 2);
+    CHECK(!text_is_nearer(text_of("weigth"), "heights", &edits)); /* three edits of seven */
+    CHECK(text_is_nearer(text_of("first-row"), "first_row", &edits) && edits == 0);
+    edits = TEXT_NOT_NEAR;
+    CHECK(!text_is_nearer(text_of("bias"), "mean", &edits) && edits == TEXT_NOT_NEAR);
+    CHECK(!text_is_nearer(text_of(""), "mean", &edits));
+    char longest[66];
+    memset(longest, 'a', sizeof longest);
+    longest[65] = '\0';
+    CHECK(!text_is_nearer(text_of(longest), longest, &edits));
+    longest[64] = '\0';
+    CHECK(text_is_nearer(text_of(longest), longest, &edits) && edits == 0);
+}
+
 int main(void)
 {
     RUN(ranges_of_table_3_7_end_where_they_should);
@@ -297,5 +314,6 @@ int main(void)
     RUN(empty_texts_compare_whatever_they_point_to);
     RUN(characters_that_a_terminal_obeys_are_found_among_all);
     RUN(what_breaks_a_line_steers_a_terminal_or_is_no_utf8_becomes_question_marks);
+    RUN(a_misspelt_name_is_near_to_another_that_shares_two_thirds_of_it);
     return test_report();
 }
