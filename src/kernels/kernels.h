@@ -75,9 +75,9 @@ enum activation_kind {
  * running_mean * scale, in double: the mean may be many times the deviation, and a shift that is
  * rounded to float would move every score.
  *
- * Results are within 1.01 units of the last place of the formula over the reals (2 of LAYER_NORM
- * if it is close to 0 beside its terms). NaN stays NaN. Infinities give what the formula gives
- * in floats: GELU, SILU and their like are NaN at -infinity, as in PyTorch.
+ * A result is rounded once from double arithmetic that is off by 6e-10 of it at most (in both
+ * Dices, of the terms that may cancel). NaN stays NaN. Infinities give what the formula gives in
+ * floats: GELU, SILU and their like are NaN at -infinity, as in PyTorch.
  */
 struct activation {
     enum activation_kind kind;

@@ -9,6 +9,8 @@
 #include "kernels/vectorised.h"
 
 #include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "kernels/constants.h"
 #include "kernels/functions.h"
@@ -26,12 +28,33 @@ FUNCTION double join(const double sums[KERNEL_LANES])
     return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
-/* A panel's products, exact in double; lanes from `left` on add zero, since the padding of x may
- * hold a NaN. */
+/* All bits for each lane before `left`, none for the others: a comparison per lane would not become
+ * vectors. */
+FUNCTION const uint64_t *kept_lanes(size_t left)
+{
+#define ALL ~(uint64_t)0
+    static const uint64_t lanes[2 * KERNEL_LANES] = {ALL, ALL, ALL, ALL, ALL, ALL, ALL, ALL,
+                                                     ALL, ALL, ALL, ALL, ALL, ALL, ALL, ALL};
+#undef ALL
+    return lanes + KERNEL_LANES - left;
+}
+
+/* `value`, or zero if its lane is of the padding, where it may be a NaN. */
+FUNCTION double kept(double value, uint64_t lane)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits &= lane;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
+}
+
+/* A panel's products, exact in double. */
 FUNCTION void add_products(double sums[KERNEL_LANES], const float *w, const float *x, size_t left)
 {
+    const uint64_t *lanes = kept_lanes(left);
     for (size_t lane = 0; lane < KERNEL_LANES; lane++)
-        sums[lane] += (double)(lane < left ? x[lane] : 0) * (double)w[lane];
+        sums[lane] += kept((double)x[lane] * (double)w[lane], lanes[lane]);
 }
 
 FUNCTION void add_row(double sums[KERNEL_LANES], size_t width, const float *w, const float *x)
@@ -39,7 +62,8 @@ FUNCTION void add_row(double sums[KERNEL_LANES], size_t width, const float *w, c
     size_t i = 0;
     for (; i + KERNEL_LANES < width; i += KERNEL_LANES)
         add_products(sums, w + i, x + i, KERNEL_LANES);
-    add_products(sums, w + i, x + i, width - i);
+    for (; i < width; i += KERNEL_LANES)
+        add_products(sums, w + i, x + i, width - i);
 }
 
 /* What an element adds to a sum, `of_row` being known of its row. */
@@ -64,10 +88,9 @@ FUNCTION double decay_from(double value, double largest)
 FUNCTION void add_terms(double sums[KERNEL_LANES], const float *x, size_t left, term *term_of,
                         double of_row)
 {
-    for (size_t lane = 0; lane < KERNEL_LANES; lane++) {
-        const double value = term_of((double)x[lane], of_row);
-        sums[lane] += lane < left ? value : 0;
-    }
+    const uint64_t *lanes = kept_lanes(left);
+    for (size_t lane = 0; lane < KERNEL_LANES; lane++)
+        sums[lane] += kept(term_of((double)x[lane], of_row), lanes[lane]);
 }
 
 FUNCTION double sum_of(size_t width, const float *x, term *term_of, double of_row)
@@ -76,7 +99,8 @@ FUNCTION double sum_of(size_t width, const float *x, term *term_of, double of_ro
     size_t i = 0;
     for (; i + KERNEL_LANES < width; i += KERNEL_LANES)
         add_terms(sums, x + i, KERNEL_LANES, term_of, of_row);
-    add_terms(sums, x + i, width - i, term_of, of_row);
+    for (; i < width; i += KERNEL_LANES)
+        add_terms(sums, x + i, width - i, term_of, of_row);
     return join(sums);
 }
 

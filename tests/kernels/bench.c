@@ -21,8 +21,7 @@ enum { N_COUNTS = sizeof row_counts / sizeof row_counts[0] };
 
 static const double PEAK_SECONDS = 1e-3, RUN_SECONDS = 4e-3; /* of one measurement, about */
 
-/* The thread's own time: what runs beside it on a shared core is not counted. */
-static double now(void)
+double bench_now(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -116,19 +115,19 @@ struct bench_set {
 
 static double seconds_of_peak(const struct peak *peak, size_t n_steps)
 {
-    const double start = now();
+    const double start = bench_now();
     peak->run(n_steps);
-    return now() - start;
+    return bench_now() - start;
 }
 
 static double seconds_of_pass(const struct subject *subject, const struct kernels *kernels,
                               pass *run, size_t n_rows, size_t n_calls)
 {
     const size_t n_batches = POOL_ROWS / n_rows;
-    const double start = now();
+    const double start = bench_now();
     for (size_t call = 0; call < n_calls; call++)
         run(subject, kernels, n_rows, call % n_batches);
-    return now() - start;
+    return bench_now() - start;
 }
 
 /* One measurement more of each size and pass, or with -1 how long a measurement is to be. */
@@ -180,8 +179,7 @@ static int ascending(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
-/* Sorts them. */
-static double median(double *values, size_t n)
+double bench_median(double *values, size_t n)
 {
     if (n == 0)
         return 0;
@@ -208,7 +206,7 @@ static void cpu_name(char *name, size_t size)
 
 static void print_set(struct bench_set *set, const struct subject *subject, bool as_json)
 {
-    const double peak = median(set->peak_gflops, set->n_peaks);
+    const double peak = bench_median(set->peak_gflops, set->n_peaks);
     const double best = set->n_peaks ? set->peak_gflops[set->n_peaks - 1] : 0;
     if (as_json)
         printf("    \"%s\": {\"peak_gflops\": %.2f", set->kernels->name, peak);
@@ -224,7 +222,8 @@ static void print_set(struct bench_set *set, const struct subject *subject, bool
                    passes[p].name);
         for (size_t i = 0; i < N_COUNTS; i++) {
             struct series *series = &set->series[p][i];
-            const double us = median(series->us, N_RUNS), share = median(series->share, N_RUNS);
+            const double us = bench_median(series->us, N_RUNS),
+                         share = bench_median(series->share, N_RUNS);
             const double gflops = subject->flop_a_row * (double)row_counts[i] * 1e-3 / us;
             /* what the core does while nothing else on it takes caches or units */
             const double quiet =
@@ -344,5 +343,10 @@ int bench_run(const char *directory, bool as_json)
         }
     }
     close_subject(&subject);
-    return status != 0;
+    if (as_json || status != 0)
+        return status != 0;
+    const struct kernels *kernels[N_SETS];
+    for (size_t s = 0; s < n_sets; s++)
+        kernels[s] = sets[s].kernels;
+    return bench_kernels(kernels, n_sets) != 0;
 }

@@ -11,10 +11,21 @@
 
 #include <stdbool.h>
 
+#include "kernels/kernels.h"
+
 /*
  * `directory` holds model_weights.pth and preprocess_metadata.pkl; NULL: the full model where
  * ../shared/taobao-full lies beside the project, else the demo model. Returns the exit code.
  */
 int bench_run(const char *directory, bool as_json);
+
+/* Prints a line per kernel that is not a linear layer. 0, or -1 without memory. */
+int bench_kernels(const struct kernels *const *sets, size_t n_sets);
+
+/* The thread's own time: what runs beside it on a shared core is not counted. */
+double bench_now(void);
+
+/* Sorts them. */
+double bench_median(double *values, size_t n);
 
 #endif

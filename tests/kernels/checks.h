@@ -6,5 +6,6 @@
 /* After map_arrays(). */
 void run_checks(void);
 void run_sigmoid_checks(void);
+void run_activation_checks(void);
 
 #endif

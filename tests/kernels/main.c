@@ -33,5 +33,6 @@ int main(int argc, char **argv)
     map_arrays();
     run_checks();
     run_sigmoid_checks();
+    run_activation_checks();
     return test_report();
 }
