@@ -186,6 +186,7 @@ static int open_all(struct scoring *scoring)
     const struct scoring_options *options = scoring->options;
     scoring->columns = (struct log_columns){.label = options->label,
                                             .label_is_optional = options->label_is_optional,
+                                            .form = options->form,
                                             .sparse = scoring->initial->sparse_names,
                                             .n_sparse = encoder->n_sparse,
                                             .dense = encoder->dense,
