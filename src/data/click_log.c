@@ -246,6 +246,12 @@ static int read_label(const struct click_log *log, const struct csv_record *reco
     return 0;
 }
 
+static const char *not_a_number(struct text cell)
+{
+    return memchr(cell.at, ',', cell.length) ? "is not a number: decimals stand behind a point"
+                                             : "is not a number";
+}
+
 static int read_dense(struct click_log *log, const struct csv_record *record,
                       struct train_error *error)
 {
@@ -255,7 +261,7 @@ static int read_dense(struct click_log *log, const struct csv_record *record,
         const struct text cell = record->cells[at];
         double value = 0;
         if (!pandas_float(cell, &value) && !click_is_missing(cell))
-            return cell_error(log, record, at, "is not a number", error);
+            return cell_error(log, record, at, not_a_number(cell), error);
         if (!(fabs(value) <= (double)FLT_MAX))
             return cell_error(log, record, at, "is beyond the range of a float", error);
         if (columns->is_in_range && !columns->is_in_range(columns->encoder, i, value))
