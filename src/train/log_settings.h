@@ -17,8 +17,8 @@ struct log_settings {
 /* For a table of settings of `type`, whose `member` is a struct log_settings. */
 #define LOG_SETTINGS(type, member)                                                                 \
     {"separator", NULL, SETTING_AT(SETTING_TEXT, type, member.separator),                          \
-     "between cells: comma, tab, semicolon, pipe, space, or a byte such as : or \\x01 (the one "   \
-     "of the first four that the header tells)"},                                                  \
+     "between cells: comma, tab, semicolon, pipe, space, or a byte as : or \\x01 (found by the "    \
+     "header)"},                                                                                   \
     {"header", NULL, SETTING_AT(SETTING_LIST, type, member.header),                                \
      "names of all cells, by commas, of files without a header line"}
 
