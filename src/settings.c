@@ -100,22 +100,60 @@ static int add_name(const struct reading *reading, const struct setting *setting
     return 0;
 }
 
-/* Appends the names in a text of names separated by commas. A name may hold spaces inside. */
+/* The length of a name in quotes, without them and with two of them as one, from *at to `out`; *at
+ * moves behind the last quote. SIZE_MAX: there is none. */
+static size_t unquote(const char **at, char *out)
+{
+    size_t length = 0;
+    for (const char *from = *at + 1; *from; from++) {
+        if (*from == '"' && *++from != '"') {
+            *at = from;
+            return length;
+        }
+        out[length++] = *from;
+    }
+    return SIZE_MAX;
+}
+
+/* The next name from *at to `out`; *at moves to the comma behind it, or to the end. Returns why
+ * there is none, or NULL. */
+static const char *take_name(const char **at, char *out, size_t *ret_length)
+{
+    *at += strspn(*at, " ");
+    if (**at == '"') {
+        *ret_length = unquote(at, out);
+        if (*ret_length == SIZE_MAX)
+            return "a quote is not closed";
+        *at += strspn(*at, " ");
+        if (**at && **at != ',')
+            return "a comma is missing behind a name in quotes";
+    } else {
+        const size_t length = strcspn(*at, ",");
+        memcpy(out, *at, length);
+        *at += length;
+        *ret_length = length;
+        while (*ret_length > 0 && out[*ret_length - 1] == ' ')
+            (*ret_length)--;
+    }
+    return *ret_length == 0 ? "an empty column name" : NULL;
+}
+
+/* Appends the names in a text of names separated by commas. A name may hold spaces inside, and
+ * anything within quotes, as a cell of CSV. */
 static int add_names(const struct reading *reading, const struct setting *setting,
                      const char *shown, const char *value)
 {
+    char *name = arena_copy_text(reading->arena, value, strlen(value)); /* room for any of them */
+    if (name == NULL)
+        return out_of_memory(reading, shown);
     const char *at = value;
     for (;;) {
-        at += strspn(at, " ");
-        const size_t length = strcspn(at, ",");
-        size_t kept = length;
-        while (kept > 0 && at[kept - 1] == ' ')
-            kept--;
-        if (kept == 0)
-            return wrong(reading, shown, value, "an empty column name");
-        if (add_name(reading, setting, shown, at, kept) != 0)
+        size_t length;
+        const char *fault = take_name(&at, name, &length);
+        if (fault)
+            return wrong(reading, shown, value, fault);
+        if (add_name(reading, setting, shown, name, length) != 0)
             return -1;
-        at += length;
         if (*at++ == '\0')
             return 0;
     }

@@ -7,6 +7,9 @@
  * mean the same, and so do '-' and '_' inside a flag's name. An argument that begins with '-' is a
  * flag: it ends a list, and a value that begins so has to be given as "--flag=value".
  *
+ * A list of columns is one record of CSV by commas: a name that holds a comma, or spaces around it,
+ * stands in double quotes, and a quote within those is doubled.
+ *
  * A flag that is given again replaces what it said before, a list of columns as a whole: KServe's
  * controller appends the user's arguments to its own. A list of files must be given once: rows
  * would be left out without a word.

@@ -18,7 +18,7 @@
     {"encoder-path", "ENCODER_PATH", SETTING_AT(SETTING_TEXT, type, member.encoder_path),          \
      "scikit-learn's fitted encoders (" SOURCE_ENCODER_PATH ")"},                                  \
     {"dense-cols", "DENSE_COLS", SETTING_AT(SETTING_LIST, type, member.dense_columns),             \
-     "dense columns, by commas (those of the encoder file)"},                                      \
+     "dense columns, by commas; \"a,b\" in quotes is one (those of the encoder file)"},            \
     {"sparse-cols", "SPARSE_COLS", SETTING_AT(SETTING_LIST, type, member.sparse_columns),          \
      "category columns, by commas, in the order of the embeddings (the same)"}
 

@@ -12,9 +12,8 @@
 #include <sys/stat.h>
 
 #include "data/csv.h"
+#include "data/log_header.h"
 #include "data/pandas_text.h"
-
-enum { NOT_THERE = UINT32_MAX };
 
 struct click_log {
     const struct log_columns *columns;
@@ -26,14 +25,9 @@ struct click_log {
     struct csv_reader *csv;
     uint64_t line; /* where the last record starts */
 
-    char **header; /* [n_header], of the file that is being read */
-    uint32_t n_header;
-    uint32_t label_at, group_at; /* cell of the record, or NOT_THERE */
-    uint32_t *sparse_at;         /* [n_sparse] */
-    uint32_t *dense_at;          /* [n_dense] */
-
-    struct text *sparse; /* [n_sparse] of the record */
-    double *dense;       /* [n_dense] */
+    struct log_header header; /* of the file that is being read */
+    struct text *sparse;      /* [n_sparse] of the record */
+    double *dense;            /* [n_dense] */
 
     struct click_log_progress progress;
     uint64_t bytes_before; /* of the files that were read */
@@ -173,92 +167,6 @@ static int check_columns(const struct log_columns *columns, struct train_error *
     return 0;
 }
 
-static int header_error(const struct click_log *log, uint64_t line, const char *name,
-                        const char *reason, struct train_error *error)
-{
-    char all[256];
-    size_t length = 0;
-    for (uint32_t i = 0; i < log->n_header && length < sizeof all; i++)
-        length += (size_t)snprintf(all + length, sizeof all - length, "%s%s", i ? ", " : "",
-                                   log->header[i]);
-    return train_error_set(error, "%s:%llu: column %s: %s; the header has %s%s", file_of(log),
-                           (unsigned long long)line, name, reason, all,
-                           length < sizeof all ? "" : "..");
-}
-
-/* The cell under a name. NOT_THERE with *error unless it may be missing. */
-static int find_column(const struct click_log *log, uint64_t line, const char *name,
-                       bool is_optional, uint32_t *ret_at, struct train_error *error)
-{
-    *ret_at = NOT_THERE;
-    for (uint32_t i = 0; name && i < log->n_header; i++) {
-        if (strcmp(log->header[i], name) != 0)
-            continue;
-        if (*ret_at != NOT_THERE)
-            return header_error(log, line, name, "stands twice in the header", error);
-        *ret_at = i;
-    }
-    if (name == NULL || is_optional || *ret_at != NOT_THERE)
-        return 0;
-    return header_error(log, line, name, "is not in the file", error);
-}
-
-static int find_columns(struct click_log *log, uint64_t line, struct train_error *error)
-{
-    const struct log_columns *columns = log->columns;
-    int result =
-        find_column(log, line, columns->label, columns->label_is_optional, &log->label_at, error);
-    if (result == 0)
-        result = find_column(log, line, columns->group, false, &log->group_at, error);
-    for (uint32_t i = 0; result == 0 && i < columns->n_sparse; i++)
-        result = find_column(log, line, columns->sparse[i], false, &log->sparse_at[i], error);
-    for (uint32_t i = 0; result == 0 && i < columns->n_dense; i++)
-        result = find_column(log, line, columns->dense[i], false, &log->dense_at[i], error);
-    return result;
-}
-
-static void free_header(struct click_log *log)
-{
-    for (uint32_t i = 0; i < log->n_header; i++)
-        free(log->header[i]);
-    free(log->header);
-    log->header = NULL;
-    log->n_header = 0;
-}
-
-/* Why the bytes of a cell are no text, or NULL. */
-static const char *wrong_bytes(struct text cell)
-{
-    if (memchr(cell.at, '\0', cell.length))
-        return "a NUL byte";
-    if (text_utf8_valid_length(cell.at, cell.length) != cell.length)
-        return "not UTF-8";
-    return NULL;
-}
-
-static int keep_header(struct click_log *log, const struct csv_record *record,
-                       struct train_error *error)
-{
-    if (record->n_cells > CSV_MAX_CELLS)
-        return train_error_set(error, "%s:%llu: %u columns, more than %u", file_of(log),
-                               (unsigned long long)record->line, record->n_cells, CSV_MAX_CELLS);
-    log->header = calloc(record->n_cells, sizeof *log->header);
-    if (log->header == NULL)
-        return train_error_memory(error);
-    for (uint32_t i = 0; i < record->n_cells; i++) {
-        const struct text cell = record->cells[i];
-        if (wrong_bytes(cell))
-            return train_error_set(error, "%s:%llu: the header's cell %u: %s", file_of(log),
-                                   (unsigned long long)record->line, i + 1, wrong_bytes(cell));
-        log->header[i] = strndup(cell.at, cell.length);
-        if (log->header[i] == NULL)
-            return train_error_memory(error);
-        log->n_header = i + 1;
-    }
-    csv_name_cells(log->csv, log->header, log->n_header);
-    return find_columns(log, record->line, error);
-}
-
 /* 1: opened; 0: there is no other; -1. */
 static int open_next(struct click_log *log, struct train_error *error)
 {
@@ -266,17 +174,12 @@ static int open_next(struct click_log *log, struct train_error *error)
         log->bytes_before += csv_bytes_read(log->csv);
     csv_close(log->csv);
     log->csv = NULL;
-    free_header(log);
     if (log->n_opened == log->n_files)
         return 0;
     log->n_opened++;
-    struct csv_record record;
     if (csv_open(&log->csv, file_of(log), error) != 0)
         return -1;
-    const int found = csv_next(log->csv, &record, error);
-    if (found == 0)
-        return train_error_set(error, "%s: empty, not even a header", file_of(log));
-    return found < 0 || keep_header(log, &record, error) != 0 ? -1 : 1;
+    return log_header_read(&log->header, log->csv, file_of(log), log->columns, error) == 0 ? 1 : -1;
 }
 
 int click_log_open(struct click_log **ret_log, const char *const *paths, uint32_t n_paths,
@@ -288,12 +191,10 @@ int click_log_open(struct click_log **ret_log, const char *const *paths, uint32_
         return train_error_memory(error);
     log->columns = columns;
     log->max_bad_rows = max_bad_rows;
-    log->sparse_at = calloc(columns->n_sparse + 1, sizeof *log->sparse_at);
-    log->dense_at = calloc(columns->n_dense + 1, sizeof *log->dense_at);
     log->sparse = calloc(columns->n_sparse + 1, sizeof *log->sparse);
     log->dense = calloc(columns->n_dense + 1, sizeof *log->dense);
-    int result = 0;
-    if (!log->sparse_at || !log->dense_at || !log->sparse || !log->dense)
+    int result = log_header_init(&log->header, columns, error);
+    if (!log->sparse || !log->dense)
         result = train_error_memory(error);
     if (result == 0)
         result = check_columns(columns, error);
@@ -313,7 +214,7 @@ static int cell_error(const struct click_log *log, const struct csv_record *reco
                       const char *reason, struct train_error *error)
 {
     return train_error_set(error, "%s:%llu: column %s: \"%.*s\" %s", file_of(log),
-                           (unsigned long long)record->line, log->header[at],
+                           (unsigned long long)record->line, log->header.names[at],
                            TEXT_SHOWN(record->cells[at]), reason);
 }
 
@@ -321,10 +222,10 @@ static int check_bytes(const struct click_log *log, const struct csv_record *rec
                        struct train_error *error)
 {
     for (uint32_t i = 0; i < record->n_cells; i++)
-        if (wrong_bytes(record->cells[i]))
+        if (csv_cell_fault(record->cells[i]))
             return train_error_set(error, "%s:%llu: column %s: %s", file_of(log),
-                                   (unsigned long long)record->line, log->header[i],
-                                   wrong_bytes(record->cells[i]));
+                                   (unsigned long long)record->line, log->header.names[i],
+                                   csv_cell_fault(record->cells[i]));
     return 0;
 }
 
@@ -332,17 +233,23 @@ static int read_label(const struct click_log *log, const struct csv_record *reco
                       struct train_error *error)
 {
     *ret_label = -1;
-    if (log->label_at == NOT_THERE)
+    if (log->header.label_at == LOG_NOT_THERE)
         return 0;
-    const struct text cell = record->cells[log->label_at];
+    const struct text cell = record->cells[log->header.label_at];
     double value;
     if (cell.length == 1 && (*cell.at == '0' || *cell.at == '1'))
         *ret_label = *cell.at - '0';
     else if (pandas_float(cell, &value) && (value == 0 || value == 1))
         *ret_label = (int)value;
     else if (!log->columns->label_is_optional || !click_is_missing(cell))
-        return cell_error(log, record, log->label_at, "is neither 0 nor 1", error);
+        return cell_error(log, record, log->header.label_at, "is neither 0 nor 1", error);
     return 0;
+}
+
+static const char *not_a_number(struct text cell)
+{
+    return memchr(cell.at, ',', cell.length) ? "is not a number: decimals stand behind a point"
+                                             : "is not a number";
 }
 
 static int read_dense(struct click_log *log, const struct csv_record *record,
@@ -350,11 +257,11 @@ static int read_dense(struct click_log *log, const struct csv_record *record,
 {
     const struct log_columns *columns = log->columns;
     for (uint32_t i = 0; i < columns->n_dense; i++) {
-        const uint32_t at = log->dense_at[i];
+        const uint32_t at = log->header.dense_at[i];
         const struct text cell = record->cells[at];
         double value = columns->missing;
         if (!pandas_float(cell, &value) && !click_is_missing(cell))
-            return cell_error(log, record, at, "is not a number", error);
+            return cell_error(log, record, at, not_a_number(cell), error);
         log->dense[i] = value;
         if (isnan(value))
             continue; /* missing; no cell is NaN otherwise */
@@ -371,22 +278,24 @@ static int ragged(const struct click_log *log, const struct csv_record *record,
                   struct train_error *error)
 {
     const unsigned long long line = record->line;
-    if (record->n_cells < log->n_header)
+    if (record->n_cells < log->header.n_names)
         return train_error_set(error, "%s:%llu: column %s: is missing: %u cells, the header has %u",
-                               file_of(log), line, log->header[record->n_cells], record->n_cells,
-                               log->n_header);
-    const struct text surplus =
-        log->n_header < CSV_MAX_CELLS ? record->cells[log->n_header] : (struct text){"", 0};
-    return train_error_set(
-        error, "%s:%llu: cell %u: \"%.*s\" has no column: %u cells, the header has %u",
-        file_of(log), line, log->n_header + 1, TEXT_SHOWN(surplus), record->n_cells, log->n_header);
+                               file_of(log), line, log->header.names[record->n_cells],
+                               record->n_cells, log->header.n_names);
+    const struct text surplus = log->header.n_names < CSV_MAX_CELLS
+                                    ? record->cells[log->header.n_names]
+                                    : (struct text){"", 0};
+    return train_error_set(error,
+                           "%s:%llu: cell %u: \"%.*s\" has no column: %u cells, the header has %u",
+                           file_of(log), line, log->header.n_names + 1, TEXT_SHOWN(surplus),
+                           record->n_cells, log->header.n_names);
 }
 
 /* 0, or -1: a bad record. */
 static int read_record(struct click_log *log, const struct csv_record *record,
                        struct click_record *ret_record, struct train_error *error)
 {
-    if (record->n_cells != log->n_header)
+    if (record->n_cells != log->header.n_names)
         return ragged(log, record, error);
     if ((record->has_high || record->has_control) && check_bytes(log, record, error) != 0)
         return -1;
@@ -394,11 +303,11 @@ static int read_record(struct click_log *log, const struct csv_record *record,
         read_dense(log, record, error) != 0)
         return -1;
     for (uint32_t i = 0; i < log->columns->n_sparse; i++)
-        log->sparse[i] = record->cells[log->sparse_at[i]];
+        log->sparse[i] = record->cells[log->header.sparse_at[i]];
     ret_record->sparse = log->sparse;
     ret_record->dense = log->dense;
-    ret_record->group =
-        log->group_at != NOT_THERE ? record->cells[log->group_at] : (struct text){"", 0};
+    ret_record->group = log->header.group_at != LOG_NOT_THERE ? record->cells[log->header.group_at]
+                                                              : (struct text){"", 0};
     return 0;
 }
 
@@ -457,12 +366,10 @@ void click_log_close(struct click_log *log)
     if (log == NULL)
         return;
     csv_close(log->csv);
-    free_header(log);
+    log_header_free(&log->header);
     for (size_t i = 0; i < log->n_files; i++)
         free(log->files[i]);
     free(log->files);
-    free(log->sparse_at);
-    free(log->dense_at);
     free(log->sparse);
     free(log->dense);
     free(log);

@@ -2,10 +2,11 @@
 /*
  * click_log.h: the records of a click log, read as a stream from CSV files.
  *
- * CSV is RFC 4180 with a header line: quotes, doubled quotes, line ends in quotes; LF as well as
- * CRLF; a byte order mark is skipped, and so are empty lines; the last line may lack its end. Files
- * whose names end in .gz are unpacked on the way. A path may be a folder: its *.csv and *.csv.gz in
- * the order of their names. Columns are found by name, in each file anew, and others are left out.
+ * CSV is RFC 4180, by commas or another separator: quotes, doubled quotes, line ends in quotes; LF
+ * as well as CRLF; empty lines are skipped; the last line may lack its end. gzip files are unpacked
+ * on the way, UTF-16 is converted (log_text.h). A path may be a folder: its *.csv and *.csv.gz in
+ * the order of their names. Columns are found by name, in each file anew, and others are left out
+ * (log_header.h).
  *
  * An empty cell and the words that pandas.read_csv takes for missing ("", "NA", "N/A", "NaN",
  * "nan", "null", "NULL", "None", "#N/A", .. its whole list) are missing values.
@@ -19,6 +20,13 @@
 #include "data/train_error.h"
 #include "text.h"
 
+/* How the files are written. All zero: CSV with a header line. */
+struct log_form {
+    char separator;            /* between cells; 0: what log_header.h finds in each file */
+    const char *const *header; /* [n_header] names of all cells of files without a header line */
+    uint32_t n_header;
+};
+
 struct log_columns {
     const char *label; /* NULL: not read */
     const char *group; /* of grouped AUC; NULL: none. May also be among the sparse ones */
@@ -26,6 +34,7 @@ struct log_columns {
     const char *const *dense;
     uint32_t n_sparse, n_dense;
     double missing;         /* what a missing dense value is: 0, or NaN */
+    struct log_form form;
     bool label_is_optional; /* a file, or a row, without it is read all the same: label -1 */
     /* What the encoder of these columns can take of dense column i; NULL: every float. */
     bool (*is_in_range)(const void *encoder, uint32_t i, double value);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Cells are found 64 bytes at a time. Every byte that means something is the comma (0x2C), below it
- * in ASCII (quote, line ends, NUL) or beyond ASCII; digits, letters, minus and point are not: so
- * one comparison a word gives a mask of the few bytes that have to be looked at.
+ * in ASCII (quote, line ends, tab, NUL) or beyond ASCII; digits, letters, minus and point are not:
+ * so one comparison a word gives a mask of the few bytes that have to be looked at. A separator
+ * above the comma costs another one.
  */
 #include "data/csv.h"
 
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/log_file.h"
+#include "data/log_text.h"
 
 enum { BUFFER_BYTES = 1 << 18, FIRST_CELLS = 64, MASK_BYTES = 64 };
 
@@ -18,14 +19,16 @@ enum { BUFFER_BYTES = 1 << 18, FIRST_CELLS = 64, MASK_BYTES = 64 };
 struct search {
     const char *base;
     uint64_t mask;
+    char separator;
 };
 
 struct csv_reader {
     const char *path;
     char *const *names; /* [n_names] of cells */
     uint32_t n_names;
-    struct log_file *file;
-    bool has_begun, is_at_eof;
+    struct log_text *file;
+    char separator;
+    bool is_at_eof;
 
     char *buffer; /* [capacity + CSV_PADDING] */
     size_t capacity;
@@ -36,6 +39,7 @@ struct csv_reader {
     uint64_t line, n_records;
     struct text *cells; /* [cell_capacity] */
     uint32_t cell_capacity;
+    char *peeked; /* a copy of a record */
 };
 
 int csv_open(struct csv_reader **ret_reader, const char *path, struct train_error *error)
@@ -44,10 +48,11 @@ int csv_open(struct csv_reader **ret_reader, const char *path, struct train_erro
     if (reader == NULL)
         return train_error_memory(error);
     reader->path = path;
+    reader->separator = ',';
     reader->line = 1;
     reader->capacity = BUFFER_BYTES;
     reader->cell_capacity = FIRST_CELLS;
-    if (log_file_open(&reader->file, path, error) != 0) {
+    if (log_text_open(&reader->file, path, error) != 0) {
         csv_close(reader);
         return -1;
     }
@@ -70,16 +75,17 @@ void csv_name_cells(struct csv_reader *reader, char *const *names, uint32_t n_na
 
 uint64_t csv_bytes_read(const struct csv_reader *reader)
 {
-    return log_file_offset(reader->file);
+    return log_text_offset(reader->file);
 }
 
 void csv_close(struct csv_reader *reader)
 {
     if (reader == NULL)
         return;
-    log_file_close(reader->file);
+    log_text_close(reader->file);
     free(reader->buffer);
     free(reader->cells);
+    free(reader->peeked);
     free(reader);
 }
 
@@ -98,6 +104,13 @@ static int grow(struct csv_reader *reader, size_t left, struct train_error *erro
 
 /* ---- the search ---- */
 
+/* Bit k: the top bit of byte k. */
+static uint64_t gather(uint64_t top_bits)
+{
+    const uint64_t ones = 0x0101010101010101;
+    return ((top_bits >> 7 & ones) * 0x0102040810204080) >> 56;
+}
+
 /* Bit i: byte i is the comma, below it, or beyond ASCII. */
 static uint64_t special_bytes(const char *at)
 {
@@ -107,25 +120,51 @@ static uint64_t special_bytes(const char *at)
         uint64_t word;
         memcpy(&word, at + 8 * i, 8);
         const uint64_t above = (word & 0x7F * ones) + (0x7F - ',') * ones; /* top bits: above it */
-        const uint64_t special = (~above | word) >> 7 & ones;
-        mask |= (special * 0x0102040810204080 >> 56) << (8 * i); /* a byte's bit k from byte k */
+        mask |= gather(~above | word) << (8 * i);
     }
     return mask;
 }
 
-static struct search search_from(const char *at)
+/* Bit i: byte i is `byte`, which is one of ASCII. */
+static uint64_t equal_bytes(const char *at, char byte)
 {
-    return (struct search){at, special_bytes(at)};
+    const uint64_t ones = 0x0101010101010101;
+    uint64_t mask = 0;
+    for (unsigned i = 0; i < MASK_BYTES / 8; i++) {
+        uint64_t word;
+        memcpy(&word, at + 8 * i, 8);
+        word ^= ones * (uint64_t)byte;
+        const uint64_t other = (word & 0x7F * ones) + 0x7F * ones; /* top bits: not 0, in 7 bits */
+        mask |= gather(~(other | word)) << (8 * i);
+    }
+    return mask;
+}
+
+static struct search search_from(const char *at, char separator)
+{
+    const uint64_t separators = separator > ',' ? equal_bytes(at, separator) : 0;
+    return (struct search){at, special_bytes(at) | separators, separator};
 }
 
 /* The next byte that means something; there is one, at the reader's end. */
 static inline char *next_special(struct search *search)
 {
     while (search->mask == 0)
-        *search = search_from(search->base + MASK_BYTES);
+        *search = search_from(search->base + MASK_BYTES, search->separator);
     char *found = (char *)search->base + __builtin_ctzll(search->mask);
     search->mask &= search->mask - 1;
     return found;
+}
+
+void csv_set_separator(struct csv_reader *reader, char separator)
+{
+    reader->separator = separator;
+    reader->search = search_from(reader->at, separator);
+}
+
+char csv_separator(const struct csv_reader *reader)
+{
+    return reader->separator;
 }
 
 /* ---- quotes ---- */
@@ -169,7 +208,7 @@ static const char *find_open_quote(const struct csv_reader *reader, uint32_t *re
             is_start = false;
             continue;
         }
-        is_start = *at++ == ',';
+        is_start = *at++ == reader->separator;
         *ret_cell += is_start;
     }
     return NULL;
@@ -223,7 +262,7 @@ static int broken_file(const struct csv_reader *reader, const struct train_error
 int csv_check_file(struct csv_reader *reader, struct train_error *error)
 {
     struct train_error reason;
-    if (log_file_check_member(reader->file, &reason) == 0)
+    if (log_text_check_member(reader->file, &reason) == 0)
         return 0;
     return broken_file(reader, &reason, error);
 }
@@ -240,27 +279,33 @@ static int refill(struct csv_reader *reader, struct train_error *error)
     reader->at = reader->buffer;
     reader->end = reader->buffer + left;
     char *const buffer_end = reader->buffer + reader->capacity;
+    int status = 0;
     while (reader->end < buffer_end && !reader->is_at_eof) {
         struct train_error reason;
         const ssize_t n =
-            log_file_read(reader->file, reader->end, (size_t)(buffer_end - reader->end), &reason);
-        if (n < 0 && reader->end == reader->buffer + left)
-            return broken_file(reader, &reason, error);
-        if (n < 0) /* the records before come first; the file will say the same again */
+            log_text_read(reader->file, reader->end, (size_t)(buffer_end - reader->end), &reason);
+        if (n < 0) { /* the records before come first; the file will say the same again */
+            status = reader->end == reader->buffer + left ? broken_file(reader, &reason, error) : 0;
             break;
+        }
         reader->is_at_eof = n == 0;
         reader->end += n;
     }
-    if (!reader->has_begun && reader->end - reader->at >= 3 &&
-        memcmp(reader->at, "\xEF\xBB\xBF", 3) == 0)
-        reader->at += 3; /* byte order mark */
-    reader->has_begun = true;
     memset(reader->end, '\n', CSV_PADDING);
-    reader->search = search_from(reader->at);
-    return 0;
+    reader->search = search_from(reader->at, reader->separator);
+    return status;
 }
 
 /* ---- records ---- */
+
+const char *csv_cell_fault(struct text cell)
+{
+    if (memchr(cell.at, '\0', cell.length))
+        return "a NUL byte";
+    if (text_utf8_valid_length(cell.at, cell.length) != cell.length)
+        return "not UTF-8";
+    return NULL;
+}
 
 static int add_cell(struct csv_reader *reader, uint32_t n, char *start, const char *end)
 {
@@ -317,16 +362,17 @@ static bool end_line(struct csv_reader *reader, struct search *search, char *at)
  * Cells of the record at reader->at, which is left behind it. FOUND_NO_END: its end is not in the
  * buffer; the search has to start anew.
  */
-static enum found split(struct csv_reader *reader, struct csv_record *record)
+static enum found split(struct csv_reader *reader, struct csv_record *record, bool *ret_has_quotes)
 {
     char *const first = reader->at;
     char *start = first; /* of the cell */
     bool has_high = false, has_control = false, has_quotes = false;
     uint32_t n = 0;
     struct search search = reader->search; /* in registers */
+    const char separator = reader->separator;
     for (;;) {
         char *at = next_special(&search);
-        if (*at == ',') {
+        if (*at == separator) {
             if (add_cell(reader, n++, start, at) != 0)
                 return FOUND_NO_MEMORY;
             start = at + 1;
@@ -349,7 +395,7 @@ static enum found split(struct csv_reader *reader, struct csv_record *record)
             if (behind == NULL)
                 return FOUND_NO_END;
             has_quotes = has_control = has_high = true; /* what was passed over is not known */
-            search = search_from(behind);
+            search = search_from(behind, separator);
         } else if ((unsigned char)*at >= 0x80) {
             has_high = true;
         } else if ((unsigned char)*at < ' ') {
@@ -357,24 +403,21 @@ static enum found split(struct csv_reader *reader, struct csv_record *record)
         }
     }
     *record = (struct csv_record){reader->cells, n, reader->line, has_high, has_control};
-    reader->line += has_quotes ? count_lines(first, reader->at) : 1;
-    for (uint32_t i = 0; has_quotes && i < n && i < reader->cell_capacity; i++)
-        if (reader->cells[i].length > 0 && *reader->cells[i].at == '"')
-            unquote(&reader->cells[i]);
+    *ret_has_quotes = has_quotes;
     return FOUND_RECORD;
 }
 
-int csv_next(struct csv_reader *reader, struct csv_record *ret_record, struct train_error *error)
+/* As csv_next(), but cells keep their quotes, and lines are not counted. */
+static int find_record(struct csv_reader *reader, struct csv_record *ret_record,
+                       bool *ret_has_quotes, struct train_error *error)
 {
     for (;;) {
         if (reader->at == reader->end && reader->is_at_eof)
             return 0;
         if (reader->at < reader->end) {
-            const enum found found = split(reader, ret_record);
-            if (found == FOUND_RECORD) {
-                reader->n_records++;
+            const enum found found = split(reader, ret_record, ret_has_quotes);
+            if (found == FOUND_RECORD)
                 return 1;
-            }
             if (found == FOUND_NO_MEMORY)
                 return train_error_memory(error);
             if (found == FOUND_BLANK) {
@@ -387,4 +430,57 @@ int csv_next(struct csv_reader *reader, struct csv_record *ret_record, struct tr
         if (refill(reader, error) != 0)
             return -1;
     }
+}
+
+static void unquote_all(struct csv_reader *reader, uint32_t n)
+{
+    for (uint32_t i = 0; i < n && i < reader->cell_capacity; i++)
+        if (reader->cells[i].length > 0 && *reader->cells[i].at == '"')
+            unquote(&reader->cells[i]);
+}
+
+int csv_next(struct csv_reader *reader, struct csv_record *ret_record, struct train_error *error)
+{
+    bool has_quotes;
+    const int status = find_record(reader, ret_record, &has_quotes, error);
+    if (status <= 0)
+        return status;
+    reader->line += has_quotes ? count_lines(reader->cells->at, reader->at) : 1;
+    reader->n_records++;
+    if (has_quotes)
+        unquote_all(reader, ret_record->n_cells);
+    return 1;
+}
+
+/* Cells are unquoted in place, which the record must not be: its cells move to a copy. */
+static int copy_cells(struct csv_reader *reader, uint32_t n, struct train_error *error)
+{
+    const char *const first = reader->cells->at;
+    const size_t size = (size_t)(reader->at - first);
+    free(reader->peeked);
+    reader->peeked = malloc(size + 1);
+    if (reader->peeked == NULL)
+        return train_error_memory(error);
+    memcpy(reader->peeked, first, size);
+    for (uint32_t i = 0; i < n && i < reader->cell_capacity; i++)
+        reader->cells[i].at = reader->peeked + (reader->cells[i].at - first);
+    return 0;
+}
+
+int csv_peek(struct csv_reader *reader, char separator, struct csv_record *ret_record,
+             struct train_error *error)
+{
+    const char kept = reader->separator;
+    bool has_quotes;
+    csv_set_separator(reader, separator);
+    int status = find_record(reader, ret_record, &has_quotes, error);
+    if (status > 0) {
+        char *const first = (char *)reader->cells->at;
+        status = copy_cells(reader, ret_record->n_cells, error) == 0 ? 1 : -1;
+        reader->at = first;
+    }
+    if (status > 0 && has_quotes)
+        unquote_all(reader, ret_record->n_cells);
+    csv_set_separator(reader, kept);
+    return status;
 }

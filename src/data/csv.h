@@ -2,10 +2,10 @@
 /*
  * csv.h: the records of one CSV file, as a stream of cells.
  *
- * RFC 4180, and where it is silent as pandas.read_csv: a line ends with LF, CRLF or CR; a quote
- * inside a cell that does not start with one stands for itself; what follows a closing quote
- * belongs to the cell; an empty line is no record. What columns mean it does not know; it may be
- * told their names, for its messages.
+ * Cells are separated by commas unless another byte is given. RFC 4180, and where it is silent as
+ * pandas.read_csv: a line ends with LF, CRLF or CR; a quote inside a cell that does not start with
+ * one stands for itself; what follows a closing quote belongs to the cell; an empty line is no
+ * record. What columns mean it does not know; it may be told their names, for its messages.
  */
 #ifndef DCNV2_DATA_CSV_H
 #define DCNV2_DATA_CSV_H
@@ -32,8 +32,19 @@ struct csv_record {
 
 struct csv_reader;
 
-/* `path` is borrowed. Unpacked where it ends in .gz. -1: *error. */
+/* `path` is borrowed. What the file may be is log_text.h's. -1: *error. */
 int csv_open(struct csv_reader **ret_reader, const char *path, struct train_error *error);
+
+/* Between cells from now on: a byte of ASCII, and neither a quote nor a line end. */
+void csv_set_separator(struct csv_reader *reader, char separator);
+char csv_separator(const struct csv_reader *reader);
+
+/*
+ * As csv_next(), but the record stays the next one: what its cells would be under another
+ * separator. An error here is not one of the file: it may have come from the separator.
+ */
+int csv_peek(struct csv_reader *reader, char separator, struct csv_record *ret_record,
+             struct train_error *error);
 
 /* Names of cells from now on, borrowed: messages call them "column NAME", others "cell 3". */
 void csv_name_cells(struct csv_reader *reader, char *const *names, uint32_t n_names);
@@ -50,6 +61,9 @@ int csv_next(struct csv_reader *reader, struct csv_record *ret_record, struct tr
  * since its bytes are then not those that were packed; 0 otherwise. Nothing can be read afterwards.
  */
 int csv_check_file(struct csv_reader *reader, struct train_error *error);
+
+/* Why the bytes of a cell are no text, or NULL. */
+const char *csv_cell_fault(struct text cell);
 
 /* Bytes of the file as it is on disk that were read so far. */
 uint64_t csv_bytes_read(const struct csv_reader *reader);

@@ -12,6 +12,7 @@
 enum {
     GZIP_WINDOW_BITS = 15 + 16, /* zlib: gzip and nothing else */
     GZIP_FIRST_BYTE = 0x1F,
+    GZIP_SECOND_BYTE = 0x8B,
     GZIP_MAGIC_BYTES = 2
 };
 
@@ -29,15 +30,11 @@ struct log_file {
     int file;
     uint64_t n_read;       /* bytes of the file */
     struct packed *packed; /* NULL: the file is read as it is */
+    size_t n_ahead;        /* of the first bytes: read, but not given yet */
+    unsigned char ahead[GZIP_MAGIC_BYTES];
     bool has_failed;
     struct train_error failure;
 };
-
-static bool is_packed(const char *path)
-{
-    const size_t length = strlen(path);
-    return length > 3 && strcmp(path + length - 3, ".gz") == 0;
-}
 
 static struct packed *packed_create(void)
 {
@@ -49,29 +46,9 @@ static struct packed *packed_create(void)
     return packed;
 }
 
-int log_file_open(struct log_file **ret_log, const char *path, struct train_error *error)
-{
-    struct log_file *log = calloc(1, sizeof *log);
-    if (log == NULL)
-        return train_error_memory(error);
-    *log = (struct log_file){.path = path, .file = open(path, O_RDONLY | O_CLOEXEC)};
-    int status = 0;
-    if (log->file < 0)
-        status = train_error_set(error, "%s: %s", path, strerror(errno));
-    else if (is_packed(path) && (log->packed = packed_create()) == NULL)
-        status = train_error_memory(error);
-    if (status != 0) {
-        log_file_close(log);
-        return -1;
-    }
-    posix_fadvise(log->file, 0, 0, POSIX_FADV_SEQUENTIAL);
-    *ret_log = log;
-    return 0;
-}
-
 uint64_t log_file_offset(const struct log_file *log)
 {
-    return log->packed ? log->n_read - log->packed->stream.avail_in : log->n_read;
+    return log->n_read - log->n_ahead - (log->packed ? log->packed->stream.avail_in : 0);
 }
 
 void log_file_close(struct log_file *log)
@@ -86,9 +63,20 @@ void log_file_close(struct log_file *log)
     free(log);
 }
 
+static ssize_t give_ahead(struct log_file *log, void *at, size_t size)
+{
+    const size_t n = size < log->n_ahead ? size : log->n_ahead;
+    memcpy(at, log->ahead, n);
+    memmove(log->ahead, log->ahead + n, log->n_ahead - n);
+    log->n_ahead -= n;
+    return (ssize_t)n;
+}
+
 /* Bytes as they are in the file. */
 static ssize_t read_raw(struct log_file *log, void *at, size_t size, struct train_error *error)
 {
+    if (log->n_ahead > 0)
+        return give_ahead(log, at, size);
     ssize_t n;
     do
         n = read(log->file, at, size);
@@ -97,6 +85,50 @@ static ssize_t read_raw(struct log_file *log, void *at, size_t size, struct trai
         return train_error_set(error, "%s: %s", log->path, strerror(errno));
     log->n_read += (uint64_t)n;
     return n;
+}
+
+/* The file may be a pipe: the bytes that tell what is in it are kept. */
+static int read_ahead(struct log_file *log, struct train_error *error)
+{
+    size_t n = 0;
+    ssize_t got = 1;
+    while (n < GZIP_MAGIC_BYTES && got > 0) {
+        got = read_raw(log, log->ahead + n, GZIP_MAGIC_BYTES - n, error);
+        n += got > 0 ? (size_t)got : 0;
+    }
+    log->n_ahead = n;
+    return got < 0 ? -1 : 0;
+}
+
+/* Whether its first bytes, or its name, say that it is a gzip file. */
+static bool is_packed(const struct log_file *log)
+{
+    const size_t length = strlen(log->path);
+    return (log->n_ahead == GZIP_MAGIC_BYTES && log->ahead[0] == GZIP_FIRST_BYTE &&
+            log->ahead[1] == GZIP_SECOND_BYTE) ||
+           (length > 3 && strcmp(log->path + length - 3, ".gz") == 0);
+}
+
+int log_file_open(struct log_file **ret_log, const char *path, struct train_error *error)
+{
+    struct log_file *log = calloc(1, sizeof *log);
+    if (log == NULL)
+        return train_error_memory(error);
+    *log = (struct log_file){.path = path, .file = open(path, O_RDONLY | O_CLOEXEC)};
+    int status = 0;
+    if (log->file < 0)
+        status = train_error_set(error, "%s: %s", path, strerror(errno));
+    else
+        status = read_ahead(log, error);
+    if (status == 0 && is_packed(log) && (log->packed = packed_create()) == NULL)
+        status = train_error_memory(error);
+    if (status != 0) {
+        log_file_close(log);
+        return -1;
+    }
+    posix_fadvise(log->file, 0, 0, POSIX_FADV_SEQUENTIAL);
+    *ret_log = log;
+    return 0;
 }
 
 /* ---- members ---- */

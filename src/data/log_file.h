@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * log_file.h: the bytes of one file of a click log, unpacked if its name ends in .gz.
+ * log_file.h: the bytes of one file of a click log, unpacked if the file is a gzip file.
  *
+ * Its first two bytes say so, whatever its name; a name that ends in .gz promises the same.
  * A gzip file is a sequence of members (RFC 1952), read one behind the other. Zeros behind a member
  * are padding, as tar and dd leave it, and are skipped as pandas does. Anything else that is no
  * member is an error: the rows in it would be lost without a word.

@@ -6,12 +6,15 @@
 #include "cpus.h"
 #include "source_settings.h"
 #include "tools/program.h"
+#include "train/log_settings.h"
 #include "train/scoring.h"
 
 static const char name[] = "dcnv2-score";
 
 struct command {
     struct dcnv2_source source;
+    struct log_settings log; /* what they say is in .. */
+    struct log_form log_form;
     const char *label;
     uint64_t max_bad_rows;
     bool match_numbers;
@@ -24,8 +27,10 @@ struct command {
 #define NUMBER(member, least, most) SETTING_NUMBER_AT(struct command, member, least, most)
 
 static const struct setting all[] = {
-    {NULL, NULL, AT(SETTING_PATHS, files), "CSV with a header, also .gz: files, or folders"},
+    {NULL, NULL, AT(SETTING_PATHS, files),
+     "CSV or the like, also gzip or UTF-16: files, or folders of *.csv"},
     SOURCE_SETTINGS(struct command, source, "converted file, or a PyTorch state dict"),
+    LOG_SETTINGS(struct command, log),
     {"label", NULL, AT(SETTING_TEXT, label),
      "the column of clicks, to measure by (the one the model was trained on, if it is there)"},
     {"max-bad-rows", NULL, NUMBER(max_bad_rows, 0, UINT64_MAX),
@@ -75,6 +80,7 @@ static int score(const struct command *command)
         const struct scoring_options options = {
             .paths = command->files,
             .n_paths = (uint32_t)command->n_files,
+            .form = command->log_form,
             .label = command->label ? command->label : initial.label,
             .label_is_optional = command->label == NULL,
             .max_bad_rows = command->max_bad_rows,
@@ -102,6 +108,9 @@ static int run(int argc, char **argv, struct arena *arena)
         return code;
     if (command.n_files == 0)
         return program_fail(name, EXIT_WRONG_USAGE, "which files to score is missing; see --help");
+    const char *fault = log_settings_read(&command.log, &command.log_form);
+    if (fault)
+        return program_fail(name, EXIT_WRONG_USAGE, fault);
     return score(&command);
 }
 

@@ -10,13 +10,16 @@
 
 static const struct setting all[] = {
     {"train-data", NULL, AT(SETTING_PATHS, train_data),
-     "CSV with a header, also .gz: files, or folders of them"},
+     "CSV or the like, also gzip or UTF-16: files, or folders of *.csv"},
     {"valid-data", NULL, AT(SETTING_PATHS, valid_data), "the same, to measure each epoch by"},
     {"output", NULL, AT(SETTING_TEXT, output),
      "folder for the model's files; made where missing, with its parents"},
+    LOG_SETTINGS(struct train_options, log),
     {"label", NULL, AT(SETTING_TEXT, label), "the column of clicks, 0 or 1 (clk)"},
-    {"dense-cols", "DENSE_COLS", AT(SETTING_LIST, dense_columns), "dense columns, by commas"},
-    {"sparse-cols", "SPARSE_COLS", AT(SETTING_LIST, sparse_columns), "category columns, by commas"},
+    {"dense-cols", "DENSE_COLS", AT(SETTING_LIST, dense_columns),
+     "dense columns, by commas; \"a,b\" in quotes is one"},
+    {"sparse-cols", "SPARSE_COLS", AT(SETTING_LIST, sparse_columns),
+     "category columns, the same way"},
     {"group-col", NULL, AT(SETTING_TEXT, group), "the column of grouped AUC (none)"},
     {"min-count", NULL, NUMBER(min_count, 1, UINT32_MAX),
      "rarer values share the out-of-vocabulary row, which else is not trained (1)"},
@@ -127,6 +130,9 @@ static const char *find_fault(struct train_options *options)
         return "--init-from: brings the model's encoder and layers; leave --min-count, "
                "--embedding, "
                "--cross, --cross-layers and --dnn out";
+    const char *fault = log_settings_read(&options->log, &options->log_form);
+    if (fault)
+        return fault;
     set_defaults(options);
     if (read_deep(options) != 0)
         return "--dnn: expected widths from 1 to 16384 by commas, 32 at most, or none";

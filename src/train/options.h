@@ -9,6 +9,7 @@
 
 #include "dcnv2.h"
 #include "settings.h"
+#include "train/log_settings.h"
 #include "train/shape.h"
 
 enum train_backend { TRAIN_NATIVE, TRAIN_TORCH };
@@ -21,6 +22,8 @@ struct train_options {
     size_t n_valid_data;
     const char *label, *group; /* columns; group may be NULL */
     struct dcnv2_columns dense_columns, sparse_columns;
+    struct log_settings log; /* what they say is in .. */
+    struct log_form log_form;
     uint64_t min_count, max_bad_rows;
 
     unsigned embedding;

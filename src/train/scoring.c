@@ -293,6 +293,7 @@ static int describe_log(struct scoring *scoring)
         .match_forms = options->match_numbers, .reread = reread, .context = scoring->types};
     scoring->columns = (struct log_columns){.label = options->label,
                                             .label_is_optional = options->label_is_optional,
+                                            .form = options->form,
                                             .sparse = scoring->names,
                                             .n_sparse = schema->n_sparse,
                                             .dense = scoring->names + schema->n_sparse,

@@ -17,6 +17,7 @@
 struct scoring_options {
     const char *const *paths;
     uint32_t n_paths;
+    struct log_form form;
     const char *label; /* NULL: not measured */
     bool label_is_optional;
     bool match_numbers; /* encode/other_form.h */

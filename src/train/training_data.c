@@ -174,6 +174,7 @@ static struct fit_options columns_of(const struct train_options *options,
                               .max_bad_rows = options->max_bad_rows,
                               .on_progress = on_progress};
     fit.columns.label = options->label;
+    fit.columns.form = options->log_form;
     if (options->init_from) {
         fit.columns.sparse = data->initial.sparse_names;
         fit.columns.n_sparse = data->initial.encoder.n_sparse;

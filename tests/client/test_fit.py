@@ -133,19 +133,20 @@ def random_dense(rng, n):
     return [rng.choice(MISSING) if rng.random() < missing else make(rng) for _ in range(n)]
 
 
-def written(rng, cell):
+def written(rng, cell, separator):
     """The cell in CSV, quoted where it must be and where the dice say so."""
-    if any(c in cell for c in ",\r\n") or cell.startswith('"') or rng.random() < 0.05:
+    if any(c in cell for c in separator + "\r\n") or cell.startswith('"') or rng.random() < 0.05:
         return '"' + cell.replace('"', '""') + '"'
     return cell
 
 
-def write_csv(rng, path, columns):
+def write_csv(rng, path, columns, separator=",", encoding="utf-8"):
     end = rng.choice(["\n", "\n", "\r\n", "\r"])
-    lines = [",".join(columns)] + [",".join(written(rng, cell) for cell in row)
-                                   for row in zip(*columns.values())]
+    lines = [separator.join(columns)] + [separator.join(written(rng, cell, separator) for cell in row)
+                                         for row in zip(*columns.values())]
     text = end.join(lines) + rng.choice(["", end, end + end])
-    path.write_bytes(rng.choice([b"", b"\xef\xbb\xbf"]) + text.encode())
+    mark = rng.choice([b"", b"\xef\xbb\xbf"]) if encoding == "utf-8" else b""
+    path.write_bytes(mark + text.encode(encoding))
 
 
 # ---------------------------------------------------------------- the comparison
@@ -226,6 +227,25 @@ def test_short_decimals_are_fitted_as_read_csv_reads_them_by_default():
         write_csv(rng, path, columns)
         found = fit([path], "clk", list(columns)[1:], [])
         compare(problems, "decimals", pandas.read_csv(path), found, "clk", list(columns)[1:], [], 1)
+    problems.report()
+
+
+def test_separators_and_encodings_are_found_as_pandas_is_told_them():
+    rng = random.Random(54)
+    problems = Problems()
+    with tempfile.TemporaryDirectory() as place:
+        path = pathlib.Path(place) / "table.csv"
+        for separator in ",\t;|":
+            for encoding in ("utf-8", "utf-16", "utf-16-le", "utf-16-be"):
+                for n_rows in (1, 40, 3000):
+                    name = f"{separator!r}, {encoding}, {n_rows} rows"
+                    columns, sparse, dense = random_table(rng, n_rows)
+                    write_csv(rng, path, columns, separator, encoding)
+                    frame = pandas.read_csv(path, low_memory=False, float_precision="round_trip", sep=separator,
+                                            encoding=encoding)
+                    found = problems.collect(name, fit, [path], "clk", sparse, dense)
+                    if found:
+                        compare(problems, name, frame, found, "clk", sparse, dense, 1)
     problems.report()
 
 

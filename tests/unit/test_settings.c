@@ -118,6 +118,23 @@ TEST(values_keep_their_dashes)
     check_names("--sparse-cols=-a,_b,-c", "-a|_b|-c|");
 }
 
+TEST(a_list_is_a_record_of_csv)
+{
+    check_names("--sparse-cols|u,\"a,b\"", "u|a,b|");
+    check_names("--sparse-cols|\"a,b\"|\" u\",\"v \" , w ,two words", "a,b| u|v |w|two words|");
+    check_names("--sparse-cols=\"say \"\"hi\"\"\",\"\"\"\",it\"s", "say \"hi\"|\"|it\"s|");
+    setenv("TEST_SPARSE_COLS", "u,\"a,b\"", 1);
+    check_names("--max_rows|1", "u|a,b|");
+    unsetenv("TEST_SPARSE_COLS");
+    check_wrong("--sparse-cols|u,\"a,b", "--sparse-cols=u,\"a,b: a quote is not closed");
+    check_wrong("--sparse-cols|\"", "--sparse-cols=\": a quote is not closed");
+    check_wrong("--sparse-cols|\"a\"b",
+                "--sparse-cols=\"a\"b: a comma is missing behind a name in quotes");
+    check_wrong("--sparse-cols|\"\"", "--sparse-cols=\"\": an empty column name");
+    check_wrong("--sparse-cols|u,", "--sparse-cols=u,: an empty column name");
+    check_wrong("--sparse-cols|u,\"u\"", "--sparse-cols=u: the column is named twice");
+}
+
 TEST(a_list_ends_at_what_begins_with_a_dash)
 {
     const struct outcome outcome = read_words("--sparse-cols|a,b|c|-o|FILE");
@@ -189,6 +206,7 @@ int main(void)
     RUN(a_list_of_files_that_is_given_twice_is_wrong);
     RUN(dashes_and_underscores_in_names_are_the_same);
     RUN(values_keep_their_dashes);
+    RUN(a_list_is_a_record_of_csv);
     RUN(a_list_ends_at_what_begins_with_a_dash);
     RUN(a_flag_in_the_place_of_a_value_is_told);
     RUN(ignored_flags_are_named_once_each);

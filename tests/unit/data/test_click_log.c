@@ -248,6 +248,122 @@ TEST(columns_that_are_asked_for_twice_are_told)
                   "not of the dense ones");
 }
 
+TEST(the_separator_is_found_in_each_file)
+{
+    const char *paths[] = {log_write("a.csv", "clk,user,ad,price\n1,u;1,a|1,0.5\n"),
+                           log_write("b.tsv", "x,y\tuser\tad\tprice\tclk\nx\tu,2\ta 2\t1\t0\n"),
+                           log_write("c.csv", "price;clk;ad;user\n2;1;a,3;\"u;3\"\n"),
+                           log_write("d.txt.gz", "clk|user|ad|price\n0|u4|a4|\n")};
+    check_rows(paths, 4, &columns, "1 u;1 a|1 0.5;0 u,2 a 2 1;1 u;3 a,3 2;0 u4 a4 0;");
+}
+
+TEST(a_separator_that_is_given_is_taken)
+{
+    const char *path = log_write("a.txt", "clk:user:ad:price\n1:u:a:2\n");
+    struct log_columns wanted = columns;
+    check_bad("clk:user:ad:price\n1:u:a:2\n",
+              ":1: column clk: is not in the file; the header has clk:user:ad:price");
+    wanted.form.separator = ':';
+    check_rows(&path, 1, &wanted, "1 u a 2;");
+    wanted.form.separator = '\t';
+    path = log_write("b.csv", "clk,user,ad,price\n1,u,a,2\n");
+    check_message(path, &wanted,
+                  ":1: column clk: is not in the file; the header has \"clk,user,ad,price\"");
+}
+
+TEST(two_separators_that_would_do_are_told)
+{
+    struct log_columns wanted = {
+        .label = "clk", .label_is_optional = true, .sparse = users, .n_sparse = 2};
+    check_message(log_write("a.csv", "user;x,ad,user,ad;x;ad;user\n1,2\n"), &wanted,
+                  ": more than one byte separates the columns: --separator says which");
+    wanted.n_sparse = 1;
+    const char *path = log_write("b.csv", "user\n1;2\n"); /* none is there: no choice to make */
+    check_rows(&path, 1, &wanted, "-1 1;2;");
+}
+
+TEST(columns_that_lack_are_told_by_the_separator_that_finds_most)
+{
+    check_bad("clk\tuser\tadd\tprice\n",
+              ":1: column ad: is not in the file; the header has clk, user, add, price");
+    check_bad("clk;user;ad;ad;price\n", ":1: column ad: stands twice in the header; the header has "
+                                        "clk, user, ad, ad, price");
+}
+
+TEST(a_name_that_is_almost_there_is_told)
+{
+    check_bad("clk,user ,ad,price\n",
+              ":1: column user: is not in the file; the header has \"user \": spaces "
+              "count, and a list of columns keeps those that are in double quotes");
+    check_bad("clk;user; Ad;price\n",
+              ":1: column ad: is not in the file; the header has \" Ad\": spaces "
+              "count, and a list of columns keeps those that are in double quotes");
+    check_bad("clk,user,ad,PRICE\n",
+              ":1: column price: is not in the file; the header has \"PRICE\": letter case counts");
+}
+
+TEST(names_are_told_as_a_list_of_them_is_written)
+{
+    check_bad("clk,user,\"a,d\", x,\"say \"\"hi\"\"\",\"\",two words\n",
+              ":1: column ad: is not in the file; the header has clk, user, \"a,d\", \" x\", "
+              "\"say \"\"hi\"\"\", \"\", two words");
+}
+
+static const char *const given[] = {"clk", "more", "user", "price", "ad"};
+
+TEST(names_can_be_given_for_files_without_a_header_line)
+{
+    struct log_columns wanted = columns;
+    wanted.form.header = given;
+    wanted.form.n_header = 5;
+    const char *paths[] = {log_write("a.csv", "1,x,u1,2,a1\n0,,u2,,\n"),
+                           log_write("b.tsv", "\n1\tx\tu,3\t5\ta3\n"),
+                           log_write("c.csv", "\"1\"|\"x|y\"|u4|6|a4")};
+    check_rows(paths, 3, &wanted, "1 u1 a1 2;0 u2  0;1 u,3 a3 5;1 u4 a4 6;");
+    check_message(log_write("a.csv", ""), &wanted, ": empty");
+    check_message(log_write("a.csv", "1,x,u1,2\n"), &wanted,
+                  ":1: column ad: is missing: 4 cells, the header has 5");
+    check_message(log_write("a.csv", "1;,x;,u;,2;,a\n"), &wanted,
+                  ": more than one byte separates the columns: --separator says which");
+    check_message(log_write("a.csv", "1,x,u1,2,a\n1,x,u1,x,a\n"), &wanted,
+                  ":2: column price: \"x\" is not a number");
+    wanted.group = "day";
+    check_message(log_write("a.csv", "1,x,u1,2,a\n"), &wanted,
+                  ":1: column day: is not in the file; the header has clk, more, user, price, ad");
+}
+
+TEST(a_header_line_that_repeats_the_given_names_is_told)
+{
+    struct log_columns wanted = columns;
+    wanted.form.header = given;
+    wanted.form.n_header = 5;
+    wanted.label_is_optional = true;
+    check_message(log_write("a.csv", "clk,more,user,price,ad\n1,x,u,2,a\n"), &wanted,
+                  ":1: the file has a header line: leave --header out");
+}
+
+TEST(a_decimal_comma_is_told)
+{
+    check_bad("clk;user;ad;price\n1;u;a;0,5\n",
+              ":2: column price: \"0,5\" is not a number: decimals stand behind a point");
+}
+
+TEST(utf16_is_read_and_its_broken_cells_are_told)
+{
+    static const char good[] = "clk\tuser\tad\tprice\n1\tu\ta\t2\n0\tv\tb\t3\n";
+    char bytes[2 * sizeof good];
+    for (size_t i = 0; i < sizeof good - 1; i++) {
+        bytes[2 * i] = good[i];
+        bytes[2 * i + 1] = '\0';
+    }
+    const size_t size = 2 * (sizeof good - 1);
+    const char *path = log_write_bytes("a.csv", bytes, size);
+    check_rows(&path, 1, &columns, "1 u a 2;0 v b 3;");
+    const size_t of_v = 2 * (size_t)(strchr(good, 'v') - good);
+    bytes[of_v + 1] = '\xD8'; /* half of a pair */
+    check_bad_bytes(bytes, size, ":3: column user: not UTF-8");
+}
+
 TEST(bad_records_are_skipped_and_counted_up_to_the_most)
 {
     const char *path =
@@ -333,6 +449,16 @@ int main(void)
     RUN(a_header_that_cannot_be_used_is_told);
     RUN(a_long_header_is_cut_in_the_message);
     RUN(columns_that_are_asked_for_twice_are_told);
+    RUN(the_separator_is_found_in_each_file);
+    RUN(a_separator_that_is_given_is_taken);
+    RUN(two_separators_that_would_do_are_told);
+    RUN(columns_that_lack_are_told_by_the_separator_that_finds_most);
+    RUN(a_name_that_is_almost_there_is_told);
+    RUN(names_are_told_as_a_list_of_them_is_written);
+    RUN(names_can_be_given_for_files_without_a_header_line);
+    RUN(a_header_line_that_repeats_the_given_names_is_told);
+    RUN(a_decimal_comma_is_told);
+    RUN(utf16_is_read_and_its_broken_cells_are_told);
     RUN(bad_records_are_skipped_and_counted_up_to_the_most);
     RUN(the_first_bad_record_is_kept);
     RUN(a_missing_file_is_told_before_anything_is_read);

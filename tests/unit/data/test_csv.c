@@ -8,36 +8,47 @@
 #include "test.h"
 
 /* All records of a file on one line: cells in [], records apart by their line numbers. */
-static void show_file(const char *path, struct builder *shown, struct train_error *error)
+static void show_record(const struct csv_record *record, struct builder *shown)
+{
+    char line[32];
+    snprintf(line, sizeof line, "%llu", (unsigned long long)record->line);
+    builder_text(shown, line);
+    for (uint32_t i = 0; i < record->n_cells; i++) {
+        builder_text(shown, "[");
+        if (record->cells[i].length > 0)
+            builder_add(shown, record->cells[i].at, record->cells[i].length);
+        builder_text(shown, "]");
+    }
+}
+
+static void show_file(const char *path, char separator, struct builder *shown,
+                      struct train_error *error)
 {
     struct csv_reader *reader;
     struct csv_record record;
-    char line[32];
     memset(error, 0, sizeof *error);
     if (csv_open(&reader, path, error) != 0)
         return;
-    while (csv_next(reader, &record, error) > 0) {
-        snprintf(line, sizeof line, "%llu", (unsigned long long)record.line);
-        builder_text(shown, line);
-        for (uint32_t i = 0; i < record.n_cells; i++) {
-            builder_text(shown, "[");
-            if (record.cells[i].length > 0)
-                builder_add(shown, record.cells[i].at, record.cells[i].length);
-            builder_text(shown, "]");
-        }
-    }
+    csv_set_separator(reader, separator);
+    while (csv_next(reader, &record, error) > 0)
+        show_record(&record, shown);
     csv_close(reader);
 }
 
-static void check_file(const char *path, const char *expected)
+static void check_separated(const char *path, char separator, const char *expected)
 {
     struct builder shown = {0};
     struct train_error error;
-    show_file(path, &shown, &error);
+    show_file(path, separator, &shown, &error);
     CHECK_MSG(error.message[0] == '\0', "%s", error.message);
     CHECK_MSG(text_is(builder_view(&shown), expected), "%.*s\n    instead of %s", (int)shown.length,
               shown.length ? shown.at : "", expected);
     builder_free(&shown);
+}
+
+static void check_file(const char *path, const char *expected)
+{
+    check_separated(path, ',', expected);
 }
 
 /* Of a text, plain and packed. */
@@ -51,7 +62,7 @@ static void check_error(const char *path, const char *expected)
 {
     struct builder shown = {0};
     struct train_error error;
-    show_file(path, &shown, &error);
+    show_file(path, ',', &shown, &error);
     const char *message = strncmp(error.message, path, strlen(path)) == 0
                               ? error.message + strlen(path)
                               : error.message;
@@ -64,6 +75,90 @@ TEST(cells_are_split_at_commas_and_records_at_line_ends)
     check_text("a,b\n1,2\n", "1[a][b]2[1][2]");
     check_text(",\n,,\n", "1[][]2[][][]");
     check_text("a b,-1.5e+3,<x>\n", "1[a b][-1.5e+3][<x>]");
+}
+
+TEST(any_byte_may_separate_cells)
+{
+    static const char separators[] = "\t\x01 #,-/5:;A_a|}~\x7F";
+    for (const char *at = separators; *at; at++) {
+        char text[160], quoted[4], expected[160];
+        const char s = *at;
+        /* 64 bytes are looked at at once: separators at both their ends, and far apart. */
+        snprintf(text, sizeof text, "%c%061d%c,%c\n\"x%cy\"%cz\r\n", s, 0, s, s, s, s);
+        snprintf(quoted, sizeof quoted, "x%cy", s);
+        snprintf(expected, sizeof expected, "1[][%061d][,][]2[%s][z]", 0, quoted);
+        if (s == ',')
+            snprintf(expected, sizeof expected, "1[][%061d][][][]2[%s][z]", 0, quoted);
+        check_separated(log_write("a.txt", text), s, expected);
+    }
+    check_separated(log_write("a.txt", "a0b00c\n"), '0', "1[a][b][][c]");
+}
+
+/* Against a walk byte by byte, at all offsets of the mask and the buffer. */
+TEST(separators_above_the_comma_are_found_at_every_place)
+{
+    struct builder text = {0}, expected = {0};
+    for (unsigned i = 1; i < 3000; i++) {
+        char line[32];
+        snprintf(line, sizeof line, "%u[", i);
+        builder_text(&expected, line);
+        for (unsigned j = 0; j < i % 211; j++) {
+            const char c = "x|,0{z\xC3\xA4"[(i * 7 + j * j) % 6];
+            builder_add(&text, &c, 1);
+            builder_text(&expected, c == '|' ? "][" : "");
+            if (c != '|')
+                builder_add(&expected, &c, 1);
+        }
+        builder_text(&text, "|\n");
+        builder_text(&expected, "][]");
+    }
+    builder_add(&text, "", 1);
+    builder_add(&expected, "", 1);
+    check_separated(log_write("a.txt", text.at), '|', expected.at);
+    builder_free(&text);
+    builder_free(&expected);
+}
+
+TEST(a_record_that_was_looked_at_is_still_the_next)
+{
+    struct csv_reader *reader;
+    struct csv_record record;
+    struct train_error error;
+    struct builder shown = {0};
+    CHECK(csv_open(&reader, log_write("a.csv", "\n\"a;\"\"b\",\"c\nd\";e\n1,2"), &error) == 0);
+    static const char separators[] = {';', ',', '\t', ','};
+    for (unsigned i = 0; i < sizeof separators; i++) {
+        CHECK(csv_peek(reader, separators[i], &record, &error) == 1);
+        show_record(&record, &shown);
+        builder_text(&shown, "/");
+    }
+    while (csv_next(reader, &record, &error) > 0)
+        show_record(&record, &shown);
+    CHECK_MSG(text_is(builder_view(&shown),
+                      "2[a;\"b,\"c]/2[a;\"b][c\nd;e]/2[a;\"b,\"c]/2[a;\"b][c\nd;e]/"
+                      "2[a;\"b][c\nd;e]4[1][2]"),
+              "%.*s", (int)shown.length, shown.at);
+    CHECK(csv_peek(reader, ',', &record, &error) == 0);
+    csv_close(reader);
+    builder_free(&shown);
+}
+
+/* What one separator makes of the file must not spoil it for another. */
+TEST(a_quote_that_only_one_separator_opens_does_no_harm)
+{
+    struct csv_reader *reader;
+    struct csv_record record;
+    struct train_error error;
+    struct builder shown = {0};
+    CHECK(csv_open(&reader, log_write("a.csv", "a,b;\"c\nd,e\n"), &error) == 0);
+    CHECK(csv_peek(reader, ';', &record, &error) == -1);
+    CHECK(csv_peek(reader, ',', &record, &error) == 1);
+    while (csv_next(reader, &record, &error) > 0)
+        show_record(&record, &shown);
+    CHECK_MSG(text_is(builder_view(&shown), "1[a][b;\"c]2[d][e]"), "%.*s", (int)shown.length,
+              shown.at);
+    csv_close(reader);
+    builder_free(&shown);
 }
 
 TEST(lines_end_with_lf_crlf_or_cr)
@@ -254,7 +349,7 @@ static void check_cut(const char *path)
     struct train_error error;
     char expected[160];
     size_t n_cells = 0;
-    show_file(path, &shown, &error);
+    show_file(path, ',', &shown, &error);
     for (size_t i = 0; i < shown.length; i++)
         n_cells += shown.at[i] == ']';
     snprintf(expected, sizeof expected,
@@ -280,7 +375,7 @@ TEST(a_plain_tail_behind_a_packed_file_is_told_behind_its_records)
              file.length);
     builder_text(&file, "5,6\n");
     const char *path = log_write_raw("tail.csv.gz", file.at, file.length);
-    show_file(path, &shown, &error);
+    show_file(path, ',', &shown, &error);
     CHECK(text_is(builder_view(&shown), "1[a][b]2[1][2]3[3][4]"));
     CHECK_MSG(strcmp(error.message + strlen(path), expected) == 0, "%s", error.message);
     builder_free(&shown);
@@ -306,7 +401,7 @@ TEST(a_packed_file_that_is_cut_or_damaged_is_told)
     log_write_raw("bad.csv.gz", packed, size);
     struct builder shown = {0};
     struct train_error error;
-    show_file(log_path("bad.csv.gz"), &shown, &error);
+    show_file(log_path("bad.csv.gz"), ',', &shown, &error);
     CHECK_MSG(strstr(error.message, "cannot be unpacked"), "%s", error.message);
     builder_free(&shown);
     builder_free(&text);
@@ -315,6 +410,10 @@ TEST(a_packed_file_that_is_cut_or_damaged_is_told)
 int main(void)
 {
     RUN(cells_are_split_at_commas_and_records_at_line_ends);
+    RUN(any_byte_may_separate_cells);
+    RUN(separators_above_the_comma_are_found_at_every_place);
+    RUN(a_record_that_was_looked_at_is_still_the_next);
+    RUN(a_quote_that_only_one_separator_opens_does_no_harm);
     RUN(lines_end_with_lf_crlf_or_cr);
     RUN(the_last_line_may_lack_its_end);
     RUN(an_empty_file_has_no_record);

@@ -62,9 +62,10 @@ static void read_all(const char *path, size_t size, struct builder *text, struct
 }
 
 /* `message`: what stands behind the path, or "". */
-static void check_read(const struct builder *file, const char *expected, const char *message)
+static void check_named(const char *name, const struct builder *file, const char *expected,
+                        const char *message)
 {
-    const char *path = log_write_raw("some.csv.gz", file->at, file->length);
+    const char *path = log_write_raw(name, file->at, file->length);
     for (size_t size = 1; size <= 4096; size *= 64) {
         struct builder text = {0};
         struct train_error error;
@@ -74,6 +75,37 @@ static void check_read(const struct builder *file, const char *expected, const c
         const char *found = *error.message ? error.message + strlen(path) : "";
         CHECK_MSG(strcmp(found, message) == 0, "\"%s\" instead of \"%s\"", found, message);
         builder_free(&text);
+    }
+}
+
+static void check_read(const struct builder *file, const char *expected, const char *message)
+{
+    check_named("some.csv.gz", file, expected, message);
+}
+
+TEST(a_packed_file_is_found_by_its_first_bytes)
+{
+    struct builder file = {0};
+    char message[128];
+    add_member(&file, "a,b\n", 0);
+    add_member(&file, "1,2\n", 0);
+    check_named("some.csv", &file, "a,b\n1,2\n", "");
+    snprintf(message, sizeof message,
+             ": what follows the gzip data at byte %zu is not gzip: pack the whole file anew",
+             file.length);
+    builder_text(&file, "3,4\n");
+    check_named("some.csv", &file, "a,b\n1,2\n", message);
+    builder_free(&file);
+}
+
+TEST(a_file_that_only_begins_like_a_packed_one_is_read_as_it_is)
+{
+    static const char *const texts[] = {"", "\x1f", "\x1fplain", "x\x8b", "ab", "abc\n"};
+    for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct builder file = {0};
+        builder_add(&file, texts[i], strlen(texts[i]));
+        check_named("some.csv", &file, texts[i], "");
+        builder_free(&file);
     }
 }
 
@@ -249,6 +281,8 @@ TEST(the_offset_is_of_the_file_as_it_is_on_disk)
 
 int main(void)
 {
+    RUN(a_packed_file_is_found_by_its_first_bytes);
+    RUN(a_file_that_only_begins_like_a_packed_one_is_read_as_it_is);
     RUN(members_are_read_one_behind_the_other);
     RUN(an_empty_file_has_no_bytes);
     RUN(zeros_behind_a_member_are_padding);
