@@ -56,6 +56,8 @@ struct dcnv2_source {
                                * which holds all of a model: dcnv2-convert's */
     const char *encoder_path; /* preprocess_metadata.pkl: (StandardScaler, {column: LabelEncoder});
                                * not read beside a converted file */
+    const char *model_json;   /* a model.json, which describes the network; NULL: the one beside
+                               * model_path, if there is one. model_path may name its folder */
     struct dcnv2_columns dense_columns;  /* in the scaler's order */
     struct dcnv2_columns sparse_columns; /* column i feeds embeddings.{i}.weight */
 };

@@ -72,28 +72,24 @@ static bool replace(struct registry *registry, dcnv2_model *model)
     return old != NULL;
 }
 
-/* Scores a row of unknown values: every weight's page and every kernel is then warm. */
+/* Scores a row of the first values: every weight's page and every kernel is then warm. */
 static int warm_up(const dcnv2_model *model, struct dcnv2_error *error)
 {
-    const size_t n_dense = dcnv2_model_n_dense(model), n_sparse = dcnv2_model_n_sparse(model);
-    float *dense = calloc(n_dense + 1, sizeof *dense);
-    uint32_t *unknown = calloc(n_sparse + 1, sizeof *unknown);
-    struct dcnv2_rows *lookups = calloc(n_sparse + 1, sizeof *lookups);
+    const size_t n_values = model->spec.n_values, n_lookups = model->spec.n_lookups;
+    const uint32_t first_row = 0;
+    float *dense = calloc(n_values + 1, sizeof *dense);
+    struct dcnv2_rows *lookups = calloc(n_lookups + 1, sizeof *lookups);
     dcnv2_workspace *workspace = NULL;
     float score;
     int status = error->status = DCNV2_ERROR_MEMORY;
     snprintf(error->message, sizeof error->message, "out of memory");
-    if (dense && unknown && lookups &&
-        dcnv2_workspace_create(model, &workspace, error) == DCNV2_OK) {
-        for (size_t i = 0; i < n_sparse; i++) {
-            unknown[i] = dcnv2_model_vocabulary_size(model, i);
-            lookups[i].rows = &unknown[i];
-        }
+    if (dense && lookups && dcnv2_workspace_create(model, &workspace, error) == DCNV2_OK) {
+        for (size_t i = 0; i < n_lookups; i++)
+            lookups[i].rows = &first_row;
         status = dcnv2_predict(model, workspace, 1, dense, lookups, &score, error);
     }
     dcnv2_workspace_free(workspace);
     free(dense);
-    free(unknown);
     free(lookups);
     return status;
 }

@@ -17,6 +17,8 @@
      model_help " (" SOURCE_MODEL_PATH ")"},                                                       \
     {"encoder-path", "ENCODER_PATH", SETTING_AT(SETTING_TEXT, type, member.encoder_path),          \
      "scikit-learn's fitted encoders (" SOURCE_ENCODER_PATH ")"},                                  \
+    {"model-json", "MODEL_JSON", SETTING_AT(SETTING_TEXT, type, member.model_json),                \
+     "the description of the network (model.json beside the weights, if it is there)"},            \
     {"dense-cols", "DENSE_COLS", SETTING_AT(SETTING_LIST, type, member.dense_columns),             \
      "dense columns, by commas; \"a,b\" in quotes is one (those of the encoder file)"},            \
     {"sparse-cols", "SPARSE_COLS", SETTING_AT(SETTING_LIST, type, member.sparse_columns),          \

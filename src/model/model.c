@@ -37,61 +37,6 @@ static int make_vocabularies(struct reading *reading, struct arena *arena,
     return DCNV2_OK;
 }
 
-/* Columns, values and look-ups of a pair. -1: out of memory. */
-static int describe_columns(const struct reading *reading, struct arena *arena,
-                            struct network_spec *spec)
-{
-    const uint32_t n_sparse = reading->n_sparse, n_dense = reading->n_dense;
-    *spec = (struct network_spec){.n_columns = n_sparse + n_dense,
-                                  .n_categories = n_sparse,
-                                  .n_values = n_dense,
-                                  .n_lookups = n_sparse,
-                                  .n_vocabularies = n_sparse};
-    spec->columns = arena_calloc(arena, (size_t)spec->n_columns + 1, sizeof *spec->columns);
-    spec->values = arena_calloc(arena, (size_t)n_dense + 1, sizeof *spec->values);
-    spec->lookups = arena_calloc(arena, (size_t)n_sparse + 1, sizeof *spec->lookups);
-    struct spec_step *steps = arena_calloc(arena, 3 * (size_t)n_dense + 1, sizeof *steps);
-    if (!spec->columns || !spec->values || !spec->lookups || !steps)
-        return -1;
-    for (uint32_t c = 0; c < spec->n_columns; c++)
-        spec->columns[c] =
-            (struct spec_column){.name = reading->names[c], .is_number = c >= n_sparse};
-    for (uint32_t i = 0; i < n_sparse; i++)
-        spec->lookups[i] = (struct spec_lookup){.column = i,
-                                                .kind = LOOKUP_VOCABULARY,
-                                                .vocabulary = i,
-                                                .unseen_row = reading->columns[i].n_classes,
-                                                .missing_row = reading->columns[i].n_classes};
-    for (uint32_t i = 0; i < n_dense; i++, steps += 3) {
-        steps[0] = (struct spec_step){.kind = STEP_FILL, .a = 0};
-        steps[1] = (struct spec_step){.kind = STEP_SUBTRACT, .a = reading->mean[i]};
-        steps[2] = (struct spec_step){.kind = STEP_DIVIDE, .a = reading->scale[i]};
-        spec->values[i] = (struct spec_value){n_sparse + i, steps, 3};
-    }
-    return 0;
-}
-
-static int make_encoder(struct reading *reading, struct dcnv2_model *model)
-{
-    struct arena *arena = &model->arena;
-    struct vocabulary *vocabularies =
-        arena_calloc(arena, (size_t)reading->n_sparse + 1, sizeof *vocabularies);
-    struct network_spec *spec = arena_calloc(arena, 1, sizeof *spec);
-    struct format_error error;
-    if (vocabularies == NULL || spec == NULL || describe_columns(reading, arena, spec) != 0)
-        return model_error_memory(reading->error);
-    for (uint32_t i = 0; i < reading->n_sparse; i++)
-        vocabularies[i] = reading->columns[i].vocabulary;
-    if (!reading->is_converted) {
-        const int status = make_vocabularies(reading, &model->vocabulary_arena, vocabularies);
-        if (status != DCNV2_OK)
-            return status;
-    }
-    if (encoder_init(&model->encoder, arena, spec, vocabularies, CELLS_AS_PANDAS, &error) != 0)
-        return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->schema_path, &error);
-    return DCNV2_OK;
-}
-
 /* What the scaler does: pandas' fillna(0), then StandardScaler.transform. */
 static const struct spec_step *make_steps(struct arena *arena, double mean, double scale)
 {
@@ -104,12 +49,15 @@ static const struct spec_step *make_steps(struct arena *arena, double mean, doub
     return steps;
 }
 
-/* The columns of a reading, as published.h asks for them. */
-static int make_columns(const struct reading *reading, struct dcnv2_model *model,
+static struct text copy_name(struct arena *arena, struct text name)
+{
+    return (struct text){arena_copy_text(arena, name.at, name.length), name.length};
+}
+
+/* The columns of a pair, as published.h asks for them. */
+static int make_columns(const struct reading *reading, struct arena *arena,
                         struct published_columns *ret_columns)
 {
-    struct arena *arena = &model->arena;
-    const struct text *names = model->encoder.schema.names;
     struct published_category *categories =
         arena_calloc(arena, (size_t)reading->n_sparse + 1, sizeof *categories);
     struct published_number *numbers =
@@ -118,15 +66,19 @@ static int make_columns(const struct reading *reading, struct dcnv2_model *model
         return model_error_memory(reading->error);
     for (uint32_t i = 0; i < reading->n_sparse; i++) {
         const uint32_t n = reading->columns[i].n_classes;
-        categories[i] = (struct published_category){
-            .name = names[i], .n_classes = n, .unseen_row = n, .missing_row = n};
+        categories[i] = (struct published_category){.name = copy_name(arena, reading->names[i]),
+                                                    .n_classes = n,
+                                                    .unseen_row = n,
+                                                    .missing_row = n};
+        if (categories[i].name.at == NULL)
+            return model_error_memory(reading->error);
     }
     for (uint32_t i = 0; i < reading->n_dense; i++) {
         numbers[i] = (struct published_number){
-            .name = names[reading->n_sparse + i],
+            .name = copy_name(arena, reading->names[reading->n_sparse + i]),
             .steps = make_steps(arena, reading->mean[i], reading->scale[i]),
             .n_steps = N_SCALER_STEPS};
-        if (numbers[i].steps == NULL)
+        if (numbers[i].name.at == NULL || numbers[i].steps == NULL)
             return model_error_memory(reading->error);
     }
     *ret_columns =
@@ -134,20 +86,68 @@ static int make_columns(const struct reading *reading, struct dcnv2_model *model
     return DCNV2_OK;
 }
 
-static int make_network(struct reading *reading, struct dcnv2_model *model)
+static int make_spec(struct reading *reading, struct dcnv2_model *model)
 {
     struct published_columns columns;
+    struct format_error error;
+    if (reading->is_described) {
+        model->spec = reading->spec;
+        return DCNV2_OK;
+    }
+    if (make_columns(reading, &model->arena, &columns) != DCNV2_OK)
+        return reading->error->status;
+    if (published_recognise(&model->spec, &model->arena, &reading->tensors, &columns, &error) != 0)
+        return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->weights_path, &error);
+    return DCNV2_OK;
+}
+
+static int make_encoder(struct reading *reading, struct dcnv2_model *model)
+{
+    struct arena *arena = &model->arena;
+    struct vocabulary *vocabularies =
+        arena_calloc(arena, (size_t)reading->n_sparse + 1, sizeof *vocabularies);
+    struct format_error error;
+    if (vocabularies == NULL)
+        return model_error_memory(reading->error);
+    for (uint32_t i = 0; i < reading->n_sparse; i++)
+        vocabularies[i] = reading->columns[i].vocabulary;
+    if (!reading->is_converted) {
+        const int status = make_vocabularies(reading, &model->vocabulary_arena, vocabularies);
+        if (status != DCNV2_OK)
+            return status;
+    }
+    if (encoder_init(&model->encoder, arena, &model->spec, vocabularies,
+                     reading->is_described ? CELLS_AS_WRITTEN : CELLS_AS_PANDAS, &error) != 0)
+        return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->schema_path, &error);
+    return DCNV2_OK;
+}
+
+/* Classes per vocabulary, which tell the rows that look-ups may give. */
+static int check_rows(struct reading *reading, struct dcnv2_model *model)
+{
+    struct format_error error;
+    uint32_t *sizes = arena_calloc(&reading->arena, (size_t)reading->n_sparse + 1, sizeof *sizes);
+    if (sizes == NULL)
+        return model_error_memory(reading->error);
+    for (uint32_t i = 0; i < reading->n_sparse; i++)
+        sizes[i] = reading->columns[i].n_classes;
+    if (spec_check_rows(&model->spec, sizes, &error) != 0)
+        return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->weights_path, &error);
+    return DCNV2_OK;
+}
+
+static int make_network(struct reading *reading, struct dcnv2_model *model)
+{
     const struct network_memory memory = {.in_place = reading->in_place,
                                           .most_bytes = reading->arena.limit_bytes};
     struct format_error error;
     struct arena *arena = &model->arena;
-    if (make_columns(reading, model, &columns) != DCNV2_OK)
+    if (spec_resolve(&model->spec, arena, &reading->tensors, &error) != 0)
+        return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->weights_path, &error);
+    if (check_rows(reading, model) != DCNV2_OK)
         return reading->error->status;
-    if (published_recognise(&model->spec, arena, &reading->tensors, &columns, &error) != 0 ||
-        spec_resolve(&model->spec, arena, &reading->tensors, &error) != 0 ||
-        network_load(&model->network, arena, &model->spec, &reading->tensors, &memory, &error) != 0)
-        return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->source->model_path,
-                                &error);
+    if (network_load(&model->network, arena, &model->spec, &reading->tensors, &memory, &error) != 0)
+        return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->weights_path, &error);
     return DCNV2_OK;
 }
 
@@ -168,9 +168,12 @@ int model_make(struct reading *reading, dcnv2_model **ret_model)
     struct dcnv2_model *model = calloc(1, sizeof *model);
     if (model == NULL)
         return model_error_memory(reading->error);
-    arena_init(&model->arena, SIZE_MAX);
+    model->arena = reading->spec_arena; /* the spec goes with the model */
+    arena_init(&reading->spec_arena, SIZE_MAX);
     arena_init(&model->vocabulary_arena, SIZE_MAX);
     int status = choose_kernels(model, reading->error);
+    if (status == DCNV2_OK)
+        status = make_spec(reading, model);
     if (status == DCNV2_OK)
         status = make_encoder(reading, model);
     if (status == DCNV2_OK)
@@ -252,7 +255,7 @@ const char *dcnv2_model_dense_name(const dcnv2_model *model, size_t i)
 
 uint32_t dcnv2_model_vocabulary_size(const dcnv2_model *model, size_t i)
 {
-    return model->encoder.vocabularies[i].n;
+    return i < model->spec.n_vocabularies ? model->encoder.vocabularies[i].n : 0;
 }
 
 uint32_t dcnv2_model_sparse_index(const dcnv2_model *model, size_t i, const char *text,

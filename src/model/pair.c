@@ -78,9 +78,9 @@ int pair_read(struct reading *reading, int encoder_status)
     struct format_error reason;
     if (torch_file_read(&reading->tensors, &reading->arena, reading->model_bytes.at,
                         reading->model_bytes.size, &reason) != 0)
-        return model_error_from(reading->error, DCNV2_ERROR_FORMAT, source->model_path, &reason);
+        return model_error_from(reading->error, DCNV2_ERROR_FORMAT, reading->weights_path, &reason);
     reading->in_place = tables_fill_file(reading);
-    if (encoder_status != DCNV2_OK)
+    if (encoder_status != DCNV2_OK || reading->is_described)
         return encoder_status;
     if (sklearn_file_read(&sklearn, &reading->arena, reading->encoder_bytes.at,
                           reading->encoder_bytes.size, &reason) != 0)

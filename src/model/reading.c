@@ -56,7 +56,7 @@ int reading_make_room(struct reading *reading, size_t n_sparse, size_t n_dense)
     reading->columns = arena_calloc(&reading->arena, n_sparse + 1, sizeof *reading->columns);
     if (reading->names == NULL || reading->columns == NULL)
         return model_error_memory(reading->error);
-    if (n_sparse + n_dense == 0)
+    if (n_sparse + n_dense == 0 && !reading->is_described)
         return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->schema_path,
                                "has neither dense nor sparse columns");
     return DCNV2_OK;
@@ -90,7 +90,7 @@ static int read_file(struct reading *reading, const char *path, struct file_byte
  * A converted file stays mapped: copying it would take as long as all the rest of its loading. */
 static int read_model(struct reading *reading)
 {
-    const char *path = reading->source->model_path;
+    const char *path = reading->weights_path;
     struct file_bytes *bytes = &reading->model_bytes;
     struct format_error reason;
     if (file_map(path, bytes, &reason) != 0)
@@ -124,12 +124,25 @@ int reading_open(struct reading *reading, const struct dcnv2_source *source,
                  struct dcnv2_error *error)
 {
     *reading = (struct reading){.source = source, .error = error};
-    arena_init(&reading->arena, 0);
-    const int status = read_model(reading);
+    arena_init(&reading->arena, READING_LEAST_BYTES);
+    arena_init(&reading->spec_arena, SIZE_MAX);
+    if (!described_is_folder(source->model_path))
+        reading->weights_path = source->model_path;
+    const char *description = described_find(reading);
+    int status = DCNV2_OK;
+    if (reading->weights_path == NULL)
+        status = described_read(reading, description);
+    if (status == DCNV2_OK)
+        status = read_model(reading);
     if (status != DCNV2_OK)
         return status;
-    return reading->is_converted ? converted_read(reading)
-                                 : pair_read(reading, read_encoder(reading));
+    if (reading->is_converted)
+        return converted_read(reading);
+    if (description && !reading->is_described)
+        status = described_read(reading, description);
+    if (status != DCNV2_OK)
+        return status;
+    return pair_read(reading, reading->is_described ? DCNV2_OK : read_encoder(reading));
 }
 
 void reading_close(struct reading *reading)
@@ -137,4 +150,5 @@ void reading_close(struct reading *reading)
     file_free(&reading->model_bytes);
     file_free(&reading->encoder_bytes);
     arena_free(&reading->arena);
+    arena_free(&reading->spec_arena);
 }

@@ -2,8 +2,9 @@
 /*
  * reading.h: what a model's files say, read and checked one by one, before a model is made of it.
  *
- * Two kinds of source give the same description: the pair of a PyTorch state dict and a pickled
- * encoder (pair.c), and the one file that dcnv2-convert made of such a pair (converted.c).
+ * Three kinds of source give the same description: the pair of a PyTorch state dict and a pickled
+ * encoder (pair.c), weights with a model.json (described.c), and the one file that dcnv2-convert
+ * made of either (converted.c).
  */
 #ifndef DCNV2_MODEL_READING_H
 #define DCNV2_MODEL_READING_H
@@ -13,6 +14,7 @@
 #include "encode/vocabulary.h"
 #include "format/file.h"
 #include "format/tensor.h"
+#include "network/json_spec.h"
 
 /* A category column: its classes, or the vocabulary that was made of them before. */
 struct reading_column {
@@ -25,13 +27,17 @@ struct reading_column {
 struct reading {
     const struct dcnv2_source *source;
     struct dcnv2_error *error;
-    struct arena arena; /* of everything below */
+    struct arena arena;      /* of everything below */
+    struct arena spec_arena; /* of `spec`: the model takes both */
     struct file_bytes model_bytes, encoder_bytes;
 
+    const char *weights_path; /* of model_bytes */
     bool is_converted;
+    bool is_described;        /* `spec` tells the network; else the names of the tensors do */
+    struct network_spec spec; /* not resolved */
     bool in_place; /* the model uses tables, and a converted one's vocabularies, where they lie */
     const char *schema_path;        /* the file that says which columns there are */
-    uint32_t n_sparse, n_dense;     /* not both 0 */
+    uint32_t n_sparse, n_dense;     /* vocabularies, and scaled columns if not is_described */
     struct text *names;             /* [n_sparse + n_dense], sparse first */
     struct reading_column *columns; /* [n_sparse] */
     const double *mean, *scale;     /* [n_dense]; scale is not 0 */
@@ -54,6 +60,16 @@ int converted_read(struct reading *reading);
 /* `encoder_status` and *error: of the reading of the encoder file. The model file's faults come
  * first. */
 int pair_read(struct reading *reading, int encoder_status);
+
+/* The model.json beside the source's weights, or in its folder; NULL: there is none. */
+const char *described_find(struct reading *reading);
+bool described_is_folder(const char *path);
+
+/* Reads it; sets weights_path if the source names a folder. Returns a status. */
+int described_read(struct reading *reading, const char *path);
+
+/* Goes on with reading->spec and these vocabularies. Returns a status. */
+int described_take(struct reading *reading, const struct spec_vocabularies *vocabularies);
 
 /* Room for n_sparse columns and all names. Returns a status. */
 int reading_make_room(struct reading *reading, size_t n_sparse, size_t n_dense);

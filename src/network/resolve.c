@@ -373,3 +373,47 @@ int spec_resolve(struct network_spec *spec, struct arena *arena, const struct te
         resolver.used[i] |= is_ignored(spec, list->tensors[i].name);
     return check_all_used(&resolver);
 }
+
+/* ---- rows ---- */
+
+static uint64_t most(uint64_t a, uint32_t row)
+{
+    return row < SPEC_REFUSE && row > a ? row : a;
+}
+
+/* The largest row that a look-up may give. */
+static uint64_t largest_row(const struct spec_lookup *lookup, const uint32_t *n_classes)
+{
+    const uint32_t n =
+        lookup->kind == LOOKUP_VOCABULARY ? n_classes[lookup->vocabulary] : lookup->modulus;
+    uint64_t largest = 0;
+    if (lookup->kind == LOOKUP_VOCABULARY && lookup->rows)
+        for (uint32_t i = 0; i < n; i++)
+            largest = lookup->rows[i] > largest ? lookup->rows[i] : largest;
+    else if (n > 0)
+        largest = (uint64_t)lookup->first_row + n - 1;
+    largest = most(largest, lookup->unseen_row);
+    largest = most(largest, lookup->missing_row);
+    return lookup->is_padded ? most(largest, lookup->pad_row) : largest;
+}
+
+int spec_check_rows(const struct network_spec *spec, const uint32_t *n_classes,
+                    struct format_error *error)
+{
+    for (uint32_t i = 0; i < spec->n_layers; i++)
+        for (uint32_t p = 0; p < spec->layers[i].n_parts; p++) {
+            const struct spec_input *part = &spec->layers[i].parts[p];
+            if (part->kind != INPUT_TABLE)
+                continue;
+            const struct spec_lookup *lookup = &spec->lookups[part->source];
+            const uint64_t largest = largest_row(lookup, n_classes);
+            if (largest >= part->n_rows)
+                return format_error_set(
+                    error, FORMAT_NO_OFFSET,
+                    "tensor \"%.*s\" has %u rows; values of column \"%.*s\" may lead to row "
+                    "%" PRIu64,
+                    TEXT_SHOWN(part->tensor.name), part->n_rows,
+                    TEXT_SHOWN(spec->columns[lookup->column].name), largest);
+        }
+    return 0;
+}

@@ -248,6 +248,14 @@ struct network_spec {
 int spec_resolve(struct network_spec *spec, struct arena *arena, const struct tensor_list *list,
                  struct format_error *error);
 
+/*
+ * Whether each row that a look-up may give is one of its tables. n_classes: [n_vocabularies]. -1:
+ * *error. Without it a pass ends at a row that is none. LOOKUP_INTEGER without a modulus is not
+ * bounded, and checked row by row.
+ */
+int spec_check_rows(const struct network_spec *spec, const uint32_t *n_classes,
+                    struct format_error *error);
+
 /* The view of a part. -1: *error says that the tensor is missing, no float, or too small. */
 int tensor_part_view(const struct tensor_part *part, const struct tensor_list *list,
                      struct tensor *ret_view, struct format_error *error);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* described.c: a model as a model.json describes it (network/json_spec.h), and its weights. */
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "format/sklearn_file.h"
+#include "model/reading.h"
+#include "network/json_spec.h"
+
+/* ---- classes in a pickled encoder ---- */
+
+static int find_classes(const struct sklearn_file *file, struct text column,
+                        struct spec_vocabulary *ret, struct format_error *error)
+{
+    for (uint32_t i = 0; i < file->n_encoders; i++) {
+        const struct sklearn_encoder *encoder = &file->encoders[i];
+        if (!text_equal(encoder->column, column))
+            continue;
+        ret->classes = encoder->classes;
+        ret->n = encoder->n_classes;
+        return 0;
+    }
+    return format_error_set(error, FORMAT_NO_OFFSET, "has no column \"%.*s\"", TEXT_SHOWN(column));
+}
+
+/* The bytes live as long as the reading: texts are places in them. */
+static int read_encoder(void *context, const char *path, struct text column, struct arena *arena,
+                        struct spec_vocabulary *ret, struct format_error *error)
+{
+    struct reading *reading = context;
+    struct file_bytes bytes = {0};
+    struct sklearn_file file;
+    struct format_error reason;
+    (void)reading;
+    if (file_read(path, &bytes, error) != 0)
+        return -1;
+    char *copy = arena_alloc(arena, bytes.size + 1);
+    if (copy)
+        memcpy(copy, bytes.at, bytes.size);
+    const size_t size = bytes.size;
+    file_free(&bytes);
+    if (copy == NULL)
+        return format_error_memory(error);
+    if (sklearn_file_read(&file, arena, (const uint8_t *)copy, size, &reason) != 0)
+        return format_error_set(error, FORMAT_NO_OFFSET, "%s: %s", path, reason.message);
+    if (find_classes(&file, column, ret, &reason) != 0)
+        return format_error_set(error, FORMAT_NO_OFFSET, "%s: %s", path, reason.message);
+    return 0;
+}
+
+/* ---- the reading ---- */
+
+/* Vocabularies of the description as columns of the reading. */
+static int take_vocabularies(struct reading *reading, const struct spec_vocabularies *vocabularies)
+{
+    const int status = reading_make_room(reading, vocabularies->n, 0);
+    if (status != DCNV2_OK)
+        return status;
+    for (uint32_t i = 0; i < vocabularies->n; i++) {
+        reading->names[i] = vocabularies->all[i].name;
+        reading->columns[i] = (struct reading_column){.n_classes = vocabularies->all[i].n,
+                                                      .classes = vocabularies->all[i].classes};
+    }
+    return DCNV2_OK;
+}
+
+static bool has_column(const struct network_spec *spec, const char *name, bool is_number)
+{
+    for (uint32_t c = 0; c < spec->n_columns; c++)
+        if (spec->columns[c].is_number == is_number && text_is(spec->columns[c].name, name))
+            return true;
+    return false;
+}
+
+/* Columns that the caller names are the description's. */
+static int check_wanted(struct reading *reading, const struct dcnv2_columns *wanted, bool is_number)
+{
+    const struct network_spec *spec = &reading->spec;
+    const uint32_t n = is_number ? spec->n_columns - spec->n_categories : spec->n_categories;
+    const char *kind = is_number ? "dense" : "sparse";
+    if (wanted->n && wanted->n != n)
+        return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->schema_path,
+                               "has %u %s columns; %zu are named", n, kind, wanted->n);
+    for (size_t i = 0; i < wanted->n; i++)
+        if (!has_column(spec, wanted->names[i], is_number))
+            return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->schema_path,
+                                   "has no %s column \"%.64s\", which is named", kind,
+                                   wanted->names[i]);
+    return DCNV2_OK;
+}
+
+int described_take(struct reading *reading, const struct spec_vocabularies *vocabularies)
+{
+    reading->is_described = true;
+    int status = take_vocabularies(reading, vocabularies);
+    if (status == DCNV2_OK)
+        status = check_wanted(reading, &reading->source->sparse_columns, false);
+    return status == DCNV2_OK ? check_wanted(reading, &reading->source->dense_columns, true)
+                              : status;
+}
+
+/* "FOLDER/NAME" of the folder that a path names, or lies in. NULL: no memory. */
+static const char *path_beside(struct reading *reading, const char *path, bool is_folder,
+                               struct text name)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t length = is_folder ? strlen(path) : slash ? (size_t)(slash - path) : 0;
+    const size_t size = length + name.length + 2;
+    char *joined = arena_alloc(&reading->arena, size);
+    if (joined == NULL)
+        return NULL;
+    snprintf(joined, size, "%.*s%s%.*s", (int)length, path, length || slash ? "/" : "",
+             (int)name.length, name.at);
+    return joined;
+}
+
+static int read_json(struct reading *reading, const char *path, const char *folder)
+{
+    struct file_bytes bytes = {0};
+    struct format_error reason;
+    struct spec_vocabularies vocabularies;
+    struct spec_json_files files = {
+        .folder = folder, .read_encoder = read_encoder, .context = reading};
+    if (file_read(path, &bytes, &reason) != 0)
+        return model_error_from(reading->error, DCNV2_ERROR_IO, path, &reason);
+    struct text json = {arena_copy_text(&reading->spec_arena, (const char *)bytes.at, bytes.size),
+                        bytes.size};
+    file_free(&bytes);
+    if (json.at == NULL)
+        return model_error_memory(reading->error);
+    if (spec_json_read(&reading->spec, &vocabularies, &reading->spec_arena, json, &files,
+                       &reason) != 0)
+        return model_error_from(reading->error, DCNV2_ERROR_MODEL, path, &reason);
+    reading->schema_path = path;
+    if (reading->weights_path == NULL && files.weights.length == 0)
+        return model_error_set(
+            reading->error, DCNV2_ERROR_MODEL, path,
+            "does not name the file of its weights: add \"weights\": \"FILE\", or "
+            "let MODEL_PATH name that file");
+    if (reading->weights_path == NULL)
+        reading->weights_path = path_beside(reading, path, false, files.weights);
+    if (reading->weights_path == NULL)
+        return model_error_memory(reading->error);
+    return described_take(reading, &vocabularies);
+}
+
+int described_read(struct reading *reading, const char *path)
+{
+    const char *folder = path_beside(reading, path, false, (struct text){".", 1});
+    return folder ? read_json(reading, path, folder) : model_error_memory(reading->error);
+}
+
+bool described_is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+const char *described_find(struct reading *reading)
+{
+    const struct dcnv2_source *source = reading->source;
+    if (source->model_json)
+        return source->model_json;
+    const bool is_folder = described_is_folder(source->model_path);
+    const char *path = path_beside(reading, source->model_path, is_folder, text_of("model.json"));
+    return path && (is_folder || access(path, F_OK) == 0) ? path : NULL;
+}
