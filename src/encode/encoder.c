@@ -23,6 +23,7 @@ static uint32_t segment_end(const struct frame *frame, uint32_t segment)
 /* A category column on its way to embedding rows. */
 struct category {
     const struct vocabulary *vocabulary;
+    struct special_rows special;
     const struct frame *frame;
     const struct column *column;
     bool match_forms;
@@ -36,6 +37,11 @@ static struct text copy_shown(struct arena *arena, struct text text)
     return (struct text){arena_copy_text(arena, text.at, length), length};
 }
 
+static bool is_missing(const struct cell *cell)
+{
+    return cell->kind == CELL_MISSING || (cell->kind == CELL_FLOAT && isnan(cell->number));
+}
+
 /* Apart from encode_rows(), so that values that are classes pay nothing for the others. */
 __attribute__((noinline)) static uint32_t
 encode_unknown(const struct category *category, const struct cell *cell, struct text written)
@@ -43,6 +49,8 @@ encode_unknown(const struct category *category, const struct cell *cell, struct 
     const struct vocabulary *vocabulary = category->vocabulary;
     struct category_counts *counts = category->counts;
     struct other_form form;
+    if (category->special.missing != SPECIAL_ROW_NONE && is_missing(cell))
+        return category->special.missing;
     const uint32_t found = other_form_find(vocabulary, cell, written, &form);
     if (found != vocabulary->n && counts->n_other_form++ == 0) {
         counts->value = copy_shown(category->frame->arena, written);
@@ -51,7 +59,7 @@ encode_unknown(const struct category *category, const struct cell *cell, struct 
     if (found != vocabulary->n && category->match_forms)
         return found;
     counts->n_unknown++;
-    return vocabulary->n;
+    return category->special.unknown;
 }
 
 static void encode_rows(const struct category *category, uint32_t first, uint32_t end,
@@ -103,7 +111,7 @@ static int encode_sparse(const struct category *category)
 
 float encoder_scale(const struct encoder *encoder, uint32_t dense_column, double value)
 {
-    return (float)((value - encoder->mean[dense_column]) / encoder->scale[dense_column]);
+    return (float)scaling_apply(&encoder->scaling[dense_column], value);
 }
 
 /* false: not a number. A missing value is 0, and so is NaN, which is pandas' missing value. */
@@ -166,6 +174,7 @@ int encoder_encode(const struct encoder *encoder, const struct frame *frame, boo
             return -1;
     for (uint32_t c = 0; c < encoder->schema.n_sparse; c++) {
         const struct category category = {.vocabulary = &encoder->vocabularies[c],
+                                          .special = encoder->special[c],
                                           .frame = frame,
                                           .column = &frame->columns[c],
                                           .match_forms = match_forms,

@@ -3,9 +3,9 @@
  * encoder.h: raw values to what the network takes: scaled floats and embedding rows.
  *
  * As the Python predictor does it with scikit-learn and pandas: a dense column's
- * missing values are 0, then (x - mean) / scale in double, then float. A category
+ * missing values are 0, then scaled in double (scaling.h), then float. A category
  * column's value is the text that astype(str) gives, its position among the classes,
- * or the number of classes. With `match_forms` that text is the value's own, whatever stands beside
+ * or the column's special row for it. With `match_forms` that text is the value's own, whatever stands beside
  * it, and a value that is no class is looked up in its other forms (other_form.h): so it has the
  * same class alone and in any batch. Immutable once made: shared by threads.
  */
@@ -14,12 +14,13 @@
 
 #include "encode/vocabulary.h"
 #include "frame.h"
+#include "scaling.h"
 
 struct encoder {
     struct schema schema;            /* sparse columns, then dense */
     struct vocabulary *vocabularies; /* [n_sparse] */
-    double *mean;                    /* [n_dense]; 0 where the scaler does not centre */
-    double *scale;                   /* [n_dense]; 1 where it does not scale */
+    struct special_rows *special;    /* [n_sparse] */
+    struct scaling *scaling;         /* [n_dense] */
 };
 
 /* Of a category column. Values that are no class as they are written, but in another form: with

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/convert.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 #include "format/new_file.h"
@@ -183,9 +184,67 @@ static int add_numbers(struct conversion *conversion, const char *key, const dou
     return add_metadata(conversion, key, value);
 }
 
+/* A member of each dense column's scaling. */
+static int add_member(struct conversion *conversion, const char *key, size_t member)
+{
+    const struct reading *reading = &conversion->reading;
+    double *values = arena_calloc(conversion->arena, (size_t)reading->n_dense + 1, sizeof *values);
+    if (values == NULL)
+        return model_error_memory(conversion->error);
+    for (uint32_t i = 0; i < reading->n_dense; i++)
+        memcpy(&values[i], (const char *)&reading->scaling[i] + member, sizeof *values);
+    return add_numbers(conversion, key, values, reading->n_dense);
+}
+
+/* The scaler is one for all columns, and so is what it clips to. */
+static int add_scaling(struct conversion *conversion)
+{
+    const struct reading *reading = &conversion->reading;
+    int status = add_member(conversion, CONVERTED_MEAN, offsetof(struct scaling, mean));
+    if (status == DCNV2_OK)
+        status = add_member(conversion, CONVERTED_SCALE, offsetof(struct scaling, scale));
+    bool is_standard = true;
+    for (uint32_t i = 0; i < reading->n_dense; i++)
+        is_standard &= scaling_is_standard(&reading->scaling[i]);
+    if (is_standard || status != DCNV2_OK)
+        return status;
+    conversion->metadata.needs_newest = true;
+    status = add_member(conversion, CONVERTED_FACTOR, offsetof(struct scaling, factor));
+    if (status == DCNV2_OK)
+        status = add_member(conversion, CONVERTED_SHIFT, offsetof(struct scaling, shift));
+    const double clip[] = {reading->scaling[0].low, reading->scaling[0].high};
+    return status == DCNV2_OK && isfinite(clip[0])
+               ? add_numbers(conversion, CONVERTED_CLIP, clip, 2)
+               : status;
+}
+
+static int add_special_rows(struct conversion *conversion)
+{
+    const struct reading *reading = &conversion->reading;
+    const size_t n = (size_t)reading->n_sparse + 1;
+    double *unknown = arena_calloc(conversion->arena, n, sizeof *unknown);
+    double *missing = arena_calloc(conversion->arena, n, sizeof *missing);
+    bool is_plain = true;
+    if (unknown == NULL || missing == NULL)
+        return model_error_memory(conversion->error);
+    for (uint32_t i = 0; i < reading->n_sparse; i++) {
+        const struct special_rows *special = &reading->columns[i].special;
+        unknown[i] = special->unknown;
+        missing[i] = special->missing == SPECIAL_ROW_NONE ? -1 : (double)special->missing;
+        is_plain &= special->unknown == reading->columns[i].n_classes && missing[i] < 0;
+    }
+    if (is_plain)
+        return DCNV2_OK;
+    conversion->metadata.needs_newest = true;
+    const int status = add_numbers(conversion, CONVERTED_UNKNOWN, unknown, reading->n_sparse);
+    return status == DCNV2_OK
+               ? add_numbers(conversion, CONVERTED_MISSING, missing, reading->n_sparse)
+               : status;
+}
+
 static int add_schema(struct conversion *conversion)
 {
-    enum { N_ENTRIES = 9 };
+    enum { N_ENTRIES = 16 };
     const struct reading *reading = &conversion->reading;
     char network[DESCRIPTION_MAX];
     network_describe(&conversion->model->network, network, sizeof network);
@@ -198,9 +257,9 @@ static int add_schema(struct conversion *conversion)
         status = add_names(conversion, CONVERTED_DENSE, reading->names + reading->n_sparse,
                            reading->n_dense);
     if (status == DCNV2_OK)
-        status = add_numbers(conversion, CONVERTED_MEAN, reading->mean, reading->n_dense);
+        status = add_scaling(conversion);
     if (status == DCNV2_OK)
-        status = add_numbers(conversion, CONVERTED_SCALE, reading->scale, reading->n_dense);
+        status = add_special_rows(conversion);
     if (status == DCNV2_OK)
         status = add_metadata(conversion, "network",
                               arena_copy_text(conversion->arena, network, strlen(network)));

@@ -44,16 +44,17 @@ static int make_encoder(struct reading *reading, struct dcnv2_model *model)
         return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->schema_path,
                                "column \"%.*s\" is named twice", TEXT_SHOWN(reading->names[twice]));
     }
-    encoder->mean = arena_calloc(&model->arena, n_dense + 1, sizeof *encoder->mean);
-    encoder->scale = arena_calloc(&model->arena, n_dense + 1, sizeof *encoder->scale);
+    encoder->scaling = arena_calloc(&model->arena, n_dense + 1, sizeof *encoder->scaling);
+    encoder->special =
+        arena_calloc(&model->arena, (size_t)reading->n_sparse + 1, sizeof *encoder->special);
     encoder->vocabularies =
         arena_calloc(&model->arena, (size_t)reading->n_sparse + 1, sizeof *encoder->vocabularies);
-    if (!encoder->mean || !encoder->scale || !encoder->vocabularies)
+    if (!encoder->scaling || !encoder->special || !encoder->vocabularies)
         return model_error_memory(reading->error);
-    if (n_dense) {
-        memcpy(encoder->mean, reading->mean, n_dense * sizeof *encoder->mean);
-        memcpy(encoder->scale, reading->scale, n_dense * sizeof *encoder->scale);
-    }
+    if (n_dense)
+        memcpy(encoder->scaling, reading->scaling, n_dense * sizeof *encoder->scaling);
+    for (uint32_t i = 0; i < reading->n_sparse; i++)
+        encoder->special[i] = reading->columns[i].special;
     if (!reading->is_converted)
         return make_vocabularies(reading, model);
     for (uint32_t i = 0; i < reading->n_sparse; i++)
@@ -63,15 +64,20 @@ static int make_encoder(struct reading *reading, struct dcnv2_model *model)
 
 static int make_network(struct reading *reading, struct dcnv2_model *model)
 {
-    uint32_t *sizes = arena_calloc(&reading->arena, (size_t)reading->n_sparse + 1, sizeof *sizes);
-    if (sizes == NULL)
+    const size_t n = (size_t)reading->n_sparse + 1;
+    uint32_t *sizes = arena_calloc(&reading->arena, n, sizeof *sizes);
+    uint64_t *needed = arena_calloc(&reading->arena, n, sizeof *needed);
+    if (sizes == NULL || needed == NULL)
         return model_error_memory(reading->error);
-    for (uint32_t i = 0; i < reading->n_sparse; i++)
+    for (uint32_t i = 0; i < reading->n_sparse; i++) {
         sizes[i] = reading->columns[i].n_classes;
+        needed[i] = reading_rows_needed(&reading->columns[i]);
+    }
     const struct network_inputs inputs = {.n_dense = reading->n_dense,
                                           .n_sparse = reading->n_sparse,
                                           .sparse_names = reading->names,
                                           .vocabulary_sizes = sizes,
+                                          .rows_needed = needed,
                                           .in_place = reading->in_place,
                                           .most_bytes = reading->arena.limit_bytes};
     struct format_error error;
@@ -103,6 +109,8 @@ int model_make(struct reading *reading, dcnv2_model **ret_model)
     int status = choose_kernels(model, reading->error);
     if (status == DCNV2_OK)
         status = make_encoder(reading, model);
+    if (status == DCNV2_OK)
+        status = model_choose_unknown(reading, model);
     if (status == DCNV2_OK)
         status = make_network(reading, model);
     if (status != DCNV2_OK) {
@@ -188,7 +196,9 @@ uint32_t dcnv2_model_vocabulary_size(const dcnv2_model *model, size_t i)
 uint32_t dcnv2_model_sparse_index(const dcnv2_model *model, size_t i, const char *text,
                                   size_t length)
 {
-    return vocabulary_find(&model->encoder.vocabularies[i], text, length);
+    const struct vocabulary *vocabulary = &model->encoder.vocabularies[i];
+    const uint32_t found = vocabulary_find(vocabulary, text, length);
+    return found == vocabulary->n ? model->encoder.special[i].unknown : found;
 }
 
 float dcnv2_model_dense_value(const dcnv2_model *model, size_t i, double value)

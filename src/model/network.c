@@ -16,6 +16,7 @@ struct loader {
     bool *used; /* [n_tensors] */
     struct network *network;
     struct arena *arena;
+    const size_t *deep_numbers; /* [n_deep] */
     bool in_place; /* embedding tables are not copied */
     float *at;     /* next free float of the block; NULL while sizes are only counted */
     size_t n_floats;
@@ -60,6 +61,10 @@ __attribute__((format(printf, 5, 6))) static int require(struct loader *loader,
                                 "tensor \"%s\" has the shape %s; %s is expected", name, found,
                                 expected);
     }
+    if (!tensor_is_float(tensor))
+        return format_error_set(loader->error, FORMAT_NO_OFFSET,
+                                "tensor \"%s\" is of dtype %s, not of FP32, FP64, FP16 or BF16",
+                                name, tensor_dtype_name(tensor->dtype));
     *ret_tensor = tensor;
     return 0;
 }
@@ -162,13 +167,18 @@ static int load_embeddings(struct loader *loader, const struct network_inputs *i
     for (size_t i = 0; i < inputs->n_sparse; i++) {
         struct embedding *embedding = &network->embeddings[i];
         const struct text column = inputs->sparse_names[i];
-        const uint64_t n_needed = (uint64_t)inputs->vocabulary_sizes[i] + 1;
+        const uint64_t n_needed = inputs->rows_needed[i];
         const struct tensor *table = find(loader, "embeddings.%zu.weight", i);
         if (table == NULL)
             return format_error_set(loader->error, FORMAT_NO_OFFSET,
                                     "tensor \"embeddings.%zu.weight\" of shape [%" PRIu64
                                     ", width] is missing: column \"%.*s\" needs it",
                                     i, n_needed, TEXT_SHOWN(column));
+        if (!tensor_is_float(table))
+            return format_error_set(loader->error, FORMAT_NO_OFFSET,
+                                    "tensor \"embeddings.%zu.weight\" is of dtype %s, not of FP32, "
+                                    "FP64, FP16 or BF16",
+                                    i, tensor_dtype_name(table->dtype));
         if (table->n_dims != 2 || table->sizes[1] == 0 || table->sizes[0] < n_needed ||
             table->sizes[0] > UINT32_MAX || table->sizes[1] > UINT32_MAX) {
             char found[SHAPE_MAX_LENGTH];
@@ -215,10 +225,11 @@ static int load_deep(struct loader *loader)
     size_t n_in = network->width;
     network->deep_widest = 0;
     for (size_t l = 0; l < network->n_deep; l++) {
-        const struct tensor *weight = find(loader, "dnn.%zu.weight", 2 * l), *bias;
+        const size_t number = loader->deep_numbers[l];
+        const struct tensor *weight = find(loader, "dnn.%zu.weight", number), *bias;
         const size_t n_out = weight && weight->n_dims == 2 ? weight->sizes[0] : 0;
-        if (require(loader, &weight, n_out ? n_out : 1, n_in, "dnn.%zu.weight", 2 * l) ||
-            require(loader, &bias, n_out, 0, "dnn.%zu.bias", 2 * l) ||
+        if (require(loader, &weight, n_out ? n_out : 1, n_in, "dnn.%zu.weight", number) ||
+            require(loader, &bias, n_out, 0, "dnn.%zu.bias", number) ||
             load_linear(loader, weight, bias, &network->deep[l]))
             return -1;
         if (n_out > network->deep_widest)
@@ -273,8 +284,15 @@ static int count_layers(struct loader *loader, const struct network_inputs *inpu
     while (has_layer(loader, "cross_layers", network->n_cross, ".0") ||
            has_layer(loader, "cross_layers", network->n_cross, ""))
         network->n_cross++;
-    while (has_layer(loader, "dnn", 2 * network->n_deep, ""))
-        network->n_deep++;
+    if (tensor_list_numbers(loader->list, "dnn.", loader->arena, &loader->deep_numbers,
+                            &network->n_deep) != 0)
+        return format_error_memory(loader->error);
+    for (size_t l = 1; l < network->n_deep; l++)
+        if (loader->deep_numbers[l] == loader->deep_numbers[l - 1] + 1)
+            return format_error_set(loader->error, FORMAT_NO_OFFSET,
+                                    "layer \"dnn.%zu\" follows \"dnn.%zu\" at once: there is no "
+                                    "ReLU between them, as the network has one",
+                                    loader->deep_numbers[l], loader->deep_numbers[l - 1]);
     network->n_dense = inputs->n_dense;
     network->n_embeddings = inputs->n_sparse;
     network->embeddings =

@@ -2,8 +2,9 @@
 /*
  * reading.h: what a model's files say, read and checked one by one, before a model is made of it.
  *
- * Two kinds of source give the same description: the pair of a PyTorch state dict and a pickled
- * encoder (pair.c), and the one file that dcnv2-convert made of such a pair (converted.c).
+ * Two kinds of source give the same description: the pair of a network's tensors (PyTorch's file,
+ * or safetensors) and a pickled encoder (pair.c), and the one file that dcnv2-convert made of such
+ * a pair (converted.c).
  */
 #ifndef DCNV2_MODEL_READING_H
 #define DCNV2_MODEL_READING_H
@@ -13,6 +14,7 @@
 #include "encode/vocabulary.h"
 #include "format/file.h"
 #include "format/tensor.h"
+#include "scaling.h"
 
 /* A category column: its classes, or the vocabulary that was made of them before. */
 struct reading_column {
@@ -20,6 +22,7 @@ struct reading_column {
     const struct text *classes;   /* [n_classes], distinct; NULL: see `vocabulary` */
     struct vocabulary vocabulary; /* borrows from the file */
     const uint32_t *offsets;      /* [n_classes + 1], of the classes in vocabulary.texts */
+    struct special_rows special;
 };
 
 struct reading {
@@ -34,7 +37,7 @@ struct reading {
     uint32_t n_sparse, n_dense;     /* not both 0 */
     struct text *names;             /* [n_sparse + n_dense], sparse first */
     struct reading_column *columns; /* [n_sparse] */
-    const double *mean, *scale;     /* [n_dense]; scale is not 0 */
+    const struct scaling *scaling;  /* [n_dense] */
     struct tensor_list tensors;     /* of the network */
     const char *label;              /* column of the training data, or NULL: not known */
 };
@@ -57,6 +60,9 @@ int pair_read(struct reading *reading, int encoder_status);
 
 /* Room for n_sparse columns and all names. Returns a status. */
 int reading_make_room(struct reading *reading, size_t n_sparse, size_t n_dense);
+
+/* Rows that the table of a column needs. */
+uint64_t reading_rows_needed(const struct reading_column *column);
 
 /* Text of class `i` of a column, of either kind of source. */
 struct text reading_class(const struct reading_column *column, uint32_t i);
