@@ -52,14 +52,20 @@ struct dcnv2_columns {
 
 /* Where a model comes from. All strings are borrowed for the length of the call. */
 struct dcnv2_source {
-    const char *model_path;   /* model_weights.pth: a PyTorch state dict; or a converted file,
-                               * which holds all of a model: dcnv2-convert's */
-    const char *encoder_path; /* preprocess_metadata.pkl: (StandardScaler, {column: LabelEncoder});
-                               * not read beside a converted file */
-    const char *model_json;   /* a model.json, which describes the network; NULL: the one beside
-                               * model_path, if there is one. model_path may name its folder */
+    const char *model_path;   /* model_weights.pth: a PyTorch state dict, or a checkpoint that holds
+                               * one, or safetensors; or a converted file, which holds all of a
+                               * model: dcnv2-convert's */
+    const char *encoder_path; /* preprocess_metadata.pkl: (StandardScaler, {column: LabelEncoder}),
+                               * or another scaler and encoders of scikit-learn, pickled or by
+                               * joblib; not read beside a converted file */
+    const char *model_json; /* a model.json, which describes the network; NULL: the one beside
+                             * model_path, if there is one. model_path may name its folder */
     struct dcnv2_columns dense_columns;  /* in the scaler's order */
     struct dcnv2_columns sparse_columns; /* column i feeds embeddings.{i}.weight */
+    /* "COLUMN=CLASS", or "=CLASS" for each column that has it: the class whose row unseen values
+     * take. Of other columns it is the row behind the classes. */
+    struct dcnv2_columns unknown_classes;
+    const char *state_dict_key; /* which of a checkpoint's state dicts; NULL: it holds one */
 };
 
 /* Weights, scaler and vocabularies. Immutable once loaded: any number of threads may share it. */
@@ -90,19 +96,20 @@ DCNV2_API size_t dcnv2_model_n_sparse(const dcnv2_model *model);
 DCNV2_API const char *dcnv2_model_dense_name(const dcnv2_model *model, size_t i);
 DCNV2_API const char *dcnv2_model_sparse_name(const dcnv2_model *model, size_t i);
 
-/* Number of known values of sparse column `i`. It is also the embedding row of every other value.
- */
+/* Number of known values of sparse column `i`. It is also the embedding row of every other value,
+ * unless the encoder or unknown_classes names another one. */
 DCNV2_API uint32_t dcnv2_model_vocabulary_size(const dcnv2_model *model, size_t i);
 
 /*
  * The embedding row of a category value: its position among the column's classes,
- * or dcnv2_model_vocabulary_size() when it is unknown (out-of-vocabulary).
+ * or the row of unknown values (out-of-vocabulary): dcnv2_model_vocabulary_size(), or another one.
  * `text`: `length` bytes of UTF-8, not NUL-terminated, the value as Python's str() writes it.
  */
 DCNV2_API uint32_t dcnv2_model_sparse_index(const dcnv2_model *model, size_t i, const char *text,
                                             size_t length);
 
-/* StandardScaler.transform of one value of dense column `i`: (value - mean) / scale in double. */
+/* The scaler's transform of one value of dense column `i`: of a StandardScaler (value - mean) / scale
+ * in double. */
 DCNV2_API float dcnv2_model_dense_value(const dcnv2_model *model, size_t i, double value);
 
 /*

@@ -22,7 +22,11 @@
     {"dense-cols", "DENSE_COLS", SETTING_AT(SETTING_LIST, type, member.dense_columns),             \
      "dense columns, by commas; \"a,b\" in quotes is one (those of the encoder file)"},            \
     {"sparse-cols", "SPARSE_COLS", SETTING_AT(SETTING_LIST, type, member.sparse_columns),          \
-     "category columns, by commas, in the order of the embeddings (the same)"}
+     "category columns, by commas, in the order of the embeddings (the same)"},                    \
+    {"unknown-class", "UNKNOWN_CLASS", SETTING_AT(SETTING_LIST, type, member.unknown_classes),     \
+     "COLUMN=CLASS, or =CLASS for all columns: whose row unseen values take (one of their own)"},  \
+    {"state-dict-key", "STATE_DICT_KEY", SETTING_AT(SETTING_TEXT, type, member.state_dict_key),    \
+     "which state dict of a checkpoint, if it holds several"}
 
 /* Where KServe's storage initializer puts the files. */
 #define SOURCE_MODEL_PATH   "/mnt/models/model_weights.pth"

@@ -16,15 +16,15 @@ may_include() {
 }
 found=$(
     may_include kernels 'kernels/'
-    may_include format 'arena\.h|memory\.h|text\.h|half\.h'
+    may_include format 'arena\.h|memory\.h|text\.h|half\.h|number\.h|scaling\.h'
     may_include encode 'dcnv2\.h|network/spec\.h|format/format_error\.h|frame\.h|arena\.h|memory\.h|hash\.h|text\.h|number\.h'
     may_include network 'format/|protocol/json(_writer)?\.h|arena\.h|text\.h|number\.h'
-    may_include model 'dcnv2\.h|network/|kernels/|format/|encode/|arena\.h|memory\.h|hash\.h|text\.h|number\.h'
-    may_include data 'encode/|format/|arena\.h|memory\.h|hash\.h|text\.h|number\.h|sum\.h'
+    may_include model 'scaling\.h|dcnv2\.h|network/|kernels/|format/|encode/|arena\.h|memory\.h|hash\.h|text\.h|number\.h'
+    may_include data 'scaling\.h|encode/|format/|arena\.h|memory\.h|hash\.h|text\.h|number\.h|sum\.h'
     may_include native 'train/(backend|shape)\.h|torch/ranks\.h|data/|model/|network/|format/|kernels/|arena\.h|memory\.h|text\.h|number\.h|cpus\.h'
     may_include torch 'train/(backend|shape)\.h|data/|model/|format/|arena\.h|memory\.h|text\.h|clock\.h'
     may_include report 'train/shape\.h|data/|model/|format/|arena\.h|memory\.h|text\.h|number\.h|sum\.h'
-    may_include train 'dcnv2\.h|data/|report/|torch/ranks\.h|native/team\.h|model/|network/|format/|arena\.h|memory\.h|hash\.h|text\.h|number\.h|clock\.h|cpus\.h|settings\.h'
+    may_include train 'scaling\.h|dcnv2\.h|data/|report/|torch/ranks\.h|native/team\.h|model/|network/|format/|arena\.h|memory\.h|hash\.h|text\.h|number\.h|clock\.h|cpus\.h|settings\.h'
     may_include tools 'dcnv2\.h|train/|model/|network/|format/|arena\.h|text\.h|(source_)?settings\.h|cpus\.h'
     may_include protocol 'frame\.h|arena\.h|text\.h|number\.h|half\.h'
     may_include http 'protocol/|frame\.h|arena\.h|text\.h|metrics\.h|log\.h|config\.h|registry\.h|clock\.h|dcnv2\.h|model/'
@@ -38,7 +38,7 @@ used_only_in() {
 }
 used_only_in 'sys/epoll\.h' '^src/http/worker\.c$'
 used_only_in 'cjson/cJSON\.h' '^src/(http/handlers|format/safetensors|report/report)\.c$'
-used_only_in 'zlib\.h' '^src/(format/zip|format/zip_writer|http/body|data/log_file)\.c$'
+used_only_in 'zlib\.h' '^src/(format/zip|format/zip_writer|format/inflate|http/body|data/log_file)\.c$'
 used_only_in 'immintrin\.h' '^src/kernels/(avx2\.c|avx512\.c|four_rows\.h)$'
 used_only_in '(ATen|c10|gloo|torch)/.*' '^src/torch/torch_shim\.cpp$'
 used_only_in 'dlfcn\.h' '^src/torch/torch_load\.c$'

@@ -13,7 +13,8 @@ struct cell_encoder {
     struct encoded_column {
         struct vocabulary vocabulary;
         enum pandas_type type;
-        uint32_t missing; /* row of "nan" */
+        uint32_t missing; /* row of missing values; vocabulary.n: they are unknown */
+        uint32_t unknown; /* row of all others that are no class */
     } columns[];          /* [n_sparse] */
 };
 
@@ -36,6 +37,9 @@ struct cell_encoder *cell_encoder_create(const struct fitted_encoder *encoder)
         }
         column->type = pandas_type_of_classes(fitted->classes, fitted->n_classes);
         column->missing = vocabulary_find(&column->vocabulary, "nan", 3);
+        column->unknown = fitted->special ? fitted->special->unknown : fitted->n_classes;
+        if (fitted->special && fitted->special->missing != SPECIAL_ROW_NONE)
+            column->missing = fitted->special->missing;
     }
     return cells;
 }
@@ -79,8 +83,14 @@ void cell_encoder_encode(const struct cell_encoder *cells, const struct click_re
         const uint32_t left = encoder->n_sparse - first;
         find_cells(cells, first, left < BATCH ? left : BATCH, record->sparse + first, row + first);
     }
-    for (uint32_t c = 0; n_unknown && c < encoder->n_sparse; c++)
-        n_unknown[c] += row[c] == cells->columns[c].vocabulary.n;
+    for (uint32_t c = 0; c < encoder->n_sparse; c++) {
+        const struct encoded_column *column = &cells->columns[c];
+        if (row[c] != column->vocabulary.n)
+            continue;
+        row[c] = column->unknown;
+        if (n_unknown)
+            n_unknown[c]++;
+    }
 }
 
 void cell_encoder_free(struct cell_encoder *cells)

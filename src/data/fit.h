@@ -22,6 +22,8 @@
 #include "arena.h"
 #include "data/click_log.h"
 #include "data/dataset.h"
+#include "encode/vocabulary.h"
+#include "scaling.h"
 
 struct fitted_column {
     const char *name;     /* borrowed from the options */
@@ -30,6 +32,7 @@ struct fitted_column {
     uint64_t n_missing; /* cells without a value, in the data it was fitted on */
     uint64_t n_rare;    /* cells of values below min_count */
     uint32_t n_rare_values;
+    const struct special_rows *special; /* of a model that says more than row n_classes; or NULL */
 };
 
 /* Everything in `arena` but the names. */
@@ -39,6 +42,7 @@ struct fitted_encoder {
     struct fitted_column *sparse; /* [n_sparse] */
     const char *const *dense;     /* [n_dense] */
     double *mean, *var, *scale;   /* [n_dense] */
+    const struct scaling *scaling; /* [n_dense], of a model that scales in other ways; or NULL */
     uint64_t n_rows;
 };
 
@@ -66,7 +70,10 @@ void fitted_encoder_free(struct fitted_encoder *encoder);
 static inline uint32_t fitted_encoder_scale(const struct fitted_encoder *encoder, uint32_t column,
                                             double value)
 {
-    const float scaled = (float)((value - encoder->mean[column]) / encoder->scale[column]);
+    const double exact = encoder->scaling
+                             ? scaling_apply(&encoder->scaling[column], value)
+                             : (value - encoder->mean[column]) / encoder->scale[column];
+    const float scaled = (float)exact;
     uint32_t word;
     memcpy(&word, &scaled, sizeof word);
     return word;

@@ -29,6 +29,14 @@ struct vocabulary {
     struct hash_seed seed;
 };
 
+enum { SPECIAL_ROW_NONE = UINT32_MAX };
+
+/* Embedding rows of values that are no class. */
+struct special_rows {
+    uint32_t unknown; /* of all others: the number of classes, unless a class or another row is it */
+    uint32_t missing; /* of missing values, whatever text they have; or SPECIAL_ROW_NONE */
+};
+
 /*
  * So many full slots may stand in a row, and a look-up sees one more at most, whoever made the
  * table and whatever is looked up. By chance so many do less than once in 2^100 tables of the

@@ -4,7 +4,7 @@
 #include "format/little_endian.h"
 #include "format/pickle_names.h"
 #include "format/pickle_opcodes.h"
-#include "format/pickle_stack.h"
+#include "format/pickle_records.h"
 
 /* ---- opcodes that read bytes ---- */
 
@@ -63,10 +63,12 @@ static int read_long(struct pickle_reader *r, unsigned length_size)
         return -1;
     const uint32_t length = length_size == 1 ? r->at[0] : le32(r->at);
     r->at += length_size;
-    if (length > 8)
-        return pickle_fail(r, "an integer is out of range");
     if (need(r, length) != 0)
         return -1;
+    if (length > 8) { /* a counter of some generator of random numbers: nothing that is used */
+        r->at += length;
+        return pickle_push_new(r, PICKLE_LARGE) ? 0 : -1;
+    }
     uint64_t bits = length && r->at[length - 1] & 0x80 ? UINT64_MAX : 0;
     for (uint32_t i = length; i > 0; i--)
         bits = bits << 8 | r->at[i - 1];
@@ -84,136 +86,6 @@ static int read_float(struct pickle_reader *r)
     if (value == NULL)
         return -1;
     memcpy(&value->number, &bits, sizeof bits);
-    return 0;
-}
-
-/* ---- names and records ---- */
-
-static int push_name(struct pickle_reader *r, struct text module, struct text name)
-{
-    const struct pickle_name_entry *entry = pickle_name_find(module, name);
-    if (entry == NULL) {
-        return format_error_set(r->error, r->opcode - r->start,
-                                "pickle: the name %.*s.%.*s has no place in a model file",
-                                TEXT_SHOWN(module), TEXT_SHOWN(name));
-    }
-    struct pickle_value *value = pickle_push_new(r, PICKLE_NAME);
-    if (value == NULL)
-        return -1;
-    value->name = (uint8_t)entry->value;
-    return 0;
-}
-
-static int read_line(struct pickle_reader *r, struct text *ret_line)
-{
-    const uint8_t *newline = memchr(r->at, '\n', (size_t)(r->end - r->at));
-    if (newline == NULL)
-        return pickle_fail(r, "it ends in the middle of a name");
-    *ret_line = (struct text){(const char *)r->at, (size_t)(newline - r->at)};
-    r->at = newline + 1;
-    return 0;
-}
-
-static int read_global(struct pickle_reader *r)
-{
-    struct text module, name;
-    if (read_line(r, &module) != 0 || read_line(r, &name) != 0)
-        return -1;
-    return push_name(r, module, name);
-}
-
-static int stack_global(struct pickle_reader *r)
-{
-    const struct pickle_value *name = pickle_peek(r, 0);
-    const struct pickle_value *module = name ? pickle_peek(r, 1) : NULL;
-    if (module == NULL)
-        return -1;
-    if (module->kind != PICKLE_TEXT || name->kind != PICKLE_TEXT)
-        return pickle_fail(r, "a name that is not text");
-    r->stack.n -= 2;
-    return push_name(r, module->text, name->text);
-}
-
-/* _codecs.encode(text, "latin1"): how protocol 2 writes bytes. */
-static int latin1_bytes(struct pickle_reader *r, const struct pickle_value *arguments,
-                        struct pickle_value *bytes)
-{
-    if (arguments->n != 2 || arguments->items[0]->kind != PICKLE_TEXT ||
-        arguments->items[1]->kind != PICKLE_TEXT ||
-        !(text_is(arguments->items[1]->text, "latin1") ||
-          text_is(arguments->items[1]->text, "latin-1")))
-        return pickle_fail(r, "bytes that are not in Latin-1");
-    const struct text text = arguments->items[0]->text;
-    char *out = arena_alloc(r->arena, text.length);
-    if (out == NULL)
-        return format_error_memory(r->error);
-    const long long n = pickle_latin1(text, out);
-    if (n < 0)
-        return pickle_fail(r, "bytes that are not in Latin-1");
-    bytes->kind = PICKLE_BYTES;
-    bytes->text = (struct text){out, (size_t)n};
-    return 0;
-}
-
-static int make_bytearray(struct pickle_reader *r, const struct pickle_value *arguments,
-                          struct pickle_value *bytes)
-{
-    if (arguments->n == 2)
-        return latin1_bytes(r, arguments, bytes);
-    if (arguments->n > 1 || (arguments->n == 1 && arguments->items[0]->kind != PICKLE_BYTES))
-        return pickle_fail(r, "a bytearray made of something else than bytes");
-    bytes->kind = PICKLE_BYTES;
-    bytes->text = arguments->n ? arguments->items[0]->text : (struct text){"", 0};
-    return 0;
-}
-
-/* REDUCE and NEWOBJ: a name and a tuple become a record. */
-static int make_record(struct pickle_reader *r, enum pickle_use use)
-{
-    struct pickle_value *arguments = pickle_peek(r, 0);
-    const struct pickle_value *callable = arguments ? pickle_peek(r, 1) : NULL;
-    if (callable == NULL)
-        return -1;
-    if (callable->kind != PICKLE_NAME || arguments->kind != PICKLE_TUPLE)
-        return format_error_set(r->error, r->opcode - r->start, "pickle: %s is applied to %s",
-                                pickle_describe(callable), pickle_describe(arguments));
-    if (!(pickle_name_entry((enum pickle_name)callable->name)->uses & (unsigned)use))
-        return format_error_set(r->error, r->opcode - r->start, "pickle: %s cannot be applied here",
-                                pickle_describe(callable));
-    r->stack.n -= 2;
-    struct pickle_value *record = pickle_push_new(r, PICKLE_RECORD);
-    if (record == NULL)
-        return -1;
-    record->name = callable->name;
-    switch ((enum pickle_name)callable->name) {
-    case PICKLE_CODECS_ENCODE:
-        return latin1_bytes(r, arguments, record);
-    case PICKLE_BYTEARRAY:
-        return make_bytearray(r, arguments, record);
-    case PICKLE_ORDERED_DICT:
-        if (arguments->n != 0)
-            return pickle_fail(r, "an OrderedDict with arguments");
-        break;
-    default:
-        break;
-    }
-    record->record.arguments = arguments;
-    return 0;
-}
-
-static int build(struct pickle_reader *r)
-{
-    struct pickle_value *state = pickle_peek(r, 0);
-    struct pickle_value *record = state ? pickle_peek(r, 1) : NULL;
-    if (record == NULL)
-        return -1;
-    if (record->kind != PICKLE_RECORD ||
-        !(pickle_name_entry((enum pickle_name)record->name)->uses & PICKLE_USE_BUILD) ||
-        record->record.state)
-        return format_error_set(r->error, r->opcode - r->start, "pickle: %s takes no state",
-                                pickle_describe(record));
-    record->record.state = state;
-    r->stack.n--;
     return 0;
 }
 
@@ -341,6 +213,10 @@ static struct pickle_value *container_at(const struct pickle_reader *r, size_t p
 static int append(struct pickle_reader *r, size_t container, size_t first)
 {
     struct pickle_value *list = container_at(r, container);
+    if (list && pickle_is_unknown_record(list)) { /* of a class that is no list, or a list's: */
+        r->stack.n = container + 1;               /* nothing looks into it */
+        return 0;
+    }
     if (list == NULL || (list->kind != PICKLE_LIST && list->kind != PICKLE_TEXTS))
         return pickle_fail(r, "items for something that is not a list");
     bool are_texts = true;
@@ -360,7 +236,8 @@ static int append(struct pickle_reader *r, size_t container, size_t first)
 static int set_items(struct pickle_reader *r, size_t container, size_t first)
 {
     struct pickle_value *dict = container_at(r, container);
-    const bool ordered = dict && dict->kind == PICKLE_RECORD && dict->name == PICKLE_ORDERED_DICT;
+    const bool ordered = dict && dict->kind == PICKLE_RECORD &&
+                         (dict->name == PICKLE_ORDERED_DICT || dict->name == PICKLE_UNKNOWN);
     if (dict == NULL || (dict->kind != PICKLE_DICT && !ordered))
         return pickle_fail(r, "items for something that is not a dict");
     if ((r->stack.n - first) % 2)
@@ -374,7 +251,7 @@ static int set_items(struct pickle_reader *r, size_t container, size_t first)
     return 0;
 }
 
-/* APPEND, APPENDS, SETITEM, SETITEMS: `n` values, or all above the mark where n is 0. */
+/* APPEND, APPENDS, ADDITEMS, SETITEM, SETITEMS: `n` values, or all above the mark where n is 0. */
 static int add_to_container(struct pickle_reader *r, size_t n,
                             int (*add)(struct pickle_reader *, size_t, size_t))
 {
@@ -409,6 +286,8 @@ static int persistent(struct pickle_reader *r)
     if (value == NULL)
         return -1;
     value->id = id;
+    value->before = r->persistent;
+    r->persistent = value;
     return 0;
 }
 
@@ -465,6 +344,7 @@ static int step(struct pickle_reader *r, uint8_t opcode)
     case OP_BYTEARRAY8:
         return read_text(r, PICKLE_BYTES, 8);
     case OP_EMPTY_LIST:
+    case OP_EMPTY_SET:
         return pickle_push_new(r, PICKLE_LIST) ? 0 : -1;
     case OP_EMPTY_DICT:
         return pickle_push_new(r, PICKLE_DICT) ? 0 : -1;
@@ -477,25 +357,34 @@ static int step(struct pickle_reader *r, uint8_t opcode)
     case OP_TUPLE3:
         return make_small_tuple(r, 3);
     case OP_TUPLE:
+    case OP_FROZENSET:
         return make_marked_tuple(r);
     case OP_APPEND:
         return add_to_container(r, 1, append);
     case OP_APPENDS:
+    case OP_ADDITEMS:
         return add_to_container(r, 0, append);
     case OP_SETITEM:
         return add_to_container(r, 2, set_items);
     case OP_SETITEMS:
         return add_to_container(r, 0, set_items);
     case OP_GLOBAL:
-        return read_global(r);
+        return pickle_global(r);
     case OP_STACK_GLOBAL:
-        return stack_global(r);
+        return pickle_stack_global(r);
     case OP_REDUCE:
-        return make_record(r, PICKLE_USE_REDUCE);
+        return pickle_make_record(r, PICKLE_USE_REDUCE);
+    case OP_NEWOBJ_EX: /* the arguments with a name are passed over */
+        return pickle_pop(r, false) == 0 ? pickle_make_record(r, PICKLE_USE_NEWOBJ) : -1;
     case OP_NEWOBJ:
-        return make_record(r, PICKLE_USE_NEWOBJ);
+        return pickle_make_record(r, PICKLE_USE_NEWOBJ);
     case OP_BUILD:
-        return build(r);
+        return pickle_build(r);
+    case OP_NEXT_BUFFER:
+    case OP_READONLY_BUFFER:
+        return pickle_fail(r, "its arrays are not in this file: the pickle was written with "
+                              "buffer_callback; write the object without: "
+                              "pickle.dump(object, file)");
     case OP_BINPERSID:
         return persistent(r);
     case OP_BINPUT:
@@ -528,32 +417,63 @@ static int read_all(struct pickle_reader *r)
     }
     if (r->stack.n != 1 || r->stack.at[0] == PICKLE_MARK)
         return pickle_fail(r, "STOP with other than one value");
-    if (r->at != r->end)
-        return format_error_set(r->error, r->at - r->start,
-                                "pickle: there is something behind STOP");
     return 0;
+}
+
+/* Reads the pickle that starts at r->start. */
+static int read_whole(struct pickle_reader *r, struct pickle_first *ret_first)
+{
+    const uint8_t *bytes = r->start;
+    const size_t size = (size_t)(r->end - bytes);
+    if (size < 2 || bytes[0] != OP_PROTO)
+        return pickle_fail(r, "not a Python pickle of protocol 2 to 5");
+    if (bytes[1] < 2 || bytes[1] > 5)
+        return format_error_set(r->error, 1, "pickle: protocol %u is not one of 2 to 5", bytes[1]);
+    r->at += 2;
+    struct pickle_value *value = read_all(r) == 0 ? pickle_word_value(r, r->stack.at[0]) : NULL;
+    pickle_stack_free(r);
+    if (value == NULL)
+        return -1;
+    *ret_first = (struct pickle_first){value, r->persistent, (size_t)(r->at - bytes)};
+    return 0;
+}
+
+static struct pickle_reader reader_of(struct arena *arena, const uint8_t *bytes, size_t size,
+                                      struct format_error *error)
+{
+    return (struct pickle_reader){.arena = arena,
+                                  .start = bytes,
+                                  .at = bytes,
+                                  .end = bytes + size,
+                                  .opcode = bytes,
+                                  .error = error};
+}
+
+int pickle_read_nested(struct pickle_reader *r, struct pickle_first *ret_first)
+{
+    struct pickle_reader inner =
+        reader_of(r->arena, r->at, (size_t)(r->end - r->at), r->error);
+    inner.is_nested = true;
+    return read_whole(&inner, ret_first);
+}
+
+int pickle_read_first(struct arena *arena, const uint8_t *bytes, size_t size,
+                      struct pickle_first *ret_first, struct format_error *error)
+{
+    struct pickle_reader r = reader_of(arena, bytes, size, error);
+    return size > UINT32_MAX ? pickle_fail(&r, "larger than 4 GiB")
+                             : read_whole(&r, ret_first);
 }
 
 int pickle_read(struct arena *arena, const uint8_t *bytes, size_t size,
                 struct pickle_value **ret_value, struct format_error *error)
 {
-    struct pickle_reader r = {.arena = arena,
-                              .start = bytes,
-                              .at = bytes,
-                              .end = bytes + size,
-                              .opcode = bytes,
-                              .error = error};
-    if (size > UINT32_MAX)
-        return pickle_fail(&r, "larger than 4 GiB");
-    if (size < 2 || bytes[0] != OP_PROTO)
-        return pickle_fail(&r, "not a Python pickle of protocol 2 to 5");
-    if (bytes[1] < 2 || bytes[1] > 5)
-        return format_error_set(error, 1, "pickle: protocol %u is not one of 2 to 5", bytes[1]);
-    r.at += 2;
-    struct pickle_value *value = read_all(&r) == 0 ? pickle_word_value(&r, r.stack.at[0]) : NULL;
-    pickle_stack_free(&r);
-    if (value == NULL)
+    struct pickle_first first;
+    if (pickle_read_first(arena, bytes, size, &first, error) != 0)
         return -1;
-    *ret_value = value;
+    if (first.size != size)
+        return format_error_set(error, (long long)first.size,
+                                "pickle: there is something behind STOP");
+    *ret_value = first.value;
     return 0;
 }

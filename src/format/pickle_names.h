@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pickle_names.h: the names that a pickle may hold, and what each may be used for. */
+/* pickle_names.h: the names that mean something in a pickle, and what each may be used for. */
 #ifndef DCNV2_FORMAT_PICKLE_NAMES_H
 #define DCNV2_FORMAT_PICKLE_NAMES_H
 
@@ -20,7 +20,7 @@ struct pickle_name_entry {
     unsigned uses; /* enum pickle_use, or-ed */
 };
 
-/* NULL: not allowed. */
+/* NULL: a name that means nothing. */
 const struct pickle_name_entry *pickle_name_find(struct text module, struct text name);
 
 /* The entry that messages show for a name. */

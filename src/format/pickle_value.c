@@ -8,19 +8,29 @@ const char *pickle_describe(const struct pickle_value *value)
 {
     static const char *const kinds[] = {
         [PICKLE_NONE] = "None",           [PICKLE_BOOL] = "a bool", [PICKLE_INTEGER] = "an integer",
-        [PICKLE_FLOAT] = "a float",       [PICKLE_TEXT] = "a text", [PICKLE_BYTES] = "bytes",
+        [PICKLE_LARGE] = "an integer", [PICKLE_FLOAT] = "a float",       [PICKLE_TEXT] = "a text", [PICKLE_BYTES] = "bytes",
         [PICKLE_TUPLE] = "a tuple",       [PICKLE_LIST] = "a list", [PICKLE_TEXTS] = "a list",
         [PICKLE_DICT] = "a dict",         [PICKLE_NAME] = NULL,     [PICKLE_RECORD] = NULL,
         [PICKLE_PERSISTENT] = "a storage"};
+    if (value->kind == PICKLE_NAME && value->name == PICKLE_UNKNOWN)
+        return value->text.at;
+    if (pickle_is_unknown_record(value))
+        return value->record.label;
     if (value->kind == PICKLE_NAME || value->kind == PICKLE_RECORD)
         return pickle_name_entry((enum pickle_name)value->name)->full;
     return kinds[value->kind];
 }
 
+struct text pickle_text_of(const struct pickle_value *list, uint32_t i)
+{
+    return list->kind == PICKLE_TEXTS ? pickle_text_at(list->texts.start + list->texts.offsets[i])
+                                      : list->items[i]->text;
+}
+
 void pickle_texts(const struct pickle_value *list, struct text *ret_texts)
 {
     for (uint32_t i = 0; i < list->n; i++)
-        ret_texts[i] = pickle_text_at(list->texts.start + list->texts.offsets[i]);
+        ret_texts[i] = pickle_text_of(list, i);
 }
 
 struct pickle_value **pickle_pairs(const struct pickle_value *dict, uint32_t *ret_n)
@@ -29,7 +39,8 @@ struct pickle_value **pickle_pairs(const struct pickle_value *dict, uint32_t *re
     struct pickle_value **pairs;
     if (dict->kind == PICKLE_DICT)
         pairs = dict->items;
-    else if (dict->kind == PICKLE_RECORD && dict->name == PICKLE_ORDERED_DICT)
+    else if (pickle_is_record(dict, PICKLE_ORDERED_DICT) ||
+             (pickle_is_unknown_record(dict) && dict->record.pairs))
         pairs = dict->record.pairs;
     else
         return NULL;

@@ -14,7 +14,7 @@ enum { LENGTH_BYTES = 8, KEY_MAX = 256 };
 #define METADATA    "__metadata__"
 #define CHECKSUM    "checksum"
 
-static const char *const versions[] = {[SAFETENSORS_OLDEST] = "1", [SAFETENSORS_NEWEST] = "2"};
+static const char *const versions[] = {[SAFETENSORS_OLDEST] = "1", [SAFETENSORS_PLAIN] = "2", [SAFETENSORS_NEWEST] = "3"};
 
 /* Where the header's own checksum stands: everything before its digits. */
 static const char header_start[] = "{\"" METADATA "\":{\"" CHECKSUM "\":\"";
@@ -28,6 +28,7 @@ struct reader {
     struct arena *arena;
     const uint8_t *bytes; /* the file */
     uint64_t header_size, data_size;
+    bool is_foreign; /* written by another program, by the rules of safetensors alone */
     struct format_error *error;
 };
 
@@ -36,6 +37,19 @@ struct reader {
 bool safetensors_is(const uint8_t *bytes, size_t size)
 {
     return size > LENGTH_BYTES && bytes[LENGTH_BYTES] == '{';
+}
+
+bool safetensors_is_converted(const uint8_t *bytes, size_t size)
+{
+    static const char format[] = "\"format\":\"" FORMAT_NAME "\"";
+    if (!safetensors_is(bytes, size))
+        return false;
+    const char *header = (const char *)bytes + LENGTH_BYTES;
+    size -= LENGTH_BYTES;
+    if (size > SAFETENSORS_HEADER_MAX)
+        size = SAFETENSORS_HEADER_MAX;
+    return (size >= CHECKSUM_PLACE && memcmp(header, header_start, CHECKSUM_PLACE) == 0) ||
+           memmem(header, size, format, sizeof format - 1) != NULL;
 }
 
 /* ---- metadata ---- */
@@ -165,7 +179,7 @@ static int read_place(struct reader *reader, struct tensor *tensor, const cJSON 
         !read_whole(offsets->child, &from) || !read_whole(offsets->child->next, &to))
         return FAIL(reader, "tensor \"%.*s\": its data_offsets are not two whole numbers",
                     TEXT_SHOWN(tensor->name));
-    if (from != *end)
+    if (from != *end && !reader->is_foreign)
         return FAIL(reader, "tensor \"%.*s\" starts at %llu, %s the end of the one before it, %llu",
                     TEXT_SHOWN(tensor->name), (unsigned long long)from,
                     from < *end ? "before" : "behind", (unsigned long long)*end);
@@ -176,7 +190,7 @@ static int read_place(struct reader *reader, struct tensor *tensor, const cJSON 
         size != to - from)
         return FAIL(reader, "tensor \"%.*s\": its size is not that of its shape and dtype",
                     TEXT_SHOWN(tensor->name));
-    if (from % element_size != 0)
+    if (from % element_size != 0 && !reader->is_foreign)
         return FAIL(reader, "tensor \"%.*s\" does not start at a multiple of its elements",
                     TEXT_SHOWN(tensor->name));
     tensor->data = reader->bytes + LENGTH_BYTES + reader->header_size + from;
@@ -198,7 +212,7 @@ static int read_tensor(struct reader *reader, struct tensor *tensor, const cJSON
         return FAIL(reader, "tensor \"%.*s\" has not a dtype, a shape and data_offsets, once each",
                     TEXT_SHOWN(tensor->name));
     if (!read_dtype(dtype, &tensor->dtype))
-        return FAIL(reader, "tensor \"%.*s\" is of a dtype that no converted model has",
+        return FAIL(reader, "tensor \"%.*s\" is of a dtype that no model has here",
                     TEXT_SHOWN(tensor->name));
     if (!read_shape(shape, tensor))
         return FAIL(reader, "tensor \"%.*s\": its shape is not up to 4 whole numbers",
@@ -262,6 +276,26 @@ static int read_items(struct reader *reader, const cJSON *root, const char *head
     return check_names(reader) != 0 || check_data(reader) != 0 ? -1 : 0;
 }
 
+/* The tensors of another program's file, in any order; counters are left out. */
+static int read_foreign_items(struct reader *reader, const cJSON *root)
+{
+    struct tensor_list *list = &reader->file->list;
+    if (!cJSON_IsObject(root))
+        return FAIL(reader, "its header is not a JSON object");
+    const size_t n = (size_t)cJSON_GetArraySize(root);
+    list->tensors = arena_calloc(reader->arena, n + 1, sizeof *list->tensors);
+    if (list->tensors == NULL)
+        return format_error_memory(reader->error);
+    uint64_t end = 0;
+    for (const cJSON *item = root->child; item; item = item->next) {
+        if (strcmp(item->string, METADATA) == 0 || tensor_name_is_counter(text_of(item->string)))
+            continue;
+        if (read_tensor(reader, &list->tensors[list->n_tensors++], item, &end) != 0)
+            return -1;
+    }
+    return check_names(reader);
+}
+
 static int parse_header(struct reader *reader)
 {
     const size_t size = reader->header_size;
@@ -277,9 +311,26 @@ static int parse_header(struct reader *reader)
     if (root == NULL || end + strspn(end, " ") != header + size)
         FAIL(reader, "its header is not JSON");
     else
-        status = read_items(reader, root, header);
+        status = reader->is_foreign ? read_foreign_items(reader, root)
+                                    : read_items(reader, root, header);
     cJSON_Delete(root);
     return status;
+}
+
+static int read_file(struct reader *reader, size_t size)
+{
+    if (size < LENGTH_BYTES + 2)
+        return FAIL(reader, "is shorter than any safetensors file");
+    reader->header_size = le64(reader->bytes);
+    if (reader->header_size > SAFETENSORS_HEADER_MAX)
+        return FAIL(reader, "its header of %llu bytes is longer than that of any model",
+                    (unsigned long long)reader->header_size);
+    if (reader->header_size > size - LENGTH_BYTES)
+        return FAIL(reader, "its header reaches beyond the file: it is cut");
+    if (!reader->is_foreign && (LENGTH_BYTES + reader->header_size) % SAFETENSORS_ALIGNMENT != 0)
+        return FAIL(reader, "its data do not start at a multiple of 64 bytes");
+    reader->data_size = size - LENGTH_BYTES - reader->header_size;
+    return parse_header(reader);
 }
 
 int safetensors_read(struct safetensors *file, struct arena *arena, const uint8_t *bytes,
@@ -287,18 +338,18 @@ int safetensors_read(struct safetensors *file, struct arena *arena, const uint8_
 {
     struct reader reader = {.file = file, .arena = arena, .bytes = bytes, .error = error};
     *file = (struct safetensors){0};
-    if (size < LENGTH_BYTES + 2)
-        return FAIL(&reader, "is shorter than any safetensors file");
-    reader.header_size = le64(bytes);
-    if (reader.header_size > SAFETENSORS_HEADER_MAX)
-        return FAIL(&reader, "its header of %llu bytes is longer than that of any converted model",
-                    (unsigned long long)reader.header_size);
-    if (reader.header_size > size - LENGTH_BYTES)
-        return FAIL(&reader, "its header reaches beyond the file: it is cut");
-    if ((LENGTH_BYTES + reader.header_size) % SAFETENSORS_ALIGNMENT != 0)
-        return FAIL(&reader, "its data do not start at a multiple of 64 bytes");
-    reader.data_size = size - LENGTH_BYTES - reader.header_size;
-    return parse_header(&reader);
+    return read_file(&reader, size);
+}
+
+int safetensors_read_weights(struct tensor_list *list, struct arena *arena, const uint8_t *bytes,
+                             size_t size, struct format_error *error)
+{
+    struct safetensors file = {0};
+    struct reader reader = {
+        .file = &file, .arena = arena, .bytes = bytes, .is_foreign = true, .error = error};
+    const int status = read_file(&reader, size);
+    *list = file.list;
+    return status;
 }
 
 /* ---- values that are JSON ---- */
@@ -408,7 +459,9 @@ static bool add_metadata(cJSON *root, const struct tensor_list *list,
     cJSON *object = cJSON_AddObjectToObject(root, METADATA);
     bool good = object && cJSON_AddStringToObject(object, CHECKSUM, zeros) &&
                 cJSON_AddStringToObject(object, "format", FORMAT_NAME) &&
-                cJSON_AddStringToObject(object, "version", versions[SAFETENSORS_NEWEST]);
+                cJSON_AddStringToObject(object, "version",
+                                        versions[metadata->needs_newest ? SAFETENSORS_NEWEST
+                                                                        : SAFETENSORS_PLAIN]);
     for (size_t i = 0; i < metadata->n_entries && good; i++)
         good =
             cJSON_AddStringToObject(object, metadata->entries[i].key, metadata->entries[i].value);

@@ -19,6 +19,8 @@
 #ifndef DCNV2_FORMAT_SAFETENSORS_H
 #define DCNV2_FORMAT_SAFETENSORS_H
 
+#include <stdbool.h>
+
 #include "arena.h"
 #include "format/format_error.h"
 #include "format/tensor.h"
@@ -27,7 +29,8 @@ enum {
     SAFETENSORS_ALIGNMENT = 64,
     SAFETENSORS_HEADER_MAX = 4 << 20,
     SAFETENSORS_OLDEST = 1, /* versions that are read */
-    SAFETENSORS_NEWEST = 2  /* and is written */
+    SAFETENSORS_PLAIN = 2,  /* and is written, if older programs read the file right */
+    SAFETENSORS_NEWEST = 3  /* and else */
 };
 
 struct safetensors_entry {
@@ -37,6 +40,7 @@ struct safetensors_entry {
 struct safetensors_metadata {
     struct safetensors_entry *entries; /* sorted by key, keys distinct */
     size_t n_entries;
+    bool needs_newest; /* of what is written: some entry is not known to older programs */
 };
 
 struct safetensors {
@@ -47,6 +51,16 @@ struct safetensors {
 
 /* Whether it starts as a safetensors file does: of any kind, perhaps a damaged one. */
 bool safetensors_is(const uint8_t *bytes, size_t size);
+
+/* Whether it says that dcnv2-convert wrote it. */
+bool safetensors_is_converted(const uint8_t *bytes, size_t size);
+
+/*
+ * The tensors of a file that another program wrote, by the rules of safetensors alone: each lies
+ * inside the file, at any place. -1: *error. As torch_file_read() leaves a list.
+ */
+int safetensors_read_weights(struct tensor_list *list, struct arena *arena, const uint8_t *bytes,
+                             size_t size, struct format_error *error);
 
 /*
  * -1: *error. Descriptions are in the arena, tensors point into `bytes`, which start at a

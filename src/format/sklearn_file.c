@@ -1,217 +1,350 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "format/sklearn_file.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "format/inflate.h"
 #include "format/numpy_array.h"
-#include "format/pickle.h"
+#include "format/pickle_opcodes.h"
+#include "format/sklearn_scaler.h"
 
 enum {
-    WHAT_MAX = 128
-}; /* "column \"NAME\": LabelEncoder.classes_" with the name as TEXT_SHOWN cuts it */
-
-struct sklearn_reader {
-    struct arena *arena;
-    struct format_error *error;
+    WHAT_MAX = 128, /* "column \"NAME\": LabelEncoder.classes_" with the name as TEXT_SHOWN cuts it */
+    ROWS_MAX = INT32_MAX
 };
 
-/* The attributes of an object of class `name`; NULL: it is something else. */
-static const struct pickle_value *attributes(const struct pickle_value *value,
-                                             enum pickle_name name)
+static int by_text(const void *a, const void *b)
 {
-    if (value->kind != PICKLE_RECORD || value->name != name || value->record.state == NULL ||
-        value->record.state->kind != PICKLE_DICT)
-        return NULL;
-    return value->record.state;
+    return text_compare(*(const struct text *)a, *(const struct text *)b);
 }
 
-static bool is_none(const struct pickle_value *value)
+/* A text that stands twice, or NULL. -1: out of memory. Sorted texts, as LabelEncoder's are, cost
+ * one look each. */
+static int find_twice(struct sklearn_reader *sklearn, const struct text *texts, uint32_t n,
+                      const struct text **ret_twice)
 {
-    return value == NULL || value->kind == PICKLE_NONE;
-}
-
-static bool is_false(const struct pickle_value *value)
-{
-    return value && value->kind == PICKLE_BOOL && value->integer == 0;
-}
-
-/* `mean_` or `scale_`, or `neutral` for every column where the scaler does not use it. */
-static int read_statistic(struct sklearn_reader *sklearn, const struct pickle_value *scaler,
-                          const char *switch_name, const char *name, double neutral,
-                          uint32_t n_dense, double **ret_values)
-{
-    double *values;
-    uint32_t n = n_dense;
-    if (n_dense == 0 || is_false(pickle_get(scaler, switch_name))) {
-        values = arena_calloc(sklearn->arena, (size_t)n_dense + 1, sizeof *values);
-        if (values == NULL)
-            return format_error_memory(sklearn->error);
-        for (uint32_t i = 0; i < n_dense; i++)
-            values[i] = neutral;
-    } else {
-        const struct pickle_value *array = pickle_get(scaler, name);
-        char what[64];
-        snprintf(what, sizeof what, "StandardScaler.%s", name);
-        if (is_none(array))
-            return format_error_set(sklearn->error, FORMAT_NO_OFFSET,
-                                    "%s is missing: the scaler was not fitted", what);
-        if (numpy_array_doubles(array, what, sklearn->arena, &values, &n, sklearn->error) != 0)
-            return -1;
-    }
-    if (n != n_dense)
-        return format_error_set(sklearn->error, FORMAT_NO_OFFSET,
-                                "StandardScaler.%s has %u values for %u columns", name, n, n_dense);
-    *ret_values = values;
-    return 0;
-}
-
-/* How many columns the scaler was fitted on. */
-static int read_n_dense(struct sklearn_reader *sklearn, const struct pickle_value *scaler,
-                        uint32_t *ret_n)
-{
-    const struct pickle_value *n = pickle_get(scaler, "n_features_in_");
-    if (is_none(n) && is_none(pickle_get(scaler, "mean_"))) {
-        *ret_n = 0; /* never fitted: a model without dense columns */
+    bool is_sorted = true;
+    *ret_twice = NULL;
+    for (uint32_t i = 1; i < n && is_sorted; i++)
+        is_sorted = text_compare(texts[i - 1], texts[i]) < 0;
+    if (is_sorted)
         return 0;
-    }
-    if (is_none(n))
-        return format_error_set(sklearn->error, FORMAT_NO_OFFSET,
-                                "StandardScaler.n_features_in_ is missing");
-    if (n->kind != PICKLE_INTEGER || n->integer < 0 || n->integer > 1000000)
-        return format_error_set(sklearn->error, n->offset,
-                                "StandardScaler.n_features_in_ is out of range");
-    *ret_n = (uint32_t)n->integer;
+    struct text *sorted = arena_calloc(sklearn->arena, n, sizeof *sorted);
+    if (sorted == NULL)
+        return format_error_memory(sklearn->error);
+    memcpy(sorted, texts, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, by_text);
+    for (uint32_t i = 1; i < n; i++)
+        if (text_equal(sorted[i - 1], sorted[i]))
+            *ret_twice = &sorted[i];
     return 0;
 }
 
-static int read_scaler(struct sklearn_reader *sklearn, struct sklearn_file *file,
-                       const struct pickle_value *value)
+/* The classes of a column, by its `array`. */
+static int read_classes(struct sklearn_reader *sklearn, struct sklearn_encoder *encoder,
+                        const struct pickle_value *array, const char *what)
 {
-    const struct pickle_value *scaler = attributes(value, PICKLE_STANDARD_SCALER);
-    if (scaler == NULL)
-        return format_error_set(sklearn->error, value->offset,
-                                "the first of the pair is %s, not a StandardScaler",
-                                pickle_describe(value));
-    if (read_n_dense(sklearn, scaler, &file->n_dense) != 0 ||
-        read_statistic(sklearn, scaler, "with_mean", "mean_", 0, file->n_dense, &file->mean) != 0 ||
-        read_statistic(sklearn, scaler, "with_std", "scale_", 1, file->n_dense, &file->scale) != 0)
+    const struct text *twice;
+    if (numpy_array_texts(array, what, sklearn->arena, &encoder->classes, &encoder->n_classes,
+                          &encoder->missing_row, sklearn->error) != 0 ||
+        find_twice(sklearn, encoder->classes, encoder->n_classes, &twice) != 0)
         return -1;
-    const struct pickle_value *names = pickle_get(scaler, "feature_names_in_");
-    uint32_t n_names = file->n_dense;
-    if (!is_none(names) &&
-        numpy_array_texts(names, "StandardScaler.feature_names_in_", sklearn->arena,
-                          &file->dense_names, &n_names, sklearn->error) != 0)
-        return -1;
-    if (n_names != file->n_dense)
-        return format_error_set(sklearn->error, FORMAT_NO_OFFSET,
-                                "StandardScaler has %u names for %u columns", n_names,
-                                file->n_dense);
-    for (uint32_t i = 0; i < file->n_dense; i++) {
-        char column[WHAT_MAX];
-        if (file->dense_names)
-            snprintf(column, sizeof column, "dense column \"%.*s\"",
-                     TEXT_SHOWN(file->dense_names[i]));
-        else
-            snprintf(column, sizeof column, "dense column %u", i + 1);
-        if (!isfinite(file->mean[i]) || !isfinite(file->scale[i]) || file->scale[i] == 0)
-            return format_error_set(sklearn->error, FORMAT_NO_OFFSET,
-                                    "%s: mean %g and scale %g cannot be used", column,
-                                    file->mean[i], file->scale[i]);
-    }
+    if (twice)
+        return format_error_set(sklearn->error, array->offset, "%s: \"%.*s\" stands twice", what,
+                                TEXT_SHOWN(*twice));
+    encoder->unknown_row = SKLEARN_NO_ROW;
     return 0;
 }
 
-static int read_encoder(struct sklearn_reader *sklearn, struct sklearn_encoder *encoder,
-                        const struct pickle_value *value)
+static int read_label_encoder(struct sklearn_reader *sklearn, struct sklearn_encoder *encoder,
+                              const struct pickle_value *value)
 {
     char what[WHAT_MAX];
     snprintf(what, sizeof what, "column \"%.*s\": LabelEncoder.classes_",
              TEXT_SHOWN(encoder->column));
-    const struct pickle_value *fitted = attributes(value, PICKLE_LABEL_ENCODER);
+    const struct pickle_value *fitted = sklearn_attributes(value, PICKLE_LABEL_ENCODER);
     if (fitted == NULL)
         return format_error_set(sklearn->error, value->offset,
                                 "column \"%.*s\": %s where a LabelEncoder is expected",
                                 TEXT_SHOWN(encoder->column), pickle_describe(value));
     const struct pickle_value *classes = pickle_get(fitted, "classes_");
-    if (is_none(classes))
+    if (sklearn_is_none(classes))
         return format_error_set(sklearn->error, value->offset,
                                 "%s is missing: the encoder was not fitted", what);
-    if (numpy_array_texts(classes, what, sklearn->arena, &encoder->classes, &encoder->n_classes,
-                          sklearn->error) != 0)
+    return read_classes(sklearn, encoder, classes, what);
+}
+
+static int make_encoders(struct sklearn_reader *sklearn, uint32_t n)
+{
+    struct sklearn_file *file = sklearn->file;
+    file->encoders = arena_calloc(sklearn->arena, (size_t)n + 1, sizeof *file->encoders);
+    return file->encoders ? 0 : format_error_memory(sklearn->error);
+}
+
+/* The LabelEncoders of a dict; `is_mixed`: other things in it are passed over. */
+static int read_label_encoders(struct sklearn_reader *sklearn, const struct pickle_value *dict,
+                               bool is_mixed)
+{
+    struct sklearn_file *file = sklearn->file;
+    uint32_t n;
+    struct pickle_value **pairs = pickle_pairs(dict, &n);
+    if (make_encoders(sklearn, n) != 0)
         return -1;
-    for (uint32_t i = 1; i < encoder->n_classes; i++) {
-        const struct text text = encoder->classes[i];
-        const int order = text_compare(encoder->classes[i - 1], text);
-        if (order >= 0)
-            return format_error_set(sklearn->error, classes->offset, "%s: \"%.*s\" %s", what,
-                                    TEXT_SHOWN(text),
-                                    order == 0 ? "stands twice" : "is not in sorted order");
+    for (uint32_t i = 0; i < n; i++) {
+        const struct pickle_value *key = pairs[2 * i], *value = pairs[2 * i + 1];
+        if (is_mixed && !pickle_is_record(value, PICKLE_LABEL_ENCODER))
+            continue;
+        if (key->kind != PICKLE_TEXT)
+            return format_error_set(sklearn->error, key->offset, "a column name is %s, not a text",
+                                    pickle_describe(key));
+        struct sklearn_encoder *encoder = &file->encoders[file->n_encoders++];
+        encoder->column = key->text;
+        if (read_label_encoder(sklearn, encoder, value) != 0)
+            return -1;
     }
     return 0;
 }
 
-static int by_column(const void *a, const void *b)
+/* ---- OrdinalEncoder */
+
+/* A row that an attribute names, or SKLEARN_NO_ROW if it is None or NaN. -1: it names none. */
+static int read_row(struct sklearn_reader *sklearn, const struct pickle_value *attributes,
+                    const char *name, uint32_t *ret_row)
 {
-    return text_compare(*(const struct text *)a, *(const struct text *)b);
+    const struct pickle_value *value = pickle_get(attributes, name);
+    double row;
+    *ret_row = SKLEARN_NO_ROW;
+    if (sklearn_is_none(value))
+        return 0;
+    if (numpy_scalar_double(value, &row) && isnan(row))
+        return 0;
+    if (!numpy_scalar_double(value, &row) || row != floor(row) || !(row >= 0 && row < ROWS_MAX))
+        return format_error_set(
+            sklearn->error, value->offset,
+            "OrdinalEncoder.%s is no row of an embedding table; if the network was trained on other "
+            "rows than the encoder gives, describe its columns in a model.json",
+            name);
+    *ret_row = (uint32_t)row;
+    return 0;
 }
 
-static int check_columns(struct sklearn_reader *sklearn, const struct sklearn_file *file)
+/* Its missing values have the last category, NaN, and the code that is set for them. */
+static int place_missing(struct sklearn_reader *sklearn, struct sklearn_encoder *encoder,
+                         uint32_t missing_row, const char *what)
 {
+    if (encoder->missing_row == SKLEARN_NO_ROW || encoder->missing_row == missing_row)
+        return 0;
+    if (missing_row == SKLEARN_NO_ROW)
+        return format_error_set(sklearn->error, FORMAT_NO_OFFSET,
+                                "%s: missing values are encoded as NaN, which is no row; fit it "
+                                "with encoded_missing_value, or on values without missing ones",
+                                what);
+    if (encoder->missing_row != encoder->n_classes - 1)
+        return format_error_set(sklearn->error, FORMAT_NO_OFFSET,
+                                "%s: the missing value is not the last category", what);
+    encoder->n_classes--;
+    encoder->missing_row = missing_row;
+    return 0;
+}
+
+static int read_ordinal_columns(struct sklearn_reader *sklearn,
+                                const struct pickle_value *attributes,
+                                const struct pickle_value *categories)
+{
+    struct sklearn_file *file = sklearn->file;
+    const struct pickle_value *names = pickle_get(attributes, "feature_names_in_");
+    const struct pickle_value *handling = pickle_get(attributes, "handle_unknown");
+    uint32_t unknown_row = SKLEARN_NO_ROW, missing_row, n_names = categories->n, none;
+    struct text *columns = NULL;
+    if (!sklearn_is_none(names) &&
+        numpy_array_texts(names, "OrdinalEncoder.feature_names_in_", sklearn->arena, &columns,
+                          &n_names, &none, sklearn->error) != 0)
+        return -1;
+    if (n_names != categories->n)
+        return format_error_set(sklearn->error, FORMAT_NO_OFFSET,
+                                "OrdinalEncoder has %u names for %u columns", n_names,
+                                categories->n);
+    const bool is_set = handling && handling->kind == PICKLE_TEXT &&
+                        text_is(handling->text, "use_encoded_value");
+    if ((is_set && read_row(sklearn, attributes, "unknown_value", &unknown_row) != 0) ||
+        read_row(sklearn, attributes, "encoded_missing_value", &missing_row) != 0)
+        return -1;
+    if (is_set && unknown_row == SKLEARN_NO_ROW)
+        return format_error_set(sklearn->error, FORMAT_NO_OFFSET,
+                                "OrdinalEncoder.unknown_value is NaN, which is no row");
+    for (uint32_t i = 0; i < categories->n; i++) {
+        struct sklearn_encoder *encoder = &file->encoders[file->n_encoders++];
+        char what[WHAT_MAX];
+        encoder->column = columns ? columns[i] : (struct text){NULL, 0};
+        snprintf(what, sizeof what, "column %u \"%.*s\": OrdinalEncoder.categories_", i + 1,
+                 TEXT_SHOWN(encoder->column));
+        if (read_classes(sklearn, encoder, categories->items[i], what) != 0 ||
+            place_missing(sklearn, encoder, missing_row, what) != 0)
+            return -1;
+        encoder->unknown_row = unknown_row;
+    }
+    return 0;
+}
+
+static int read_ordinal_encoder(struct sklearn_reader *sklearn, const struct pickle_value *value)
+{
+    const struct pickle_value *attributes = sklearn_attributes(value, PICKLE_ORDINAL_ENCODER);
+    const struct pickle_value *categories =
+        attributes ? pickle_get(attributes, "categories_") : NULL;
+    sklearn->file->is_ordinal = true;
+    if (categories == NULL || categories->kind != PICKLE_LIST)
+        return format_error_set(sklearn->error, value->offset,
+                                "OrdinalEncoder.categories_ is missing: the encoder was not "
+                                "fitted");
+    if (sklearn_is_bool(pickle_get(attributes, "_infrequent_enabled"), true))
+        return format_error_set(sklearn->error, value->offset,
+                                "the OrdinalEncoder groups infrequent values (min_frequency or "
+                                "max_categories), which is not read here");
+    return make_encoders(sklearn, categories->n) != 0
+               ? -1
+               : read_ordinal_columns(sklearn, attributes, categories);
+}
+
+/* ---- the container */
+
+/* What was found in it. */
+struct found {
+    const struct pickle_value *scaler, *encoders;
+    const struct pickle_value *other; /* an object that is neither; NULL: none */
+    bool is_mixed;                    /* LabelEncoders stand in the container itself */
+};
+
+/* A dict with a LabelEncoder in it. */
+static bool holds_label_encoders(const struct pickle_value *value)
+{
+    uint32_t n;
+    struct pickle_value **pairs = pickle_pairs(value, &n);
+    for (uint32_t i = 0; pairs && i < n; i++)
+        if (pickle_is_record(pairs[2 * i + 1], PICKLE_LABEL_ENCODER))
+            return true;
+    return false;
+}
+
+static bool is_encoders(const struct pickle_value *value)
+{
+    return pickle_is_record(value, PICKLE_ORDINAL_ENCODER) || holds_label_encoders(value);
+}
+
+/* One of the container's items. */
+static int look_at(struct sklearn_reader *sklearn, struct found *found,
+                   const struct pickle_value *item)
+{
+    const struct pickle_value **place = sklearn_is_scaler(item) ? &found->scaler
+                                        : is_encoders(item)     ? &found->encoders
+                                                                : NULL;
+    if (place == NULL) {
+        const bool is_object = item->kind == PICKLE_RECORD || item->kind == PICKLE_NAME;
+        if (is_object && !(found->is_mixed && pickle_is_record(item, PICKLE_LABEL_ENCODER)))
+            found->other = item;
+        return 0;
+    }
+    if (*place)
+        return format_error_set(sklearn->error, item->offset,
+                                "holds two %s (%s, %s): which ones the network was trained with is "
+                                "not known; write a pair of one scaler and its encoders",
+                                *place == found->scaler ? "scalers" : "sets of encoders",
+                                pickle_describe(*place), pickle_describe(item));
+    *place = item;
+    return 0;
+}
+
+/* The scaler and the encoders in what the file holds. */
+static int look_through(struct sklearn_reader *sklearn, struct found *found,
+                        const struct pickle_value *root)
+{
+    uint32_t n;
+    struct pickle_value **pairs = pickle_pairs(root, &n);
+    if (sklearn_is_scaler(root) || pickle_is_record(root, PICKLE_ORDINAL_ENCODER))
+        return look_at(sklearn, found, root);
+    if (pairs && holds_label_encoders(root)) {
+        found->encoders = root;
+        found->is_mixed = true;
+    }
+    int status = 0;
+    for (uint32_t i = 0; pairs && i < n && status == 0; i++)
+        status = look_at(sklearn, found, pairs[2 * i + 1]);
+    if (root->kind != PICKLE_TUPLE && root->kind != PICKLE_LIST)
+        return status;
+    for (uint32_t i = 0; i < root->n && status == 0; i++)
+        status = look_at(sklearn, found, root->items[i]);
+    return status;
+}
+
+/* What is left over may be a scaler that is not read here: then the scores would be wrong. */
+static int check_others(struct sklearn_reader *sklearn, const struct found *found,
+                        const struct pickle_value *root)
+{
+    static const char expected[] =
+        "a scaler (StandardScaler, MinMaxScaler, RobustScaler, MaxAbsScaler) and encoders (a dict "
+        "of LabelEncoders, or an OrdinalEncoder)";
+    const struct pickle_value *other = found->other;
+    const bool is_sklearn =
+        other && strncmp(pickle_describe(other), "sklearn.", strlen("sklearn.")) == 0;
+    if (other && (is_sklearn || !found->scaler || !found->encoders))
+        return format_error_set(sklearn->error, other->offset, "holds %s; expected are %s",
+                                pickle_describe(other), expected);
+    if (!found->scaler && !found->encoders)
+        return format_error_set(sklearn->error, FORMAT_NO_OFFSET, "holds %s; expected are %s",
+                                pickle_describe(root), expected);
+    return 0;
+}
+
+static int check_columns(struct sklearn_reader *sklearn)
+{
+    const struct sklearn_file *file = sklearn->file;
+    const struct text *twice;
     struct text *columns =
         arena_calloc(sklearn->arena, (size_t)file->n_encoders + 1, sizeof *columns);
     if (columns == NULL)
         return format_error_memory(sklearn->error);
     for (uint32_t i = 0; i < file->n_encoders; i++)
         columns[i] = file->encoders[i].column;
-    qsort(columns, file->n_encoders, sizeof *columns, by_column);
-    for (uint32_t i = 1; i < file->n_encoders; i++)
-        if (text_equal(columns[i - 1], columns[i]))
-            return format_error_set(sklearn->error, FORMAT_NO_OFFSET,
-                                    "column \"%.*s\" has two encoders", TEXT_SHOWN(columns[i]));
+    if (file->n_encoders == 0 || columns[0].at == NULL)
+        return 0;
+    if (find_twice(sklearn, columns, file->n_encoders, &twice) != 0)
+        return -1;
+    if (twice)
+        return format_error_set(sklearn->error, FORMAT_NO_OFFSET,
+                                "column \"%.*s\" has two encoders", TEXT_SHOWN(*twice));
     return 0;
 }
 
-static int read_encoders(struct sklearn_reader *sklearn, struct sklearn_file *file,
-                         const struct pickle_value *dict)
+static int read_encoders(struct sklearn_reader *sklearn, const struct found *found)
 {
-    uint32_t n;
-    struct pickle_value **pairs = pickle_pairs(dict, &n);
-    if (pairs == NULL)
-        return format_error_set(sklearn->error, dict->offset,
-                                "the second of the pair is %s, not a dict of LabelEncoders",
-                                pickle_describe(dict));
-    file->n_encoders = n;
-    file->encoders = arena_calloc(sklearn->arena, (size_t)n + 1, sizeof *file->encoders);
-    if (file->encoders == NULL)
-        return format_error_memory(sklearn->error);
-    for (uint32_t i = 0; i < n; i++) {
-        if (pairs[2 * i]->kind != PICKLE_TEXT)
-            return format_error_set(sklearn->error, pairs[2 * i]->offset,
-                                    "a column name is %s, not a text",
-                                    pickle_describe(pairs[2 * i]));
-        file->encoders[i].column = pairs[2 * i]->text;
-        if (read_encoder(sklearn, &file->encoders[i], pairs[2 * i + 1]) != 0)
-            return -1;
-    }
-    return check_columns(sklearn, file);
+    const struct pickle_value *encoders = found->encoders;
+    if (encoders == NULL)
+        return make_encoders(sklearn, 0);
+    const int status = encoders->kind == PICKLE_RECORD && encoders->name == PICKLE_ORDINAL_ENCODER
+                           ? read_ordinal_encoder(sklearn, encoders)
+                           : read_label_encoders(sklearn, encoders, found->is_mixed);
+    return status == 0 ? check_columns(sklearn) : -1;
+}
+
+bool sklearn_file_is(const uint8_t *bytes, size_t size)
+{
+    return size > 0 && (bytes[0] == OP_PROTO || compression_name(bytes, size));
 }
 
 int sklearn_file_read(struct sklearn_file *file, struct arena *arena, const uint8_t *bytes,
                       size_t size, struct format_error *error)
 {
-    struct sklearn_reader sklearn = {arena, error};
-    struct pickle_value *pair;
-    if (pickle_read(arena, bytes, size, &pair, error) != 0)
-        return -1;
-    if ((pair->kind != PICKLE_TUPLE && pair->kind != PICKLE_LIST) || pair->n != 2)
-        return format_error_set(
-            error, FORMAT_NO_OFFSET,
-            "holds %s, not a pair of a StandardScaler and a dict of LabelEncoders",
-            pickle_describe(pair));
+    struct sklearn_reader sklearn = {arena, error, file};
+    struct found found = {0};
+    struct pickle_value *root;
     *file = (struct sklearn_file){0};
-    if (read_scaler(&sklearn, file, pair->items[0]) != 0)
+    if (compression_name(bytes, size) &&
+        inflate_whole(arena, bytes, size, &bytes, &size, error) != 0)
         return -1;
-    return read_encoders(&sklearn, file, pair->items[1]);
+    if (pickle_read(arena, bytes, size, &root, error) != 0 ||
+        look_through(&sklearn, &found, root) != 0 || check_others(&sklearn, &found, root) != 0)
+        return -1;
+    if (found.scaler && sklearn_read_scaler(&sklearn, found.scaler) != 0)
+        return -1;
+    return read_encoders(&sklearn, &found);
 }

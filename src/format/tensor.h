@@ -3,6 +3,7 @@
 #ifndef DCNV2_FORMAT_TENSOR_H
 #define DCNV2_FORMAT_TENSOR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "arena.h"
@@ -10,7 +11,8 @@
 
 enum { TENSOR_MAX_DIMS = 4 };
 
-/* U8, U32 and U64 hold vocabularies; a network's tensors are of the others. */
+/* A network's weights are of the first four, tensor_is_float(); offsets of its tables may be whole
+ * numbers. U8, U32 and U64 hold vocabularies. */
 enum tensor_dtype {
     TENSOR_F32,
     TENSOR_F64,
@@ -19,6 +21,11 @@ enum tensor_dtype {
     TENSOR_U8,
     TENSOR_U32,
     TENSOR_U64,
+    TENSOR_I8,
+    TENSOR_I16,
+    TENSOR_I32,
+    TENSOR_I64,
+    TENSOR_BOOL,
     TENSOR_N_DTYPES
 };
 
@@ -53,6 +60,31 @@ const struct tensor *tensor_find(const struct tensor_list *list, const char *nam
 /* Bytes of an element, and the name that safetensors files give the type. */
 unsigned tensor_element_size(enum tensor_dtype dtype);
 const char *tensor_dtype_name(enum tensor_dtype dtype);
+
+static inline bool tensor_is_float(const struct tensor *tensor)
+{
+    return tensor->dtype <= TENSOR_BF16;
+}
+
+/*
+ * Takes what all names have before them off: "module.", "_orig_mod.model.", whatever wrapped the
+ * network. It ends with a point, and with it the network has `anchor`, a tensor that each has;
+ * without one of that name nothing is taken off. `anchor` NULL: the longest that leaves every
+ * tensor a name. Returns what was taken.
+ */
+struct text tensor_list_take_off_prefix(struct tensor_list *list, const char *anchor);
+
+/*
+ * The numbers of a Sequential's layers that have tensors, ascending: of "dnn.0.weight",
+ * "dnn.0.bias", "dnn.3.weight" and the stem "dnn." 0 and 3. Those between are layers without.
+ * -1: out of memory.
+ */
+int tensor_list_numbers(const struct tensor_list *list, const char *stem, struct arena *arena,
+                        const size_t **ret_numbers, size_t *ret_n);
+
+/* Whether it is a counter that training keeps among a network's tensors, and no score needs:
+ * "n_averaged", "bn.num_batches_tracked". */
+bool tensor_name_is_counter(struct text name);
 
 /* Row-major without gaps, as a copy of it would be. */
 bool tensor_is_contiguous(const struct tensor *tensor);

@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "format/torch_file.h"
 
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-#include "format/little_endian.h"
-#include "format/pickle.h"
-#include "format/zip.h"
+#include "format/torch_reader.h"
 
 /* A tensor may repeat the elements of its storage (stride 0), but not without end. */
 enum { REPEATED_ELEMENTS_MAX = 1 << 24 };
-
-struct torch_reader {
-    struct arena *arena;
-    struct zip zip;
-    struct text prefix; /* "model_weights/": what stands before "data.pkl" in every name */
-    uint8_t *checked;   /* [n_entries]: the checksum was found right */
-    struct format_error *error;
-};
 
 static int fail(struct torch_reader *torch, const struct tensor *tensor, const char *reason)
 {
@@ -83,63 +73,107 @@ static bool fits(struct tensor *tensor, uint64_t offset, uint64_t n_stored)
     return n == 0 ? offset <= n_stored : farthest < n_stored;
 }
 
-static bool storage_dtype(const struct pickle_value *name, enum tensor_dtype *ret_dtype)
+bool torch_storage_dtype(const struct pickle_value *name, enum tensor_dtype *ret_dtype)
 {
-    switch ((enum pickle_name)name->name) {
-    case PICKLE_STORAGE_F32:
-        *ret_dtype = TENSOR_F32;
-        return true;
-    case PICKLE_STORAGE_F64:
-        *ret_dtype = TENSOR_F64;
-        return true;
-    case PICKLE_STORAGE_F16:
-        *ret_dtype = TENSOR_F16;
-        return true;
-    case PICKLE_STORAGE_BF16:
-        *ret_dtype = TENSOR_BF16;
-        return true;
-    default:
+    static const enum tensor_dtype dtypes[] = {
+        [PICKLE_STORAGE_F32] = TENSOR_F32, [PICKLE_STORAGE_F64] = TENSOR_F64,
+        [PICKLE_STORAGE_F16] = TENSOR_F16, [PICKLE_STORAGE_BF16] = TENSOR_BF16,
+        [PICKLE_STORAGE_I64] = TENSOR_I64, [PICKLE_STORAGE_I32] = TENSOR_I32,
+        [PICKLE_STORAGE_I16] = TENSOR_I16, [PICKLE_STORAGE_I8] = TENSOR_I8,
+        [PICKLE_STORAGE_U8] = TENSOR_U8,   [PICKLE_STORAGE_BOOL] = TENSOR_BOOL};
+    if (name->kind != PICKLE_NAME || name->name < PICKLE_STORAGE_F32 ||
+        name->name > PICKLE_STORAGE_BOOL)
         return false;
-    }
+    *ret_dtype = dtypes[name->name];
+    return true;
 }
 
-/* The persistent id ('storage', torch.FloatStorage, key, location, n_elements). */
-static int open_storage(struct torch_reader *torch, struct tensor *tensor,
-                        const struct pickle_value *storage, const struct zip_entry **ret_entry,
-                        uint64_t *ret_n_stored)
+static int compare_keys(const void *a, const void *b)
 {
-    const struct pickle_value *id = storage->kind == PICKLE_PERSISTENT ? storage->id : NULL;
-    if (id == NULL || id->kind != PICKLE_TUPLE || id->n != 5 || id->items[0]->kind != PICKLE_TEXT ||
-        !text_is(id->items[0]->text, "storage") || id->items[1]->kind != PICKLE_NAME ||
-        id->items[2]->kind != PICKLE_TEXT || id->items[4]->kind != PICKLE_INTEGER)
-        return fail(torch, tensor, "its storage is not described as PyTorch does");
-    if (!storage_dtype(id->items[1], &tensor->dtype))
-        return fail(torch, tensor, "is not a tensor of FP32, FP64, FP16 or BF16");
-    const struct zip_entry *entry = find_entry(torch, "data/", id->items[2]->text);
+    return text_compare(((const struct torch_storage *)a)->key,
+                        ((const struct torch_storage *)b)->key);
+}
+
+/* The storage of a key; data NULL: there is none. -1: its checksum is wrong. */
+static int find_storage(struct torch_reader *torch, struct text key,
+                        struct torch_storage *ret_storage)
+{
+    *ret_storage = (struct torch_storage){.key = key};
+    if (torch->storages) {
+        const struct torch_storage *found = bsearch(ret_storage, torch->storages, torch->n_storages,
+                                                    sizeof *torch->storages, compare_keys);
+        if (found)
+            *ret_storage = *found;
+        return 0;
+    }
+    const struct zip_entry *entry = find_entry(torch, "data/", key);
     if (entry == NULL)
-        return fail(torch, tensor, "its storage is missing in the file");
-    const uint64_t n_stored = (uint64_t)id->items[4]->integer;
-    if (id->items[4]->integer < 0 || n_stored > UINT64_MAX / 8 ||
-        n_stored * tensor_element_size(tensor->dtype) != entry->size)
-        return fail(torch, tensor, "its storage has another size than the tensor says");
-    *ret_entry = entry;
-    *ret_n_stored = n_stored;
+        return 0;
+    ret_storage->data = entry->data;
+    ret_storage->size = entry->size;
     return check_once(torch, entry);
 }
 
-/* torch._utils._rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks, ..) */
-static int read_tensor(struct torch_reader *torch, struct tensor *tensor,
-                       const struct pickle_value *value)
+/* The persistent id ('storage', torch.FloatStorage, key, location, n_elements), and in a legacy
+ * file what part of another storage it is: None. */
+static int open_storage(struct torch_reader *torch, struct tensor *tensor,
+                        const struct pickle_value *value, struct torch_storage *ret_storage)
 {
-    if (value->kind == PICKLE_RECORD && value->name == PICKLE_REBUILD_PARAMETER &&
-        value->record.arguments->n >= 1)
+    const struct pickle_value *id = value->kind == PICKLE_PERSISTENT ? value->id : NULL;
+    const uint32_t n = torch->storages ? 6 : 5;
+    if (id == NULL || id->kind != PICKLE_TUPLE || id->n != n || id->items[0]->kind != PICKLE_TEXT ||
+        !text_is(id->items[0]->text, "storage") || id->items[1]->kind != PICKLE_NAME ||
+        id->items[2]->kind != PICKLE_TEXT || id->items[4]->kind != PICKLE_INTEGER ||
+        id->items[n - 1]->kind != (n == 6 ? PICKLE_NONE : PICKLE_INTEGER))
+        return fail(torch, tensor, "its storage is not described as PyTorch does");
+    if (!torch_storage_dtype(id->items[1], &tensor->dtype))
+        return fail(torch, tensor,
+                    "is not a tensor of FP32, FP64, FP16 or BF16, nor of whole numbers");
+    if (find_storage(torch, id->items[2]->text, ret_storage) != 0)
+        return -1;
+    if (ret_storage->data == NULL)
+        return fail(torch, tensor, "its storage is missing in the file");
+    const uint64_t n_stored = (uint64_t)id->items[4]->integer;
+    if (id->items[4]->integer < 0 || n_stored > UINT64_MAX / 8 ||
+        n_stored * tensor_element_size(tensor->dtype) != ret_storage->size)
+        return fail(torch, tensor, "its storage has another size than the tensor says");
+    return 0;
+}
+
+/* The arguments of _rebuild_tensor_v2 within those of what wraps it; NULL: it wraps another thing.
+ */
+static const struct pickle_value *rebuild_arguments(const struct pickle_value *value)
+{
+    if (pickle_is_record(value, PICKLE_REBUILD_PARAMETER) && value->record.arguments->n >= 1)
         value = value->record.arguments->items[0];
-    if (value->kind != PICKLE_RECORD || value->name != PICKLE_REBUILD_TENSOR)
+    const struct pickle_value *arguments =
+        value->kind == PICKLE_RECORD ? value->record.arguments : NULL;
+    if (pickle_is_record(value, PICKLE_REBUILD_TENSOR))
+        return arguments;
+    /* _rebuild_from_type_v2(function, class, its arguments, state) */
+    if (!pickle_is_record(value, PICKLE_REBUILD_FROM_TYPE) || arguments->n != 4)
+        return NULL;
+    const struct pickle_value *function = arguments->items[0], *class = arguments->items[1];
+    const bool is_plain = class->kind == PICKLE_NAME && class->name == PICKLE_UNKNOWN &&
+                          (text_is(class->text, "torch.Tensor") ||
+                           text_is(class->text, "torch._tensor.Tensor") ||
+                           text_is(class->text, "torch.nn.parameter.Parameter"));
+    return is_plain && function->kind == PICKLE_NAME && function->name == PICKLE_REBUILD_TENSOR &&
+                   arguments->items[2]->kind == PICKLE_TUPLE
+               ? arguments->items[2]
+               : NULL;
+}
+
+/* torch._utils._rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks, ..) */
+int torch_read_tensor(struct torch_reader *torch, struct tensor *tensor,
+                      const struct pickle_value *value)
+{
+    const struct pickle_value *arguments = rebuild_arguments(value);
+    if (arguments == NULL)
         return format_error_set(torch->error, FORMAT_NO_OFFSET,
                                 "\"%.*s\" is %s, not a tensor; the file must hold the state dict "
                                 "itself: torch.save(model.state_dict(), ..)",
                                 TEXT_SHOWN(tensor->name), pickle_describe(value));
-    const struct pickle_value *arguments = value->record.arguments;
     if (arguments->n < 4 || arguments->items[1]->kind != PICKLE_INTEGER ||
         arguments->items[2]->kind != PICKLE_TUPLE || arguments->items[3]->kind != PICKLE_TUPLE ||
         arguments->items[2]->n != arguments->items[3]->n)
@@ -153,15 +187,17 @@ static int read_tensor(struct torch_reader *torch, struct tensor *tensor,
         !read_sizes(arguments->items[3], tensor->strides) || arguments->items[1]->integer < 0)
         return fail(torch, tensor, "has a negative size, stride or offset");
     const uint64_t offset = (uint64_t)arguments->items[1]->integer;
-    const struct zip_entry *entry = NULL;
-    uint64_t n_stored = 0;
-    if (open_storage(torch, tensor, arguments->items[0], &entry, &n_stored) != 0)
+    struct torch_storage storage = {0};
+    if (open_storage(torch, tensor, arguments->items[0], &storage) != 0)
         return -1;
-    if (!fits(tensor, offset, n_stored))
+    const unsigned size = tensor_element_size(tensor->dtype);
+    if (!fits(tensor, offset, storage.size / size))
         return fail(torch, tensor, "reaches beyond its storage");
-    tensor->data = entry->data + offset * tensor_element_size(tensor->dtype);
+    tensor->data = storage.data + offset * size;
     return 0;
 }
+
+/* ---- the list */
 
 static int check_names(struct torch_reader *torch, struct tensor_list *list)
 {
@@ -174,29 +210,36 @@ static int check_names(struct torch_reader *torch, struct tensor_list *list)
                             TEXT_SHOWN(twice->name));
 }
 
+/* Whether a value beside tensors may be passed over: a number, a text, .. Objects may not: they may
+ * be a tensor that is not known here. */
+static bool is_plain(const struct pickle_value *value)
+{
+    return value->kind != PICKLE_RECORD && value->kind != PICKLE_NAME &&
+           value->kind != PICKLE_PERSISTENT;
+}
+
 static int read_state_dict(struct torch_reader *torch, struct tensor_list *list,
                            const struct pickle_value *dict)
 {
     uint32_t n;
     struct pickle_value **pairs = pickle_pairs(dict, &n);
-    if (pairs == NULL)
-        return format_error_set(torch->error, FORMAT_NO_OFFSET,
-                                "holds %s, not a state dict: torch.save(model.state_dict(), ..)",
-                                pickle_describe(dict));
-    list->n_tensors = n;
     list->tensors = arena_calloc(torch->arena, (size_t)n + 1, sizeof *list->tensors);
     if (list->tensors == NULL)
         return format_error_memory(torch->error);
     for (uint32_t i = 0; i < n; i++) {
-        if (pairs[2 * i]->kind != PICKLE_TEXT)
+        const struct pickle_value *name = pairs[2 * i], *value = pairs[2 * i + 1];
+        if (name->kind != PICKLE_TEXT)
             return format_error_set(torch->error, FORMAT_NO_OFFSET,
                                     "a key of the state dict is %s, not a name",
-                                    pickle_describe(pairs[2 * i]));
-        list->tensors[i].name = pairs[2 * i]->text;
-        if (read_tensor(torch, &list->tensors[i], pairs[2 * i + 1]) != 0)
+                                    pickle_describe(name));
+        if (tensor_name_is_counter(name->text) || is_plain(value))
+            continue;
+        struct tensor *tensor = &list->tensors[list->n_tensors++];
+        tensor->name = name->text;
+        if (torch_read_tensor(torch, tensor, value) != 0)
             return -1;
     }
-    return check_names(torch, list);
+    return 0;
 }
 
 /* ---- the archive ---- */
@@ -242,28 +285,45 @@ static int check_archive(struct torch_reader *torch)
     return 0;
 }
 
+static int open_archive(struct torch_reader *torch, const uint8_t *bytes, size_t size,
+                        struct pickle_value **ret_value)
+{
+    if (zip_open(&torch->zip, torch->arena, bytes, size, torch->error) != 0)
+        return -1;
+    torch->checked = arena_calloc(torch->arena, torch->zip.n_entries + 1, 1);
+    if (torch->checked == NULL)
+        return format_error_memory(torch->error);
+    const struct zip_entry *pickle = find_pickle(torch);
+    if (pickle == NULL || check_archive(torch) != 0 || check_once(torch, pickle) != 0)
+        return -1;
+    struct format_error inner;
+    if (pickle_read(torch->arena, pickle->data, pickle->size, ret_value, &inner) != 0)
+        return inner.out_of_memory ? format_error_memory(torch->error)
+                                   : format_error_set(torch->error, FORMAT_NO_OFFSET,
+                                                      "data.pkl: %s", inner.message);
+    return 0;
+}
+
 bool torch_file_is(const uint8_t *bytes, size_t size)
 {
-    return size >= 2 && memcmp(bytes, "PK", 2) == 0;
+    return (size >= 2 && memcmp(bytes, "PK", 2) == 0) || torch_legacy_is(bytes, size);
 }
 
 int torch_file_read(struct tensor_list *list, struct arena *arena, const uint8_t *bytes,
-                    size_t size, struct format_error *error)
+                    size_t size, const struct torch_choice *choice, struct format_error *error)
 {
-    struct torch_reader torch = {.arena = arena, .error = error};
-    if (zip_open(&torch.zip, arena, bytes, size, error) != 0)
+    static const struct torch_choice none;
+    struct torch_reader torch = {
+        .arena = arena, .choice = choice ? choice : &none, .error = error};
+    struct pickle_value *root;
+    *list = (struct tensor_list){0};
+    if ((torch_legacy_is(bytes, size) ? torch_legacy_open(&torch, bytes, size, &root)
+                                      : open_archive(&torch, bytes, size, &root)) != 0)
         return -1;
-    torch.checked = arena_calloc(arena, torch.zip.n_entries + 1, 1);
-    if (torch.checked == NULL)
-        return format_error_memory(error);
-    const struct zip_entry *pickle = find_pickle(&torch);
-    struct pickle_value *value;
-    if (pickle == NULL || check_archive(&torch) != 0 || check_once(&torch, pickle) != 0)
+    const struct pickle_value *found = torch_search(&torch, root);
+    if (found == NULL)
         return -1;
-    struct format_error inner;
-    if (pickle_read(arena, pickle->data, pickle->size, &value, &inner) != 0)
-        return inner.out_of_memory
-                   ? format_error_memory(error)
-                   : format_error_set(error, FORMAT_NO_OFFSET, "data.pkl: %s", inner.message);
-    return read_state_dict(&torch, list, value);
+    const int status = torch_is_module(found) ? torch_read_module(&torch, list, found)
+                                              : read_state_dict(&torch, list, found);
+    return status == 0 ? check_names(&torch, list) : -1;
 }

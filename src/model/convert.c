@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/convert.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 #include "format/new_file.h"
@@ -62,6 +63,8 @@ static int add_network(struct conversion *conversion)
     const struct tensor_list *from = &conversion->reading.tensors;
     for (size_t i = 0; i < from->n_tensors; i++) {
         struct tensor tensor = from->tensors[i];
+        if (!tensor_is_float(&tensor))
+            continue; /* offsets and the like, which no layer reads */
         if (tensor.dtype != TENSOR_F32 || !tensor_is_contiguous(&tensor)) {
             float *values = arena_calloc(conversion->arena, tensor.n_elements + 1, sizeof *values);
             if (values == NULL)
@@ -183,24 +186,108 @@ static int add_numbers(struct conversion *conversion, const char *key, const dou
     return add_metadata(conversion, key, value);
 }
 
+/* A member of each dense column's scaling. */
+static int add_member(struct conversion *conversion, const char *key, size_t member)
+{
+    const struct reading *reading = &conversion->reading;
+    double *values = arena_calloc(conversion->arena, (size_t)reading->n_dense + 1, sizeof *values);
+    if (values == NULL)
+        return model_error_memory(conversion->error);
+    for (uint32_t i = 0; i < reading->n_dense; i++)
+        memcpy(&values[i], (const char *)&reading->scaling[i] + member, sizeof *values);
+    return add_numbers(conversion, key, values, reading->n_dense);
+}
+
+/* The scaler is one for all columns, and so is what it clips to. */
+static int add_scaling(struct conversion *conversion)
+{
+    const struct reading *reading = &conversion->reading;
+    int status = add_member(conversion, CONVERTED_MEAN, offsetof(struct scaling, mean));
+    if (status == DCNV2_OK)
+        status = add_member(conversion, CONVERTED_SCALE, offsetof(struct scaling, scale));
+    bool is_standard = true;
+    for (uint32_t i = 0; i < reading->n_dense; i++)
+        is_standard &= scaling_is_standard(&reading->scaling[i]);
+    if (is_standard || status != DCNV2_OK)
+        return status;
+    conversion->metadata.needs_newest = true;
+    status = add_member(conversion, CONVERTED_FACTOR, offsetof(struct scaling, factor));
+    if (status == DCNV2_OK)
+        status = add_member(conversion, CONVERTED_SHIFT, offsetof(struct scaling, shift));
+    const double clip[] = {reading->scaling[0].low, reading->scaling[0].high};
+    return status == DCNV2_OK && isfinite(clip[0])
+               ? add_numbers(conversion, CONVERTED_CLIP, clip, 2)
+               : status;
+}
+
+static int add_special_rows(struct conversion *conversion)
+{
+    const struct reading *reading = &conversion->reading;
+    const size_t n = (size_t)reading->n_sparse + 1;
+    double *unknown = arena_calloc(conversion->arena, n, sizeof *unknown);
+    double *missing = arena_calloc(conversion->arena, n, sizeof *missing);
+    bool is_plain = true;
+    if (unknown == NULL || missing == NULL)
+        return model_error_memory(conversion->error);
+    for (uint32_t i = 0; i < reading->n_sparse; i++) {
+        const struct special_rows *special = &reading->columns[i].special;
+        unknown[i] = special->unknown;
+        missing[i] = special->missing == SPECIAL_ROW_NONE ? -1 : (double)special->missing;
+        is_plain &= special->unknown == reading->columns[i].n_classes && missing[i] < 0;
+    }
+    if (is_plain)
+        return DCNV2_OK;
+    conversion->metadata.needs_newest = true;
+    const int status = add_numbers(conversion, CONVERTED_UNKNOWN, unknown, reading->n_sparse);
+    return status == DCNV2_OK
+               ? add_numbers(conversion, CONVERTED_MISSING, missing, reading->n_sparse)
+               : status;
+}
+
+/* The description that came with the model, with the classes left out. */
+static int add_description(struct conversion *conversion)
+{
+    const struct reading *reading = &conversion->reading;
+    struct text json;
+    struct spec_vocabularies vocabularies = {.n = reading->n_sparse};
+    vocabularies.all =
+        arena_calloc(conversion->arena, (size_t)reading->n_sparse + 1, sizeof *vocabularies.all);
+    if (vocabularies.all == NULL)
+        return model_error_memory(conversion->error);
+    for (uint32_t i = 0; i < reading->n_sparse; i++)
+        vocabularies.all[i] =
+            (struct spec_vocabulary){.name = reading->names[i], .n = reading->columns[i].n_classes};
+    if (spec_json_write(&conversion->model->spec, &vocabularies, conversion->arena, &json) != 0)
+        return model_error_memory(conversion->error);
+    conversion->metadata.needs_newest = true;
+    return add_metadata(conversion, CONVERTED_MODEL,
+                        arena_copy_text(conversion->arena, json.at, json.length));
+}
+
+static int add_columns(struct conversion *conversion)
+{
+    const struct reading *reading = &conversion->reading;
+    if (reading->is_described)
+        return add_description(conversion);
+    int status = add_names(conversion, CONVERTED_SPARSE, reading->names, reading->n_sparse);
+    if (status == DCNV2_OK)
+        status = add_names(conversion, CONVERTED_DENSE, reading->names + reading->n_sparse,
+                           reading->n_dense);
+    if (status == DCNV2_OK)
+        status = add_scaling(conversion);
+    return status == DCNV2_OK ? add_special_rows(conversion) : status;
+}
+
 static int add_schema(struct conversion *conversion)
 {
-    enum { N_ENTRIES = 9 };
-    const struct reading *reading = &conversion->reading;
+    enum { N_ENTRIES = 16 };
     char network[DESCRIPTION_MAX];
     spec_describe(&conversion->model->spec, network, sizeof network);
     conversion->metadata.entries =
         arena_calloc(conversion->arena, N_ENTRIES, sizeof *conversion->metadata.entries);
     if (conversion->metadata.entries == NULL)
         return model_error_memory(conversion->error);
-    int status = add_names(conversion, CONVERTED_SPARSE, reading->names, reading->n_sparse);
-    if (status == DCNV2_OK)
-        status = add_names(conversion, CONVERTED_DENSE, reading->names + reading->n_sparse,
-                           reading->n_dense);
-    if (status == DCNV2_OK)
-        status = add_numbers(conversion, CONVERTED_MEAN, reading->mean, reading->n_dense);
-    if (status == DCNV2_OK)
-        status = add_numbers(conversion, CONVERTED_SCALE, reading->scale, reading->n_dense);
+    int status = add_columns(conversion);
     if (status == DCNV2_OK)
         status = add_metadata(conversion, "network",
                               arena_copy_text(conversion->arena, network, strlen(network)));

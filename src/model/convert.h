@@ -14,6 +14,13 @@
  * both sources, hash_seed, of the hash tables, and label_column, of the data that it was trained
  * on, where that is known.
  *
+ * What older programs do not know, in files of version 3: factor and shift of the dense columns
+ * (scaling.h) and what they are clipped to, unknown_rows and missing_rows of the sparse ones, -1
+ * for none. Each is there if it differs from what it was before there were such keys.
+ *
+ * Of a model with a model.json there is its description (network/json_spec.h) under model_json in
+ * the place of columns, mean and scale; column i is then vocabulary i.
+ *
  * The seed is the SHA-256 of the sources' SHA-256, so that equal sources give equal bytes. It is no
  * secret to whoever has the file, and need not be: whoever chooses ids changes with each choice the
  * encoder file, and with it the seed, as if it were drawn again; and a table that is made already
@@ -31,7 +38,13 @@
 #define CONVERTED_DENSE      "dense_columns"
 #define CONVERTED_MEAN       "mean"
 #define CONVERTED_SCALE      "scale"
+#define CONVERTED_FACTOR     "factor"
+#define CONVERTED_SHIFT      "shift"
+#define CONVERTED_CLIP       "clip"
+#define CONVERTED_UNKNOWN    "unknown_rows"
+#define CONVERTED_MISSING    "missing_rows"
 #define CONVERTED_LABEL      "label_column"
+#define CONVERTED_MODEL      "model_json"
 #define CONVERTED_SEED       "hash_seed"
 #define CONVERTED_VOCABULARY "vocabulary."
 #define CONVERTED_TEXT       "text"

@@ -29,31 +29,104 @@ static int compare_columns(struct reading *reading, const char *kind,
     return DCNV2_OK;
 }
 
-static int read_schema(struct reading *reading, const struct safetensors_metadata *metadata)
+/* An array of the metadata with a number per column. */
+static int read_numbers(struct reading *reading, const struct safetensors_metadata *metadata,
+                        const char *key, uint32_t n, double **ret_numbers)
 {
-    struct arena *arena = &reading->arena;
-    struct text *sparse, *dense;
-    double *mean, *scale;
-    uint32_t n_sparse, n_dense, n_mean, n_scale;
     struct format_error reason;
-    if (safetensors_find(metadata, CONVERTED_SPARSE) == NULL)
-        return FAIL(reading,
-                    "holds no model: its metadata have no \"" CONVERTED_SPARSE
-                    "\"; if it is a checkpoint of dcnv2-train, use model.safetensors beside it");
-    if (safetensors_texts(metadata, CONVERTED_SPARSE, arena, &sparse, &n_sparse, &reason) != 0 ||
-        safetensors_texts(metadata, CONVERTED_DENSE, arena, &dense, &n_dense, &reason) != 0 ||
-        safetensors_numbers(metadata, CONVERTED_MEAN, arena, &mean, &n_mean, &reason) != 0 ||
+    uint32_t n_found;
+    if (safetensors_numbers(metadata, key, &reading->arena, ret_numbers, &n_found, &reason) != 0)
+        return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->schema_path, &reason);
+    if (n_found != n)
+        return FAIL(reading, "metadata \"%s\" has %u numbers; %u are expected", key, n_found, n);
+    return DCNV2_OK;
+}
+
+/* Factor, shift and clip, if the file has them. */
+static int read_steps(struct reading *reading, const struct safetensors_metadata *metadata,
+                      struct scaling *scaling, uint32_t n_dense)
+{
+    double *factor, *shift, *clip;
+    if (safetensors_find(metadata, CONVERTED_FACTOR) == NULL)
+        return DCNV2_OK;
+    int status = read_numbers(reading, metadata, CONVERTED_FACTOR, n_dense, &factor);
+    if (status == DCNV2_OK)
+        status = read_numbers(reading, metadata, CONVERTED_SHIFT, n_dense, &shift);
+    for (uint32_t i = 0; i < n_dense && status == DCNV2_OK; i++) {
+        scaling[i].factor = factor[i];
+        scaling[i].shift = shift[i];
+    }
+    if (status != DCNV2_OK || safetensors_find(metadata, CONVERTED_CLIP) == NULL)
+        return status;
+    status = read_numbers(reading, metadata, CONVERTED_CLIP, 2, &clip);
+    for (uint32_t i = 0; i < n_dense && status == DCNV2_OK; i++) {
+        scaling[i].low = clip[0];
+        scaling[i].high = clip[1];
+    }
+    return status;
+}
+
+static int read_scaling(struct reading *reading, const struct safetensors_metadata *metadata,
+                        uint32_t n_dense)
+{
+    double *mean, *scale;
+    uint32_t n_mean, n_scale;
+    struct format_error reason;
+    struct arena *arena = &reading->arena;
+    if (safetensors_numbers(metadata, CONVERTED_MEAN, arena, &mean, &n_mean, &reason) != 0 ||
         safetensors_numbers(metadata, CONVERTED_SCALE, arena, &scale, &n_scale, &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->schema_path, &reason);
     if (n_mean != n_dense || n_scale != n_dense)
         return FAIL(reading, "has %u dense columns, %u means and %u scales", n_dense, n_mean,
                     n_scale);
-    for (uint32_t i = 0; i < n_dense; i++)
+    struct scaling *scaling = arena_calloc(arena, (size_t)n_dense + 1, sizeof *scaling);
+    if (scaling == NULL)
+        return model_error_memory(reading->error);
+    for (uint32_t i = 0; i < n_dense; i++) {
         if (scale[i] == 0)
             return FAIL(reading, "the scale of dense column %u is 0", i + 1);
-    reading->mean = mean;
-    reading->scale = scale;
+        scaling[i] = SCALING_NONE;
+        scaling[i].mean = mean[i];
+        scaling[i].scale = scale[i];
+    }
+    reading->scaling = scaling;
+    return read_steps(reading, metadata, scaling, n_dense);
+}
+
+/* The description of a model that came with a model.json. */
+static int read_description(struct reading *reading, const char *json)
+{
+    struct spec_vocabularies vocabularies;
+    struct format_error reason;
+    const size_t length = strlen(json);
+    const struct text copy = {arena_copy_text(&reading->spec_arena, json, length), length};
+    if (copy.at == NULL)
+        return model_error_memory(reading->error);
+    if (spec_json_read(&reading->spec, &vocabularies, &reading->spec_arena, copy, NULL, &reason) !=
+        0)
+        return FAIL(reading, "metadata \"" CONVERTED_MODEL "\": %s", reason.message);
+    return described_take(reading, &vocabularies);
+}
+
+static int read_schema(struct reading *reading, const struct safetensors_metadata *metadata)
+{
+    struct arena *arena = &reading->arena;
+    struct text *sparse, *dense;
+    uint32_t n_sparse, n_dense;
+    struct format_error reason;
     reading->label = safetensors_find(metadata, CONVERTED_LABEL);
+    const char *description = safetensors_find(metadata, CONVERTED_MODEL);
+    if (description)
+        return read_description(reading, description);
+    if (safetensors_find(metadata, CONVERTED_SPARSE) == NULL)
+        return FAIL(reading,
+                    "holds no model: its metadata have no \"" CONVERTED_SPARSE
+                    "\"; if it is a checkpoint of dcnv2-train, use model.safetensors beside it");
+    if (safetensors_texts(metadata, CONVERTED_SPARSE, arena, &sparse, &n_sparse, &reason) != 0 ||
+        safetensors_texts(metadata, CONVERTED_DENSE, arena, &dense, &n_dense, &reason) != 0)
+        return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->schema_path, &reason);
+    if (read_scaling(reading, metadata, n_dense) != DCNV2_OK)
+        return reading->error->status;
     const struct dcnv2_source *source = reading->source;
     int status = reading_make_room(reading, n_sparse, n_dense);
     if (status == DCNV2_OK)
@@ -129,6 +202,12 @@ static int read_vocabulary(struct reading *reading, const struct tensor_list *li
         !are_offsets(column->offsets, n, texts->n_elements))
         return FAIL(reading, "tensor \"%.*s\" does not lead through the texts",
                     TEXT_SHOWN(offsets->name));
+    if (reading->is_described && column->n_classes != n)
+        return FAIL(reading,
+                    "has %u classes of \"%.*s\" by its description; tensor \"%.*s\" has "
+                    "%llu",
+                    column->n_classes, TEXT_SHOWN(reading->names[i]), TEXT_SHOWN(offsets->name),
+                    (unsigned long long)n);
     column->n_classes = (uint32_t)n;
     const char *wrong = vocabulary_open(
         &column->vocabulary, seed, (const struct vocabulary_slot *)(const void *)slots->data,
@@ -136,6 +215,29 @@ static int read_vocabulary(struct reading *reading, const struct tensor_list *li
         column->n_classes);
     if (wrong)
         return FAIL(reading, "tensor \"%.*s\": %s", TEXT_SHOWN(slots->name), wrong);
+    return DCNV2_OK;
+}
+
+/* Rows of values that are no class: behind the classes, unless the file says otherwise. */
+static int read_special_rows(struct reading *reading, const struct safetensors_metadata *metadata)
+{
+    double *unknown, *missing;
+    for (uint32_t i = 0; i < reading->n_sparse; i++)
+        reading->columns[i].special =
+            (struct special_rows){reading->columns[i].n_classes, SPECIAL_ROW_NONE};
+    if (safetensors_find(metadata, CONVERTED_UNKNOWN) == NULL)
+        return DCNV2_OK;
+    if (read_numbers(reading, metadata, CONVERTED_UNKNOWN, reading->n_sparse, &unknown) ||
+        read_numbers(reading, metadata, CONVERTED_MISSING, reading->n_sparse, &missing))
+        return reading->error->status;
+    for (uint32_t i = 0; i < reading->n_sparse; i++) {
+        struct special_rows *special = &reading->columns[i].special;
+        if (!(unknown[i] >= 0 && unknown[i] < SPECIAL_ROW_NONE && missing[i] < SPECIAL_ROW_NONE))
+            return FAIL(reading, "the rows of unknown and missing values of column %u are none",
+                        i + 1);
+        special->unknown = (uint32_t)unknown[i];
+        special->missing = missing[i] < 0 ? SPECIAL_ROW_NONE : (uint32_t)missing[i];
+    }
     return DCNV2_OK;
 }
 
@@ -186,5 +288,7 @@ int converted_read(struct reading *reading)
         status = read_seed(reading, &file, &seed);
     for (uint32_t i = 0; i < reading->n_sparse && status == DCNV2_OK; i++)
         status = read_vocabulary(reading, &file.list, &seed, i);
+    if (status == DCNV2_OK)
+        status = read_special_rows(reading, &file.metadata);
     return status == DCNV2_OK ? read_network(reading, &file.list) : status;
 }

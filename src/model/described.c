@@ -60,7 +60,8 @@ static int take_vocabularies(struct reading *reading, const struct spec_vocabula
     for (uint32_t i = 0; i < vocabularies->n; i++) {
         reading->names[i] = vocabularies->all[i].name;
         reading->columns[i] = (struct reading_column){.n_classes = vocabularies->all[i].n,
-                                                      .classes = vocabularies->all[i].classes};
+                                                      .classes = vocabularies->all[i].classes,
+                                                      .special.missing = SPECIAL_ROW_NONE};
     }
     return DCNV2_OK;
 }

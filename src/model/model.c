@@ -7,7 +7,7 @@
 
 #include "network/published.h"
 
-enum { N_SCALER_STEPS = 3 };
+enum { MOST_SCALER_STEPS = 6 };
 
 struct dcnv2_workspace {
     float *scratch;
@@ -37,16 +37,20 @@ static int make_vocabularies(struct reading *reading, struct arena *arena,
     return DCNV2_OK;
 }
 
-/* What the scaler does: pandas' fillna(0), then StandardScaler.transform. */
-static const struct spec_step *make_steps(struct arena *arena, double mean, double scale)
+/* pandas' fillna(0), then what the scaler does (scaling.h); returns how many steps. */
+static uint32_t put_steps(struct spec_step *steps, const struct scaling *scaling)
 {
-    struct spec_step *steps = arena_calloc(arena, N_SCALER_STEPS, sizeof *steps);
-    if (steps == NULL)
-        return NULL;
-    steps[0] = (struct spec_step){.kind = STEP_FILL, .a = 0};
-    steps[1] = (struct spec_step){.kind = STEP_SUBTRACT, .a = mean};
-    steps[2] = (struct spec_step){.kind = STEP_DIVIDE, .a = scale};
-    return steps;
+    uint32_t n = 0;
+    steps[n++] = (struct spec_step){.kind = STEP_FILL, .a = 0};
+    steps[n++] = (struct spec_step){.kind = STEP_SUBTRACT, .a = scaling->mean};
+    steps[n++] = (struct spec_step){.kind = STEP_DIVIDE, .a = scaling->scale};
+    if (scaling_is_standard(scaling))
+        return n;
+    steps[n++] = (struct spec_step){.kind = STEP_MULTIPLY, .a = scaling->factor};
+    steps[n++] = (struct spec_step){.kind = STEP_ADD, .a = scaling->shift};
+    if (isfinite(scaling->low))
+        steps[n++] = (struct spec_step){.kind = STEP_CLIP, .a = scaling->low, .b = scaling->high};
+    return n;
 }
 
 static struct text copy_name(struct arena *arena, struct text name)
@@ -66,20 +70,21 @@ static int make_columns(const struct reading *reading, struct arena *arena,
         return model_error_memory(reading->error);
     for (uint32_t i = 0; i < reading->n_sparse; i++) {
         const uint32_t n = reading->columns[i].n_classes;
+        const struct special_rows *special = &reading->columns[i].special;
         categories[i] = (struct published_category){.name = copy_name(arena, reading->names[i]),
                                                     .n_classes = n,
-                                                    .unseen_row = n,
-                                                    .missing_row = n};
+                                                    .unseen_row = special->unknown,
+                                                    .missing_row = special->missing};
         if (categories[i].name.at == NULL)
             return model_error_memory(reading->error);
     }
     for (uint32_t i = 0; i < reading->n_dense; i++) {
-        numbers[i] = (struct published_number){
-            .name = copy_name(arena, reading->names[reading->n_sparse + i]),
-            .steps = make_steps(arena, reading->mean[i], reading->scale[i]),
-            .n_steps = N_SCALER_STEPS};
-        if (numbers[i].name.at == NULL || numbers[i].steps == NULL)
+        struct spec_step *steps = arena_calloc(arena, MOST_SCALER_STEPS, sizeof *steps);
+        numbers[i].name = copy_name(arena, reading->names[reading->n_sparse + i]);
+        if (numbers[i].name.at == NULL || steps == NULL)
             return model_error_memory(reading->error);
+        numbers[i].n_steps = put_steps(steps, &reading->scaling[i]);
+        numbers[i].steps = steps;
     }
     *ret_columns =
         (struct published_columns){categories, reading->n_sparse, numbers, reading->n_dense};
@@ -101,22 +106,34 @@ static int make_spec(struct reading *reading, struct dcnv2_model *model)
     return DCNV2_OK;
 }
 
-static int make_encoder(struct reading *reading, struct dcnv2_model *model)
+/* Those of the file, or made of its classes: [n_sparse]. */
+static int take_vocabularies(struct reading *reading, struct dcnv2_model *model,
+                             struct vocabulary **ret_vocabularies)
 {
-    struct arena *arena = &model->arena;
     struct vocabulary *vocabularies =
-        arena_calloc(arena, (size_t)reading->n_sparse + 1, sizeof *vocabularies);
-    struct format_error error;
+        arena_calloc(&model->arena, (size_t)reading->n_sparse + 1, sizeof *vocabularies);
     if (vocabularies == NULL)
         return model_error_memory(reading->error);
+    *ret_vocabularies = vocabularies;
+    if (!reading->is_converted)
+        return make_vocabularies(reading, &model->vocabulary_arena, vocabularies);
     for (uint32_t i = 0; i < reading->n_sparse; i++)
         vocabularies[i] = reading->columns[i].vocabulary;
-    if (!reading->is_converted) {
-        const int status = make_vocabularies(reading, &model->vocabulary_arena, vocabularies);
-        if (status != DCNV2_OK)
-            return status;
-    }
-    if (encoder_init(&model->encoder, arena, &model->spec, vocabularies,
+    return DCNV2_OK;
+}
+
+static int make_encoder(struct reading *reading, struct dcnv2_model *model)
+{
+    struct vocabulary *vocabularies = NULL;
+    struct format_error error;
+    int status = take_vocabularies(reading, model, &vocabularies);
+    if (status == DCNV2_OK && !reading->is_described)
+        status = model_choose_unknown(reading, vocabularies, model);
+    if (status == DCNV2_OK)
+        status = make_spec(reading, model);
+    if (status != DCNV2_OK)
+        return status;
+    if (encoder_init(&model->encoder, &model->arena, &model->spec, vocabularies,
                      reading->is_described ? CELLS_AS_WRITTEN : CELLS_AS_PANDAS, &error) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->schema_path, &error);
     return DCNV2_OK;
@@ -172,8 +189,6 @@ int model_make(struct reading *reading, dcnv2_model **ret_model)
     arena_init(&reading->spec_arena, SIZE_MAX);
     arena_init(&model->vocabulary_arena, SIZE_MAX);
     int status = choose_kernels(model, reading->error);
-    if (status == DCNV2_OK)
-        status = make_spec(reading, model);
     if (status == DCNV2_OK)
         status = make_encoder(reading, model);
     if (status == DCNV2_OK)

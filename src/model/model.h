@@ -16,6 +16,7 @@ struct dcnv2_model {
     struct network network;
     const struct kernels *kernels;
     struct file_bytes file; /* of a model in place, see reading.h */
+    const char *note;       /* one line on classes that look like that of unseen values, or NULL */
 };
 
 /*
@@ -23,6 +24,14 @@ struct dcnv2_model {
  * reading's file where it lies: to be freed before reading_close().
  */
 int model_make(struct reading *reading, dcnv2_model **ret_model);
+
+/* ---- unknown.c, for model_make() */
+
+/* The rows of values that are no class: of the classes that the source names for that
+ * (unknown_classes), in the reading's columns. Returns a status. Sets the model's note if there are
+ * classes that look like it, and none is named. vocabularies: [n_sparse]. */
+int model_choose_unknown(struct reading *reading, const struct vocabulary *vocabularies,
+                         struct dcnv2_model *model);
 
 /* The bytes of a model's files, as they were when it was made of them. */
 struct source_bytes {

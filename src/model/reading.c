@@ -67,6 +67,17 @@ size_t reading_limit_bytes(size_t size)
     return READING_LEAST_BYTES + READING_BYTES_PER_FILE_BYTE * size;
 }
 
+uint64_t reading_rows_needed(const struct reading_column *column)
+{
+    const struct special_rows *special = &column->special;
+    uint64_t n = column->n_classes;
+    if (special->unknown >= n)
+        n = (uint64_t)special->unknown + 1;
+    if (special->missing != SPECIAL_ROW_NONE && special->missing >= n)
+        n = (uint64_t)special->missing + 1;
+    return n;
+}
+
 struct text reading_class(const struct reading_column *column, uint32_t i)
 {
     if (column->classes)
@@ -96,13 +107,13 @@ static int read_model(struct reading *reading)
     if (file_map(path, bytes, &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_IO, path, &reason);
     reading->arena.limit_bytes = reading_limit_bytes(bytes->size);
-    reading->is_converted = safetensors_is(bytes->at, bytes->size);
+    reading->is_converted = safetensors_is_converted(bytes->at, bytes->size);
     if (reading->is_converted)
         return DCNV2_OK;
-    if (!torch_file_is(bytes->at, bytes->size))
+    if (!torch_file_is(bytes->at, bytes->size) && !safetensors_is(bytes->at, bytes->size))
         return model_error_set(reading->error, DCNV2_ERROR_FORMAT, path,
                                "is neither a PyTorch zip file of a state dict nor a file that "
-                               "dcnv2-convert wrote");
+                               "dcnv2-convert wrote, nor other safetensors");
     file_free(bytes);
     return read_file(reading, path, bytes);
 }

@@ -15,6 +15,7 @@
 #include "format/file.h"
 #include "format/tensor.h"
 #include "network/json_spec.h"
+#include "scaling.h"
 
 /* A category column: its classes, or the vocabulary that was made of them before. */
 struct reading_column {
@@ -22,6 +23,7 @@ struct reading_column {
     const struct text *classes;   /* [n_classes], distinct; NULL: see `vocabulary` */
     struct vocabulary vocabulary; /* borrows from the file */
     const uint32_t *offsets;      /* [n_classes + 1], of the classes in vocabulary.texts */
+    struct special_rows special;
 };
 
 struct reading {
@@ -40,7 +42,7 @@ struct reading {
     uint32_t n_sparse, n_dense;     /* vocabularies, and scaled columns if not is_described */
     struct text *names;             /* [n_sparse + n_dense], sparse first */
     struct reading_column *columns; /* [n_sparse] */
-    const double *mean, *scale;     /* [n_dense]; scale is not 0 */
+    const struct scaling *scaling;  /* [n_dense] */
     struct tensor_list tensors;     /* of the network */
     const char *label;              /* column of the training data, or NULL: not known */
 };
@@ -73,6 +75,9 @@ int described_take(struct reading *reading, const struct spec_vocabularies *voca
 
 /* Room for n_sparse columns and all names. Returns a status. */
 int reading_make_room(struct reading *reading, size_t n_sparse, size_t n_dense);
+
+/* Rows that the table of a column needs. */
+uint64_t reading_rows_needed(const struct reading_column *column);
 
 /* Text of class `i` of a column, of either kind of source. */
 struct text reading_class(const struct reading_column *column, uint32_t i);

@@ -62,6 +62,30 @@ void spec_describe(const struct network_spec *spec, char *out, size_t out_size)
     put_deep(&line, spec);
 }
 
+/* ---- a name ---- */
+
+static struct text name_in(const struct spec_layer *layer)
+{
+    for (unsigned r = 0; r < SPEC_MAX_ROLES; r++)
+        if (layer->tensors[r].n_parts)
+            return layer->tensors[r].parts[0].name;
+    for (uint32_t i = 0; layer->weights && i < layer->n_inputs; i++)
+        if (layer->weights[i].n_parts)
+            return layer->weights[i].parts[0].name;
+    for (uint32_t p = 0; p < layer->n_parts; p++)
+        if (layer->parts[p].kind != INPUT_VALUE)
+            return layer->parts[p].tensor.name;
+    return (struct text){NULL, 0};
+}
+
+const char *spec_anchor(const struct network_spec *spec)
+{
+    for (uint32_t i = spec->n_layers; i > 0; i--)
+        if (name_in(&spec->layers[i - 1]).at)
+            return name_in(&spec->layers[i - 1]).at;
+    return NULL;
+}
+
 /* ---- parameters ---- */
 
 static uint64_t size_of(const struct spec_layer *layer, enum dimension dimension)

@@ -202,6 +202,11 @@ static bool has_layer(const struct tensor_list *list, const char *stem, uint32_t
            find(list, "%s.%u%s.bias", stem, number, part);
 }
 
+static uint64_t needed(uint64_t n_rows, uint32_t row)
+{
+    return row < SPEC_REFUSE && row >= n_rows ? (uint64_t)row + 1 : n_rows;
+}
+
 /* Each column has a table with a row for each class, and the one of unseen values. */
 static int check_tables(const struct tensor_list *list, const struct published_columns *columns,
                         struct format_error *error)
@@ -209,8 +214,8 @@ static int check_tables(const struct tensor_list *list, const struct published_c
     for (uint32_t i = 0; i < columns->n_categories; i++) {
         const struct published_category *column = &columns->categories[i];
         uint64_t n_needed = column->n_classes;
-        if (column->unseen_row < SPEC_REFUSE && column->unseen_row >= n_needed)
-            n_needed = (uint64_t)column->unseen_row + 1;
+        n_needed = needed(n_needed, column->unseen_row);
+        n_needed = needed(n_needed, column->missing_row);
         const struct tensor *table = find(list, "embeddings.%u.weight", i);
         if (table == NULL)
             return format_error_set(error, FORMAT_NO_OFFSET,
@@ -303,9 +308,16 @@ int published_recognise(struct network_spec *spec, struct arena *arena,
                                                            : LAYER_CROSS_FULL);
     const uint32_t cross = spec->n_layers - 1;
     uint32_t deep = 0;
-    for (uint32_t k = 0; k < deep_end; k++)
-        if (has_layer(list, "dnn", k, ""))
-            deep = add_deep(&maker, k, deep);
+    for (uint32_t k = 0; k < deep_end; k++) {
+        if (!has_layer(list, "dnn", k, ""))
+            continue;
+        if (k > 0 && has_layer(list, "dnn", k - 1, ""))
+            return format_error_set(error, FORMAT_NO_OFFSET,
+                                    "layer \"dnn.%u\" follows \"dnn.%u\" at once: there is no "
+                                    "ReLU between them, as the network has one",
+                                    k, k - 1);
+        deep = add_deep(&maker, k, deep);
+    }
     add_output(&maker, cross, deep, deep != 0 || output_takes_x0(list, columns));
     if (maker.is_short || assume(&maker, deep != 0) != 0)
         return format_error_memory(error);

@@ -370,7 +370,8 @@ int spec_resolve(struct network_spec *spec, struct arena *arena, const struct te
         if (resolve_layer(&resolver, i) != 0)
             return -1;
     for (size_t i = 0; i < list->n_tensors; i++)
-        resolver.used[i] |= is_ignored(spec, list->tensors[i].name);
+        resolver.used[i] |= is_ignored(spec, list->tensors[i].name) ||
+                            (!spec->is_exact && !tensor_is_float(&list->tensors[i]));
     return check_all_used(&resolver);
 }
 

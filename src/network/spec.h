@@ -242,8 +242,9 @@ struct network_spec {
 /*
  * Finds each tensor, sets the widths that follow from their shapes, and checks all of it: that
  * layers refer to earlier ones, that shapes fit, that no tensor of the list is left over (but the
- * ignored ones). -1: *error names the layer or input, the tensor, what stood there and what
- * is expected. A resolved spec leads to no index outside a tensor.
+ * ignored ones, and unless is_exact offsets and other whole numbers). -1: *error names the layer or
+ * input, the tensor, what stood there and what is expected. A resolved spec leads to no index
+ * outside a tensor.
  */
 int spec_resolve(struct network_spec *spec, struct arena *arena, const struct tensor_list *list,
                  struct format_error *error);
@@ -265,6 +266,10 @@ int tensor_part_view(const struct tensor_part *part, const struct tensor_list *l
  * `is_exact`, dimensions of size 1 may be missing or be too many: [d, 1] is a vector too.
  */
 bool tensor_part_fit(struct tensor *view, const uint64_t *wanted, unsigned n_wanted, bool is_exact);
+
+/* A tensor that the network has, NUL-terminated: it tells the prefix that the others share. NULL:
+ * there is none. */
+const char *spec_anchor(const struct network_spec *spec);
 
 /* "x0 129 wide; cross layers: 2 with layer norm; deep layers: 128, 64", cut to fit. */
 void spec_describe(const struct network_spec *spec, char *out, size_t out_size);

@@ -77,9 +77,21 @@ static void print_column(FILE *out, uint32_t number, struct text name, uint32_t 
     fputc('\n', out);
 }
 
+/* The steps that change a value. */
+static void print_scaling(FILE *out, const struct scaling *scaling)
+{
+    if (scaling->factor == 1 && scaling->shift == 0)
+        fprintf(out, ": mean %.17g, scale %.17g", scaling->mean, scaling->scale);
+    else
+        fprintf(out, ": factor %.17g, shift %.17g", scaling->factor, scaling->shift);
+    if (isfinite(scaling->low))
+        fprintf(out, ", clipped to %.17g .. %.17g", scaling->low, scaling->high);
+    fputc('\n', out);
+}
+
 /* `names`: NULL where the scaler was fitted without. */
-static void print_dense(FILE *out, const struct text *names, const double *mean,
-                        const double *scale, uint32_t n)
+static void print_dense(FILE *out, const struct text *names, const struct scaling *scaling,
+                        uint32_t n)
 {
     fprintf(out, "dense columns: %u\n", n);
     for (uint32_t i = 0; i < n; i++) {
@@ -88,7 +100,7 @@ static void print_dense(FILE *out, const struct text *names, const double *mean,
             print_text(out, names[i]);
         else
             fputs("without a name", out);
-        fprintf(out, ": mean %.17g, scale %.17g\n", mean[i], scale[i]);
+        print_scaling(out, &scaling[i]);
     }
 }
 
@@ -143,7 +155,9 @@ static int recognise(struct inspection *inspection, const struct tensor_list *li
     for (uint32_t i = 0; i < n_tables; i++)
         categories[i] =
             (struct published_category){.name = find_table(list, i)->name,
-                                        .n_classes = (uint32_t)find_table(list, i)->sizes[0] - 1};
+                                        .n_classes = (uint32_t)find_table(list, i)->sizes[0] - 1,
+                                        .unseen_row = SPEC_NONE,
+                                        .missing_row = SPEC_NONE};
     const struct published_columns columns = {categories, n_tables, numbers, (uint32_t)n_dense};
     if (published_recognise(&spec, arena, list, &columns, &reason) == 0 &&
         spec_resolve(&spec, arena, list, &reason) == 0)
@@ -158,8 +172,9 @@ static int inspect_state_dict(struct inspection *inspection)
     struct tensor_list list;
     struct format_error reason;
     if (torch_file_read(&list, &inspection->arena, inspection->bytes.at, inspection->bytes.size,
-                        &reason) != 0)
+                        NULL, &reason) != 0)
         return model_error_from(inspection->error, DCNV2_ERROR_FORMAT, inspection->path, &reason);
+    tensor_list_take_off_prefix(&list, "output.weight");
     fprintf(inspection->out, "%s: a PyTorch state dict of %zu bytes\n", inspection->path,
             inspection->bytes.size);
     const int status = recognise(inspection, &list);
@@ -182,9 +197,10 @@ static int inspect_encoder(struct inspection *inspection)
     if (sklearn_file_read(&file, &inspection->arena, inspection->bytes.at, inspection->bytes.size,
                           &reason) != 0)
         return model_error_from(inspection->error, DCNV2_ERROR_FORMAT, inspection->path, &reason);
-    fprintf(out, "%s: a pickled (StandardScaler, {column: LabelEncoder}) of %zu bytes\n",
-            inspection->path, inspection->bytes.size);
-    print_dense(out, file.dense_names, file.mean, file.scale, file.n_dense);
+    fprintf(out, "%s: a pickled (%s, %s) of %zu bytes\n", inspection->path,
+            file.scaler ? file.scaler : "no scaler",
+            file.is_ordinal ? "OrdinalEncoder" : "{column: LabelEncoder}", inspection->bytes.size);
+    print_dense(out, file.dense_names, file.scaling, file.n_dense);
     fprintf(out, "sparse columns: %u\n", file.n_encoders);
     for (uint32_t i = 0; i < file.n_encoders; i++)
         print_column(out, i, file.encoders[i].column, file.encoders[i].n_classes, class_of_encoder,
@@ -205,8 +221,7 @@ static void print_converted(struct inspection *inspection, const struct reading 
     FILE *out = inspection->out;
     fprintf(out, "%s: a converted model of %zu bytes\n", inspection->path, inspection->bytes.size);
     print_network(out, spec);
-    print_dense(out, reading->names + reading->n_sparse, reading->mean, reading->scale,
-                reading->n_dense);
+    print_dense(out, reading->names + reading->n_sparse, reading->scaling, reading->n_dense);
     fprintf(out, "sparse columns: %u\n", reading->n_sparse);
     for (uint32_t i = 0; i < reading->n_sparse; i++)
         print_column(out, i, reading->names[i], reading->columns[i].n_classes, class_of_column,
@@ -256,11 +271,11 @@ int inspect_file(const char *path, FILE *out, struct dcnv2_error *error)
     const size_t size = inspection.bytes.size;
     arena_init(&inspection.arena, reading_limit_bytes(size));
     int status;
-    if (safetensors_is(bytes, size))
+    if (safetensors_is_converted(bytes, size))
         status = inspect_converted(&inspection);
     else if (torch_file_is(bytes, size))
         status = inspect_state_dict(&inspection);
-    else if (bytes[0] == 0x80) /* a pickle's protocol */
+    else if (sklearn_file_is(bytes, size))
         status = inspect_encoder(&inspection);
     else
         status = model_error_set(error, DCNV2_ERROR_FORMAT, path,

@@ -46,6 +46,7 @@ static int copy_column(struct initial_model *initial, uint32_t i, struct train_e
     struct fitted_column *column = &initial->encoder.sparse[i];
     column->name = initial->sparse_names[i];
     column->n_classes = from->n_classes;
+    column->special = &from->special;
     column->classes =
         arena_calloc(&initial->encoder.arena, from->n_classes + 1u, sizeof *column->classes);
     if (column->classes == NULL)
@@ -71,10 +72,11 @@ static int make_encoder(struct initial_model *initial, struct train_error *error
     encoder->var = numbers + n_dense;
     encoder->scale = numbers + 2 * (size_t)n_dense;
     for (uint32_t i = 0; i < n_dense; i++) {
-        encoder->mean[i] = reading->mean[i];
-        encoder->scale[i] = reading->scale[i];
-        encoder->var[i] = reading->scale[i] * reading->scale[i];
+        encoder->mean[i] = reading->scaling[i].mean;
+        encoder->scale[i] = reading->scaling[i].scale;
+        encoder->var[i] = encoder->scale[i] * encoder->scale[i];
     }
+    encoder->scaling = reading->scaling;
     int status = copy_names(initial, error);
     for (uint32_t i = 0; i < encoder->n_sparse && status == 0; i++)
         status = copy_column(initial, i, error);
@@ -125,6 +127,19 @@ static int read_layer(struct initial_model *initial, const struct spec_layer *la
     return 0;
 }
 
+/* What the trainer fits: a StandardScaler, and one row behind the classes for all other values. */
+static bool is_encoder_plain(const struct reading *reading)
+{
+    for (uint32_t i = 0; i < reading->n_dense; i++)
+        if (!scaling_is_standard(&reading->scaling[i]))
+            return false;
+    for (uint32_t i = 0; i < reading->n_sparse; i++)
+        if (reading->columns[i].special.unknown != reading->columns[i].n_classes ||
+            reading->columns[i].special.missing != SPECIAL_ROW_NONE)
+            return false;
+    return true;
+}
+
 /* model_make() has found that the tensors are a network's and what it is made of. */
 static int read_shape(struct initial_model *initial, struct train_error *error)
 {
@@ -133,6 +148,10 @@ static int read_shape(struct initial_model *initial, struct train_error *error)
     *shape = (struct network_shape){.n_dense = initial->encoder.n_dense,
                                     .n_sparse = initial->encoder.n_sparse,
                                     .cross = CROSS_LAYER_NORM};
+    if (initial->reading.is_described || !is_encoder_plain(&initial->reading))
+        return refuse(initial,
+                      "its encoder is not a StandardScaler with one row for all unknown values",
+                      error);
     for (uint32_t i = 0; i < spec->n_layers; i++)
         if (read_layer(initial, &spec->layers[i], error) != 0)
             return -1;

@@ -31,7 +31,7 @@ static void read_file(const uint8_t *bytes, size_t size)
     struct tensor_list list;
     struct format_error error;
     arena_init(&arena, ARENA_BYTES);
-    if (torch_file_read(&list, &arena, bytes, size, &error) == 0)
+    if (torch_file_read(&list, &arena, bytes, size, NULL, &error) == 0)
         check_tensors(&list);
     else
         REQUIRE(is_one_line(&error));

@@ -175,7 +175,7 @@ int read_as_torch_file(struct arena *arena, const uint8_t *bytes, size_t size,
                        struct format_error *error)
 {
     struct tensor_list file;
-    return torch_file_read(&file, arena, bytes, size, error);
+    return torch_file_read(&file, arena, bytes, size, NULL, error);
 }
 
 int read_as_sklearn_file(struct arena *arena, const uint8_t *bytes, size_t size,

@@ -29,7 +29,7 @@ static bool open_file(const char *path)
     arena_init(&arena, 64 * 1024 * 1024);
     bytes = bytes_of_file(path);
     error.message[0] = '\0';
-    return torch_file_read(&file, &arena, bytes.at, bytes.size, &error) == 0;
+    return torch_file_read(&file, &arena, bytes.at, bytes.size, NULL, &error) == 0;
 }
 
 static const char *const dtype_names[] = {

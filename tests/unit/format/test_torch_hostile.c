@@ -230,7 +230,7 @@ TEST(a_name_twice_is_refused_or_the_last_one)
     arena_init(&arena, 1 << 20);
     struct tensor_list file;
     struct format_error error;
-    if (torch_file_read(&file, &arena, image.bytes.at, image.bytes.size, &error) == 0) {
+    if (torch_file_read(&file, &arena, image.bytes.at, image.bytes.size, NULL, &error) == 0) {
         CHECK(file.n_tensors == 1);
         CHECK(file.tensors[0].data == image.bytes.at + image.entries[2].data + 6 * 4);
     } else {
@@ -410,7 +410,7 @@ TEST(any_flipped_byte_is_refused_or_gives_the_same_tensors)
     arena_init(&other_arena, 1 << 20);
     struct tensor_list expected, found;
     struct format_error error;
-    CHECK(torch_file_read(&expected, &arena, bytes.at, bytes.size, &error) == 0);
+    CHECK(torch_file_read(&expected, &arena, bytes.at, bytes.size, NULL, &error) == 0);
     unsigned n_wrong = 0, n_read = 0;
     for (size_t i = 0; i < bytes.size; i++) {
         for (unsigned mask = 1; mask < 256; mask++) {
@@ -420,7 +420,7 @@ TEST(any_flipped_byte_is_refused_or_gives_the_same_tensors)
             memcpy(copy, bytes.at, bytes.size);
             copy[i] ^= (uint8_t)mask;
             bool good_one = true;
-            if (torch_file_read(&found, &other_arena, copy, bytes.size, &error) == 0) {
+            if (torch_file_read(&found, &other_arena, copy, bytes.size, NULL, &error) == 0) {
                 good_one = same_tensors(&expected, &found);
                 n_read++;
             } else {

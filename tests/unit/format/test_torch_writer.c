@@ -60,7 +60,7 @@ static void check_round_trip(const struct tensor_list *list)
     struct format_error error = {0};
     struct bytes bytes = written(list);
     arena_init(&arena, ARENA_BYTES);
-    const int status = torch_file_read(&found, &arena, bytes.at, bytes.size, &error);
+    const int status = torch_file_read(&found, &arena, bytes.at, bytes.size, NULL, &error);
     CHECK_MSG(status == 0, "%s", error.message);
     CHECK(status == 0 && found.n_tensors == list->n_tensors);
     for (size_t i = 0; i < list->n_tensors && i < found.n_tensors; i++) {

@@ -346,7 +346,7 @@ static bool would_fit(const struct golden_network *weights, const struct golden_
     struct tensor_list torch;
     struct format_error error;
     arena_init(&arena, 1 << 24);
-    bool fits = torch_file_read(&torch, &arena, bytes.at, bytes.size, &error) == 0;
+    bool fits = torch_file_read(&torch, &arena, bytes.at, bytes.size, NULL, &error) == 0;
     for (size_t c = 0; fits && c < encoder->n_sparse; c++) {
         char name[64];
         snprintf(name, sizeof name, "embeddings.%zu.weight", c);
