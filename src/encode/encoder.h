@@ -5,9 +5,9 @@
  * As the Python predictor does it with scikit-learn and pandas: a dense column's
  * missing values are 0, then scaled in double (scaling.h), then float. A category
  * column's value is the text that astype(str) gives, its position among the classes,
- * or the column's special row for it. With `match_forms` that text is the value's own, whatever stands beside
- * it, and a value that is no class is looked up in its other forms (other_form.h): so it has the
- * same class alone and in any batch. Immutable once made: shared by threads.
+ * or the column's special row for it. With `match_forms` that text is the value's own, whatever
+ * stands beside it, and a value that is no class is looked up in its other forms (other_form.h): so
+ * it has the same class alone and in any batch. Immutable once made: shared by threads.
  */
 #ifndef DCNV2_ENCODE_ENCODER_H
 #define DCNV2_ENCODE_ENCODER_H

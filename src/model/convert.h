@@ -15,8 +15,8 @@
  * on, where that is known.
  *
  * What older programs do not know, in files of version 3: factor and shift of the dense columns
- * (scaling.h) and what they are clipped to, unknown_rows and missing_rows of the sparse ones, -1 for
- * none. Each is there if it differs from what it was before there were such keys.
+ * (scaling.h) and what they are clipped to, unknown_rows and missing_rows of the sparse ones, -1
+ * for none. Each is there if it differs from what it was before there were such keys.
  *
  * The seed is the SHA-256 of the sources' SHA-256, so that equal sources give equal bytes. It is no
  * secret to whoever has the file, and need not be: whoever chooses ids changes with each choice the

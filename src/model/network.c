@@ -17,8 +17,8 @@ struct loader {
     struct network *network;
     struct arena *arena;
     const size_t *deep_numbers; /* [n_deep] */
-    bool in_place; /* embedding tables are not copied */
-    float *at;     /* next free float of the block; NULL while sizes are only counted */
+    bool in_place;              /* embedding tables are not copied */
+    float *at; /* next free float of the block; NULL while sizes are only counted */
     size_t n_floats;
     struct format_error *error;
 };

@@ -61,7 +61,7 @@ struct network_inputs {
     size_t n_sparse;
     const struct text *sparse_names;  /* [n_sparse], for messages */
     const uint32_t *vocabulary_sizes; /* [n_sparse], for messages */
-    const uint64_t *rows_needed;      /* [n_sparse], of the tables: one more than classes, or others */
+    const uint64_t *rows_needed; /* [n_sparse], of the tables: one more than classes, or others */
     bool in_place;     /* the tensors outlive the network, which uses its tables where they lie */
     size_t most_bytes; /* of weights not in place: tensors may repeat a file's values */
 };

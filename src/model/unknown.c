@@ -6,8 +6,8 @@
 
 /* What people call the class of values that the training has not seen. */
 static const char *const usual_names[] = {
-    "<unknown>", "<unk>",     "<UNK>",   "[UNK]",  "~other",  "<other>", "other",  "__other__",
-    "__OTHER__", "<oov>",     "<OOV>",   "OOV",    "oov",     "-1",      "nan",    "unknown",
+    "<unknown>", "<unk>",       "<UNK>",  "[UNK]",    "~other",  "<other>",   "other", "__other__",
+    "__OTHER__", "<oov>",       "<OOV>",  "OOV",      "oov",     "-1",        "nan",   "unknown",
     "UNKNOWN",   "__unknown__", "unseen", "<unseen>", "__unk__", "_unknown_", "Other", "Unknown"};
 
 enum { NOTE_MAX = 400 };

@@ -19,8 +19,8 @@ static float dense[2 * MAX_ROWS];
 static uint32_t indices[2 * MAX_ROWS];
 static struct category_counts counts[2];
 
-static double mean[2] = {0.5, -3.0};
-static double scale[2] = {2.0, 0.1};
+static struct scaling scaling[2];
+static struct special_rows special[2];
 
 static void init(void)
 {
@@ -30,7 +30,13 @@ static void init(void)
     fixture_init(&f, "a,b,p,q", 2, 2, MAX_ROWS);
     CHECK(vocabulary_init(&vocabularies[0], &hash_seed_fixed, &arena, a, 5) == 0);
     CHECK(vocabulary_init(&vocabularies[1], &hash_seed_fixed, &arena, b, 3) == 0);
-    encoder = (struct encoder){f.schema, vocabularies, mean, scale};
+    for (unsigned i = 0; i < 2; i++) {
+        scaling[i] = SCALING_NONE;
+        scaling[i].mean = i ? -3.0 : 0.5;
+        scaling[i].scale = i ? 0.1 : 2.0;
+        special[i] = (struct special_rows){vocabularies[i].n, SPECIAL_ROW_NONE};
+    }
+    encoder = (struct encoder){f.schema, vocabularies, special, scaling};
 }
 
 static struct cell integer(const char *digits)
@@ -197,10 +203,10 @@ TEST(numbers_that_fit_a_float_once_scaled_are_taken)
 {
     CHECK(encode_p(number(6e38)) == 0 && dense[0] == (float)((6e38 - 0.5) / 2.0));
     CHECK(encode_p(number(1e-300)) == 0 && dense[0] == -0.25f);
-    const double kept = mean[0];
-    mean[0] = 1e300;
+    const double kept = scaling[0].mean;
+    scaling[0].mean = 1e300;
     CHECK(encode_p(number(1e300)) == 0 && dense[0] == 0.0f);
-    mean[0] = kept;
+    scaling[0].mean = kept;
 }
 
 TEST(columns_lie_one_behind_the_other)
