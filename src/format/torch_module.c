@@ -13,7 +13,7 @@ enum { DEPTH_MAX = 32, ITEMS_MAX = 1000000, LEFT_OUT_MAX = 1000 };
 struct walk {
     struct torch_reader *torch;
     struct tensor_list *list; /* tensors NULL: they are counted */
-    size_t n_items; /* modules and what they hold */
+    size_t n_items;           /* modules and what they hold */
 };
 
 static const struct pickle_value *attribute(const struct pickle_value *module, const char *name)

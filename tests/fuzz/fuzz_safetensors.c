@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A safetensors file: as another program's; and a converted one as it is, and with the checksum of its header made right, so that this does
- * not keep headers from being changed.
+ * A safetensors file: as another program's; and a converted one as it is, and with the checksum of
+ * its header made right, so that this does not keep headers from being changed.
  */
 #include "format/safetensors.h"
 

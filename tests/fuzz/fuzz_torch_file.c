@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A file of weights. What starts neither as a zip archive nor as a legacy file does is taken for the
- * pickle in an archive, so that the checksums of archives do not keep the pickles from being changed.
+ * A file of weights. What starts neither as a zip archive nor as a legacy file does is taken for
+ * the pickle in an archive, so that the checksums of archives do not keep the pickles from being
+ * changed.
  */
 #include "format/torch_file.h"
 

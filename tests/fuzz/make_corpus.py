@@ -147,7 +147,8 @@ def write_model_files():
             write("safetensors", name, path.read_bytes())
         else:
             write("torch_file", name, path.read_bytes())
-        if path.suffix == ".pth" and zipfile.is_zipfile(path):
+        has_checksums = path.parent.name != "nocrc"
+        if path.suffix == ".pth" and has_checksums and zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 for entry in archive.namelist():
                     if entry.endswith("data.pkl"):
