@@ -54,9 +54,9 @@ def encoder_of(classes):
     return encoder
 
 
-def write(name, scaler, saved=None, save=None, order=U):
+def write(name, scaler, saved=None, save=None, order=U, scored=True):
     """`saved`: what the file holds, if it is no plain pair; `save`: how it is written;
-    `order`: of the classes of u."""
+    `order`: of the classes of u; `scored`: False of what must be refused."""
     folder = FILES / name
     folder.mkdir(exist_ok=True)
     encoders = {"u": encoder_of(U), "a": encoder_of(A)}
@@ -66,6 +66,8 @@ def write(name, scaler, saved=None, save=None, order=U):
         save(saved, path)
     else:
         path.write_bytes(pickle.dumps(saved))
+    if not scored:
+        return
     net = network()
     dense = scaler.transform(PRICES)[:, 0]
     scores = [score(net, price, order.index(row["u"]), A.index(row["a"])) for price, row in zip(dense, ROWS)]
@@ -99,7 +101,7 @@ def main():
     write("flat_dict", standard, lambda scaler, encoders: {"dense": scaler, **encoders, "note": "1.2", "columns": ["u"]})
     write("joblib_zlib", standard, save=lambda saved, path: joblib.dump(saved, path, compress=3))
     write("joblib_gzip", standard, save=lambda saved, path: joblib.dump(saved, path, compress=("gzip", 9)))
-    write("joblib_bz2", standard, save=lambda saved, path: joblib.dump(saved, path, compress=("bz2", 3)))
+    write("joblib_bz2", standard, save=lambda saved, path: joblib.dump(saved, path, compress=("bz2", 3)), scored=False)
     write("joblib_wide", standard, lambda scaler, _: (scaler, {name: LabelEncoder().fit(np.array(classes))
                                                                for name, classes in (("u", U), ("a", A))}),
           save=joblib.dump)
@@ -108,9 +110,9 @@ def main():
     write("joblib_integers", standard, numbers(np.int32), joblib.dump, sorted(U, key=int))
     write("unsigned_classes", standard, numbers(np.uint8), order=sorted(U, key=int))
     write("ordinal_unknown_below", standard, lambda scaler, _: (
-        scaler, ordinal(handle_unknown="use_encoded_value", unknown_value=-1)))
+        scaler, ordinal(handle_unknown="use_encoded_value", unknown_value=-1)), scored=False)
     write("ordinal_unknown_row", standard, lambda scaler, _: (
-        scaler, ordinal(handle_unknown="use_encoded_value", unknown_value=6)))
+        scaler, ordinal(handle_unknown="use_encoded_value", unknown_value=6)), scored=False)
 
 
 if __name__ == "__main__":
