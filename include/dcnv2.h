@@ -108,8 +108,8 @@ DCNV2_API uint32_t dcnv2_model_vocabulary_size(const dcnv2_model *model, size_t 
 DCNV2_API uint32_t dcnv2_model_sparse_index(const dcnv2_model *model, size_t i, const char *text,
                                             size_t length);
 
-/* The scaler's transform of one value of dense column `i`: of a StandardScaler (value - mean) / scale
- * in double. */
+/* The scaler's transform of one value of dense column `i`: of a StandardScaler (value - mean) /
+ * scale in double. */
 DCNV2_API float dcnv2_model_dense_value(const dcnv2_model *model, size_t i, double value);
 
 /*

@@ -87,7 +87,7 @@ def _items(pairs):
 _NOTHING = Call(Name("collections", "OrderedDict"), ())
 
 
-def _rebuilt_tensor(number, shape):
+def rebuilt_tensor(number, shape):
     n = math.prod(shape)
     strides = tuple(math.prod(shape[i + 1:]) for i in range(len(shape)))
     storage = Persistent(("storage", Name("torch", "FloatStorage"), str(number), "cpu", n))
@@ -97,7 +97,7 @@ def _rebuilt_tensor(number, shape):
 
 def write_state_dict(path, tensors):
     """`tensors`: {name: (shape, values in row-major order)}."""
-    state = {name: _rebuilt_tensor(i, shape)
+    state = {name: rebuilt_tensor(i, shape)
              for i, (name, (shape, _)) in enumerate(tensors.items())}
     entries = {
         "data.pkl": pickle_bytes(Call(Name("collections", "OrderedDict"), (), state), 2),

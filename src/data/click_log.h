@@ -33,7 +33,7 @@ struct log_columns {
     const char *const *sparse;
     const char *const *dense;
     uint32_t n_sparse, n_dense;
-    double missing;         /* what a missing dense value is: 0, or NaN */
+    double missing; /* what a missing dense value is: 0, or NaN */
     struct log_form form;
     bool label_is_optional; /* a file, or a row, without it is read all the same: label -1 */
     /* What the encoder of these columns can take of dense column i; NULL: every float. */

@@ -39,9 +39,9 @@ struct fitted_column {
 struct fitted_encoder {
     struct arena arena;
     uint32_t n_sparse, n_dense;
-    struct fitted_column *sparse; /* [n_sparse] */
-    const char *const *dense;     /* [n_dense] */
-    double *mean, *var, *scale;   /* [n_dense] */
+    struct fitted_column *sparse;  /* [n_sparse] */
+    const char *const *dense;      /* [n_dense] */
+    double *mean, *var, *scale;    /* [n_dense] */
     const struct scaling *scaling; /* [n_dense], of a model that scales in other ways; or NULL */
     uint64_t n_rows;
 };

@@ -33,7 +33,8 @@ enum { SPECIAL_ROW_NONE = UINT32_MAX };
 
 /* Embedding rows of values that are no class. */
 struct special_rows {
-    uint32_t unknown; /* of all others: the number of classes, unless a class or another row is it */
+    uint32_t
+        unknown; /* of all others: the number of classes, unless a class or another row is it */
     uint32_t missing; /* of missing values, whatever text they have; or SPECIAL_ROW_NONE */
 };
 

@@ -20,9 +20,15 @@ const char *compression_name(const uint8_t *bytes, size_t size)
         const char *name, *start;
         size_t n;
     } others[] = {
-        {"gzip", "\x1F\x8B", 2},           {"bz2", "BZh", 3},
-        {"xz", "\xFD" "7zXZ", 5},          {"lzma", "\x5D\0\0", 3},
-        {"lz4", "\x04\x22\x4D\x18", 4},    {"zstd", "\x28\xB5\x2F\xFD", 4},
+        {"gzip", "\x1F\x8B", 2},
+        {"bz2", "BZh", 3},
+        {"xz",
+         "\xFD"
+         "7zXZ",
+         5},
+        {"lzma", "\x5D\0\0", 3},
+        {"lz4", "\x04\x22\x4D\x18", 4},
+        {"zstd", "\x28\xB5\x2F\xFD", 4},
         {"an old joblib's zlib", "ZF", 2},
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
@@ -31,8 +37,8 @@ const char *compression_name(const uint8_t *bytes, size_t size)
     return is_zlib(bytes, size) ? "zlib" : NULL;
 }
 
-/* One pass over the stream: into `out`, [most + 1], or to count if it is NULL. Returns the inflated bytes;
- * above `most`: at least so many; -1: the stream is damaged or does not fill the bytes. */
+/* One pass over the stream: into `out`, [most + 1], or to count if it is NULL. Returns the inflated
+ * bytes; above `most`: at least so many; -1: the stream is damaged or does not fill the bytes. */
 static long long run(const uint8_t *bytes, size_t size, uint8_t *out, size_t most)
 {
     uint8_t piece[PIECE_BYTES];

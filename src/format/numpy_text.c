@@ -16,8 +16,7 @@ static const uint8_t *scalar_bytes(const struct pickle_value *value, struct nump
 {
     const struct pickle_value *arguments =
         pickle_is_record(value, PICKLE_SCALAR) ? value->record.arguments : NULL;
-    if (arguments == NULL || arguments->n != 2 ||
-        !numpy_type_read(arguments->items[0], ret_type) ||
+    if (arguments == NULL || arguments->n != 2 || !numpy_type_read(arguments->items[0], ret_type) ||
         arguments->items[1]->kind != PICKLE_BYTES || ret_type->kind == 'O' ||
         arguments->items[1]->text.length != numpy_type_size(ret_type))
         return NULL;
@@ -28,7 +27,7 @@ static const uint8_t *scalar_bytes(const struct pickle_value *value, struct nump
 struct texts {
     const char *what;
     struct arena *arena;
-    struct text *at; /* [n] */
+    struct text *at;    /* [n] */
     uint32_t nan, none; /* the element that is the missing value, or NUMPY_NONE_MISSING */
     struct format_error *error;
 };
@@ -113,7 +112,8 @@ static int set_wide(struct texts *texts, uint32_t i, const struct numpy_type *ty
 static bool has_text(const struct numpy_type *type)
 {
     const bool is_integer = type->kind == 'i' || type->kind == 'u';
-    return type->kind == 'U' || numpy_type_is_float(type) || (type->kind == 'b' && type->width == 1) ||
+    return type->kind == 'U' || numpy_type_is_float(type) ||
+           (type->kind == 'b' && type->width == 1) ||
            (is_integer && type->width >= 1 && type->width <= 8);
 }
 
@@ -198,9 +198,11 @@ int numpy_array_texts(const struct pickle_value *value, const char *what, struct
                       struct format_error *error)
 {
     struct numpy_array array;
-    struct texts texts = {
-        .what = what, .arena = arena, .nan = NUMPY_NONE_MISSING, .none = NUMPY_NONE_MISSING,
-        .error = error};
+    struct texts texts = {.what = what,
+                          .arena = arena,
+                          .nan = NUMPY_NONE_MISSING,
+                          .none = NUMPY_NONE_MISSING,
+                          .error = error};
     if (numpy_array_read(value, what, &array, error) != 0)
         return -1;
     if (array.type.kind != 'O' && !has_text(&array.type))

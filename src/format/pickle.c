@@ -369,9 +369,9 @@ static int step(struct pickle_reader *r, uint8_t opcode)
     case OP_SETITEMS:
         return add_to_container(r, 0, set_items);
     case OP_GLOBAL:
-        return pickle_global(r);
+        return pickle_push_global(r);
     case OP_STACK_GLOBAL:
-        return pickle_stack_global(r);
+        return pickle_push_stack_global(r);
     case OP_REDUCE:
         return pickle_make_record(r, PICKLE_USE_REDUCE);
     case OP_NEWOBJ_EX: /* the arguments with a name are passed over */
@@ -451,8 +451,7 @@ static struct pickle_reader reader_of(struct arena *arena, const uint8_t *bytes,
 
 int pickle_read_nested(struct pickle_reader *r, struct pickle_first *ret_first)
 {
-    struct pickle_reader inner =
-        reader_of(r->arena, r->at, (size_t)(r->end - r->at), r->error);
+    struct pickle_reader inner = reader_of(r->arena, r->at, (size_t)(r->end - r->at), r->error);
     inner.is_nested = true;
     return read_whole(&inner, ret_first);
 }
@@ -461,8 +460,7 @@ int pickle_read_first(struct arena *arena, const uint8_t *bytes, size_t size,
                       struct pickle_first *ret_first, struct format_error *error)
 {
     struct pickle_reader r = reader_of(arena, bytes, size, error);
-    return size > UINT32_MAX ? pickle_fail(&r, "larger than 4 GiB")
-                             : read_whole(&r, ret_first);
+    return size > UINT32_MAX ? pickle_fail(&r, "larger than 4 GiB") : read_whole(&r, ret_first);
 }
 
 int pickle_read(struct arena *arena, const uint8_t *bytes, size_t size,

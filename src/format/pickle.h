@@ -105,8 +105,9 @@ int pickle_read(struct arena *arena, const uint8_t *bytes, size_t size,
 /* The first of several pickles. */
 struct pickle_first {
     struct pickle_value *value;
-    struct pickle_value *persistent; /* the last persistent id, which leads to all of them; or NULL */
-    size_t size;                     /* bytes that it took */
+    struct pickle_value
+        *persistent; /* the last persistent id, which leads to all of them; or NULL */
+    size_t size;     /* bytes that it took */
 };
 
 int pickle_read_first(struct arena *arena, const uint8_t *bytes, size_t size,

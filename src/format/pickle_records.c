@@ -44,7 +44,7 @@ static int read_line(struct pickle_reader *r, struct text *ret_line)
     return 0;
 }
 
-int pickle_global(struct pickle_reader *r)
+int pickle_push_global(struct pickle_reader *r)
 {
     struct text module, name;
     if (read_line(r, &module) != 0 || read_line(r, &name) != 0)
@@ -52,7 +52,7 @@ int pickle_global(struct pickle_reader *r)
     return push_name(r, module, name);
 }
 
-int pickle_stack_global(struct pickle_reader *r)
+int pickle_push_stack_global(struct pickle_reader *r)
 {
     const struct pickle_value *name = pickle_peek(r, 0);
     const struct pickle_value *module = name ? pickle_peek(r, 1) : NULL;
@@ -137,8 +137,7 @@ int pickle_make_record(struct pickle_reader *r, enum pickle_use use)
         return format_error_set(r->error, r->opcode - r->start, "pickle: %s is applied to %s",
                                 pickle_describe(callable), pickle_describe(arguments));
     const bool is_known = callable->kind == PICKLE_NAME && callable->name != PICKLE_UNKNOWN;
-    if (is_known &&
-        !(pickle_name_entry((enum pickle_name)callable->name)->uses & (unsigned)use))
+    if (is_known && !(pickle_name_entry((enum pickle_name)callable->name)->uses & (unsigned)use))
         return format_error_set(r->error, r->opcode - r->start, "pickle: %s cannot be applied here",
                                 pickle_describe(callable));
     r->stack.n -= 2;

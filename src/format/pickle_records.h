@@ -13,8 +13,8 @@
 
 /* Each returns -1 with *error set. */
 
-int pickle_global(struct pickle_reader *r);
-int pickle_stack_global(struct pickle_reader *r);
+int pickle_push_global(struct pickle_reader *r);
+int pickle_push_stack_global(struct pickle_reader *r);
 
 /* REDUCE and NEWOBJ: a name and a tuple become a record. */
 int pickle_make_record(struct pickle_reader *r, enum pickle_use use);

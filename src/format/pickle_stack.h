@@ -43,8 +43,8 @@ struct pickle_reader {
     const uint8_t *start, *at, *end;
     const uint8_t *opcode; /* the one at work, for messages */
     struct pickle_words stack;
-    struct pickle_words memo; /* PICKLE_MARK: never made */
-    bool is_nested;           /* of a pickle that stands in the middle of another one */
+    struct pickle_words memo;        /* PICKLE_MARK: never made */
+    bool is_nested;                  /* of a pickle that stands in the middle of another one */
     struct pickle_value *persistent; /* the last one */
     struct format_error *error;
 };

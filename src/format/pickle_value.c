@@ -7,11 +7,13 @@
 const char *pickle_describe(const struct pickle_value *value)
 {
     static const char *const kinds[] = {
-        [PICKLE_NONE] = "None",           [PICKLE_BOOL] = "a bool", [PICKLE_INTEGER] = "an integer",
-        [PICKLE_LARGE] = "an integer", [PICKLE_FLOAT] = "a float",       [PICKLE_TEXT] = "a text", [PICKLE_BYTES] = "bytes",
-        [PICKLE_TUPLE] = "a tuple",       [PICKLE_LIST] = "a list", [PICKLE_TEXTS] = "a list",
-        [PICKLE_DICT] = "a dict",         [PICKLE_NAME] = NULL,     [PICKLE_RECORD] = NULL,
-        [PICKLE_PERSISTENT] = "a storage"};
+        [PICKLE_NONE] = "None",          [PICKLE_BOOL] = "a bool",
+        [PICKLE_INTEGER] = "an integer", [PICKLE_LARGE] = "an integer",
+        [PICKLE_FLOAT] = "a float",      [PICKLE_TEXT] = "a text",
+        [PICKLE_BYTES] = "bytes",        [PICKLE_TUPLE] = "a tuple",
+        [PICKLE_LIST] = "a list",        [PICKLE_TEXTS] = "a list",
+        [PICKLE_DICT] = "a dict",        [PICKLE_NAME] = NULL,
+        [PICKLE_RECORD] = NULL,          [PICKLE_PERSISTENT] = "a storage"};
     if (value->kind == PICKLE_NAME && value->name == PICKLE_UNKNOWN)
         return value->text.at;
     if (pickle_is_unknown_record(value))

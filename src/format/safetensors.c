@@ -14,7 +14,8 @@ enum { LENGTH_BYTES = 8, KEY_MAX = 256 };
 #define METADATA    "__metadata__"
 #define CHECKSUM    "checksum"
 
-static const char *const versions[] = {[SAFETENSORS_OLDEST] = "1", [SAFETENSORS_PLAIN] = "2", [SAFETENSORS_NEWEST] = "3"};
+static const char *const versions[] = {
+    [SAFETENSORS_OLDEST] = "1", [SAFETENSORS_PLAIN] = "2", [SAFETENSORS_NEWEST] = "3"};
 
 /* Where the header's own checksum stands: everything before its digits. */
 static const char header_start[] = "{\"" METADATA "\":{\"" CHECKSUM "\":\"";
@@ -459,9 +460,9 @@ static bool add_metadata(cJSON *root, const struct tensor_list *list,
     cJSON *object = cJSON_AddObjectToObject(root, METADATA);
     bool good = object && cJSON_AddStringToObject(object, CHECKSUM, zeros) &&
                 cJSON_AddStringToObject(object, "format", FORMAT_NAME) &&
-                cJSON_AddStringToObject(object, "version",
-                                        versions[metadata->needs_newest ? SAFETENSORS_NEWEST
-                                                                        : SAFETENSORS_PLAIN]);
+                cJSON_AddStringToObject(
+                    object, "version",
+                    versions[metadata->needs_newest ? SAFETENSORS_NEWEST : SAFETENSORS_PLAIN]);
     for (size_t i = 0; i < metadata->n_entries && good; i++)
         good =
             cJSON_AddStringToObject(object, metadata->entries[i].key, metadata->entries[i].value);

@@ -10,7 +10,8 @@
 #include "format/sklearn_scaler.h"
 
 enum {
-    WHAT_MAX = 128, /* "column \"NAME\": LabelEncoder.classes_" with the name as TEXT_SHOWN cuts it */
+    WHAT_MAX =
+        128, /* "column \"NAME\": LabelEncoder.classes_" with the name as TEXT_SHOWN cuts it */
     ROWS_MAX = INT32_MAX
 };
 
@@ -120,11 +121,11 @@ static int read_row(struct sklearn_reader *sklearn, const struct pickle_value *a
     if (numpy_scalar_double(value, &row) && isnan(row))
         return 0;
     if (!numpy_scalar_double(value, &row) || row != floor(row) || !(row >= 0 && row < ROWS_MAX))
-        return format_error_set(
-            sklearn->error, value->offset,
-            "OrdinalEncoder.%s is no row of an embedding table; if the network was trained on other "
-            "rows than the encoder gives, describe its columns in a model.json",
-            name);
+        return format_error_set(sklearn->error, value->offset,
+                                "OrdinalEncoder.%s is no row of an embedding table; if the network "
+                                "was trained on other "
+                                "rows than the encoder gives, describe its columns in a model.json",
+                                name);
     *ret_row = (uint32_t)row;
     return 0;
 }
@@ -165,8 +166,8 @@ static int read_ordinal_columns(struct sklearn_reader *sklearn,
         return format_error_set(sklearn->error, FORMAT_NO_OFFSET,
                                 "OrdinalEncoder has %u names for %u columns", n_names,
                                 categories->n);
-    const bool is_set = handling && handling->kind == PICKLE_TEXT &&
-                        text_is(handling->text, "use_encoded_value");
+    const bool is_set =
+        handling && handling->kind == PICKLE_TEXT && text_is(handling->text, "use_encoded_value");
     if ((is_set && read_row(sklearn, attributes, "unknown_value", &unknown_row) != 0) ||
         read_row(sklearn, attributes, "encoded_missing_value", &missing_row) != 0)
         return -1;
@@ -211,7 +212,8 @@ static int read_ordinal_encoder(struct sklearn_reader *sklearn, const struct pic
 /* What was found in it. */
 struct found {
     const struct pickle_value *scaler, *encoders;
-    const struct pickle_value *other; /* an object that is neither; NULL: none */
+    const struct pickle_value *dict;  /* the first one that is not empty, if encoders are missing */
+    const struct pickle_value *other; /* an object, or in a pair anything, that is none of these */
     bool is_mixed;                    /* LabelEncoders stand in the container itself */
 };
 
@@ -231,6 +233,23 @@ static bool is_encoders(const struct pickle_value *value)
     return pickle_is_record(value, PICKLE_ORDINAL_ENCODER) || holds_label_encoders(value);
 }
 
+/* Keeps what is neither a scaler nor encoders: it may be what the encoding needs. */
+static void keep_other(struct found *found, const struct pickle_value *item)
+{
+    uint32_t n = 0;
+    if (pickle_pairs(item, &n)) {
+        if (n > 0 && found->dict == NULL)
+            found->dict = item;
+    } else if (item->kind == PICKLE_NAME ||
+               (item->kind == PICKLE_RECORD &&
+                !(found->is_mixed && pickle_is_record(item, PICKLE_LABEL_ENCODER)))) {
+        found->other = item;
+    } else if (item->kind == PICKLE_LIST && item->n > 0 && found->other == NULL &&
+               item->items[0]->kind == PICKLE_RECORD) {
+        found->other = item; /* of encoders, perhaps, whose columns nobody knows */
+    }
+}
+
 /* One of the container's items. */
 static int look_at(struct sklearn_reader *sklearn, struct found *found,
                    const struct pickle_value *item)
@@ -238,19 +257,16 @@ static int look_at(struct sklearn_reader *sklearn, struct found *found,
     const struct pickle_value **place = sklearn_is_scaler(item) ? &found->scaler
                                         : is_encoders(item)     ? &found->encoders
                                                                 : NULL;
-    if (place == NULL) {
-        const bool is_object = item->kind == PICKLE_RECORD || item->kind == PICKLE_NAME;
-        if (is_object && !(found->is_mixed && pickle_is_record(item, PICKLE_LABEL_ENCODER)))
-            found->other = item;
-        return 0;
-    }
-    if (*place)
+    if (place && *place)
         return format_error_set(sklearn->error, item->offset,
                                 "holds two %s (%s, %s): which ones the network was trained with is "
                                 "not known; write a pair of one scaler and its encoders",
                                 *place == found->scaler ? "scalers" : "sets of encoders",
                                 pickle_describe(*place), pickle_describe(item));
-    *place = item;
+    if (place)
+        *place = item;
+    else
+        keep_other(found, item);
     return 0;
 }
 
@@ -276,23 +292,21 @@ static int look_through(struct sklearn_reader *sklearn, struct found *found,
     return status;
 }
 
-/* What is left over may be a scaler that is not read here: then the scores would be wrong. */
-static int check_others(struct sklearn_reader *sklearn, const struct found *found,
+/* What is left over may be a step of the encoding that is not read here: the scores would be wrong.
+ * A dict without a LabelEncoder says itself what is wrong with it, if there are no others. */
+static int check_others(struct sklearn_reader *sklearn, struct found *found,
                         const struct pickle_value *root)
 {
-    static const char expected[] =
-        "a scaler (StandardScaler, MinMaxScaler, RobustScaler, MaxAbsScaler) and encoders (a dict "
-        "of LabelEncoders, or an OrdinalEncoder)";
-    const struct pickle_value *other = found->other;
-    const bool is_sklearn =
-        other && strncmp(pickle_describe(other), "sklearn.", strlen("sklearn.")) == 0;
-    if (other && (is_sklearn || !found->scaler || !found->encoders))
-        return format_error_set(sklearn->error, other->offset, "holds %s; expected are %s",
-                                pickle_describe(other), expected);
-    if (!found->scaler && !found->encoders)
-        return format_error_set(sklearn->error, FORMAT_NO_OFFSET, "holds %s; expected are %s",
-                                pickle_describe(root), expected);
-    return 0;
+    if (found->encoders == NULL)
+        found->encoders = found->dict;
+    if (found->other == NULL && (found->scaler || found->encoders))
+        return 0;
+    const struct pickle_value *other = found->other ? found->other : root;
+    return format_error_set(sklearn->error, other->offset,
+                            "holds %s; a pair is expected of a scaler (StandardScaler, "
+                            "MinMaxScaler, RobustScaler, MaxAbsScaler) and encoders (a dict of "
+                            "LabelEncoders, or an OrdinalEncoder)",
+                            pickle_describe(other));
 }
 
 static int check_columns(struct sklearn_reader *sklearn)

@@ -35,8 +35,8 @@ struct sklearn_file {
     struct scaling *scaling;          /* [n_dense] */
     struct sklearn_encoder *encoders; /* in file order, columns distinct */
     uint32_t n_encoders;
-    const char *scaler;  /* "StandardScaler", ..; NULL: there is none */
-    bool is_ordinal;     /* the encoders are an OrdinalEncoder's */
+    const char *scaler; /* "StandardScaler", ..; NULL: there is none */
+    bool is_ordinal;    /* the encoders are an OrdinalEncoder's */
 };
 
 /* Whether the bytes start as such a file does, which says nothing of the rest. */

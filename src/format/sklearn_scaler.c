@@ -44,8 +44,7 @@ struct scaler {
     const struct pickle_value *attributes;
 };
 
-#define FAIL(scaler, ...)                                                                          \
-    format_error_set((scaler)->sklearn->error, FORMAT_NO_OFFSET, __VA_ARGS__)
+#define FAIL(scaler, ...) format_error_set((scaler)->sklearn->error, FORMAT_NO_OFFSET, __VA_ARGS__)
 
 const struct pickle_value *sklearn_attributes(const struct pickle_value *value,
                                               enum pickle_name name)
@@ -93,9 +92,9 @@ static int read_part(const struct scaler *scaler, const struct part *part)
     const struct sklearn_file *file = scaler->sklearn->file;
     double *values;
     uint32_t n;
-    if (file->n_dense == 0 || (part->switch_name && sklearn_is_bool(pickle_get(scaler->attributes,
-                                                                               part->switch_name),
-                                                                    false)))
+    if (file->n_dense == 0 ||
+        (part->switch_name &&
+         sklearn_is_bool(pickle_get(scaler->attributes, part->switch_name), false)))
         return 0;
     char what[WHAT_MAX];
     snprintf(what, sizeof what, "%s.%s", scaler->class->name, part->name);
@@ -184,8 +183,7 @@ int sklearn_read_scaler(struct sklearn_reader *sklearn, const struct pickle_valu
     if (file->n_dense > sklearn->arena->limit_bytes / sizeof *file->scaling)
         return FAIL(&scaler, "%s.n_features_in_ is far more than the file has room for",
                     scaler.class->name);
-    file->scaling =
-        arena_calloc(sklearn->arena, (size_t)file->n_dense + 1, sizeof *file->scaling);
+    file->scaling = arena_calloc(sklearn->arena, (size_t)file->n_dense + 1, sizeof *file->scaling);
     if (file->scaling == NULL)
         return format_error_memory(sklearn->error);
     for (uint32_t i = 0; i < file->n_dense; i++)

@@ -103,7 +103,9 @@ static bool read_number(struct text name, const char *stem, size_t *ret_number)
     size_t i = before, number = 0;
     if (name.length <= before || memcmp(name.at, stem, before) != 0)
         return false;
-    for (; i < name.length && i - before <= NUMBER_DIGITS_MAX && name.at[i] >= '0' && name.at[i] <= '9'; i++)
+    for (; i < name.length && i - before <= NUMBER_DIGITS_MAX && name.at[i] >= '0' &&
+           name.at[i] <= '9';
+         i++)
         number = 10 * number + (size_t)(name.at[i] - '0');
     *ret_number = number;
     const bool is_plain = i - before == 1 || name.at[before] != '0'; /* as Python writes it */

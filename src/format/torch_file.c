@@ -127,8 +127,10 @@ static int open_storage(struct torch_reader *torch, struct tensor *tensor,
         id->items[n - 1]->kind != (n == 6 ? PICKLE_NONE : PICKLE_INTEGER))
         return fail(torch, tensor, "its storage is not described as PyTorch does");
     if (!torch_storage_dtype(id->items[1], &tensor->dtype))
-        return fail(torch, tensor,
-                    "is not a tensor of FP32, FP64, FP16 or BF16, nor of whole numbers");
+        return format_error_set(torch->error, FORMAT_NO_OFFSET,
+                                "tensor \"%.*s\" is of %s; FP32, FP64, FP16, BF16 and whole "
+                                "numbers are read",
+                                TEXT_SHOWN(tensor->name), pickle_describe(id->items[1]));
     if (find_storage(torch, id->items[2]->text, ret_storage) != 0)
         return -1;
     if (ret_storage->data == NULL)
@@ -154,10 +156,10 @@ static const struct pickle_value *rebuild_arguments(const struct pickle_value *v
     if (!pickle_is_record(value, PICKLE_REBUILD_FROM_TYPE) || arguments->n != 4)
         return NULL;
     const struct pickle_value *function = arguments->items[0], *class = arguments->items[1];
-    const bool is_plain = class->kind == PICKLE_NAME && class->name == PICKLE_UNKNOWN &&
-                          (text_is(class->text, "torch.Tensor") ||
-                           text_is(class->text, "torch._tensor.Tensor") ||
-                           text_is(class->text, "torch.nn.parameter.Parameter"));
+    const bool is_plain =
+        class->kind == PICKLE_NAME && class->name == PICKLE_UNKNOWN &&
+        (text_is(class->text, "torch.Tensor") || text_is(class->text, "torch._tensor.Tensor") ||
+         text_is(class->text, "torch.nn.parameter.Parameter"));
     return is_plain && function->kind == PICKLE_NAME && function->name == PICKLE_REBUILD_TENSOR &&
                    arguments->items[2]->kind == PICKLE_TUPLE
                ? arguments->items[2]
@@ -313,8 +315,7 @@ int torch_file_read(struct tensor_list *list, struct arena *arena, const uint8_t
                     size_t size, const struct torch_choice *choice, struct format_error *error)
 {
     static const struct torch_choice none;
-    struct torch_reader torch = {
-        .arena = arena, .choice = choice ? choice : &none, .error = error};
+    struct torch_reader torch = {.arena = arena, .choice = choice ? choice : &none, .error = error};
     struct pickle_value *root;
     *list = (struct tensor_list){0};
     if ((torch_legacy_is(bytes, size) ? torch_legacy_open(&torch, bytes, size, &root)

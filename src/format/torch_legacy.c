@@ -149,8 +149,7 @@ static int read_storages(struct legacy *legacy, const struct pickle_value *persi
     struct pickle_first list;
     struct named *named = NULL;
     size_t n_named = 0;
-    if (next_pickle(legacy, &list) != 0 ||
-        list_named(legacy, persistent, &named, &n_named) != 0)
+    if (next_pickle(legacy, &list) != 0 || list_named(legacy, persistent, &named, &n_named) != 0)
         return -1;
     const struct text *keys = read_keys(legacy, list.value);
     if (keys == NULL)

@@ -7,13 +7,13 @@
  */
 #include "format/torch_reader.h"
 
-enum { DEPTH_MAX = 32, MODULES_MAX = 100000 };
+enum { DEPTH_MAX = 32, ITEMS_MAX = 1000000, LEFT_OUT_MAX = 1000 };
 
 /* A walk over the modules: they may be shared, and lead back to themselves. */
 struct walk {
     struct torch_reader *torch;
     struct tensor_list *list; /* tensors NULL: they are counted */
-    size_t n_visits;
+    size_t n_items;           /* modules and what they hold */
 };
 
 static const struct pickle_value *attribute(const struct pickle_value *module, const char *name)
@@ -54,7 +54,7 @@ static bool set_has(const struct pickle_value *set, struct text text)
         set = set->record.arguments->items[0];
     if (set == NULL || (set->kind != PICKLE_LIST && set->kind != PICKLE_TEXTS))
         return false;
-    for (uint32_t i = 0; i < set->n; i++) {
+    for (uint32_t i = 0; i < set->n && i < LEFT_OUT_MAX; i++) {
         const bool is_text = set->kind == PICKLE_TEXTS || set->items[i]->kind == PICKLE_TEXT;
         if (is_text && text_equal(pickle_text_of(set, i), text))
             return true;
@@ -66,8 +66,9 @@ static bool set_has(const struct pickle_value *set, struct text text)
 static int add_tensors(struct walk *walk, const struct pickle_value *dict,
                        const struct pickle_value *left_out, struct text prefix)
 {
-    uint32_t n;
+    uint32_t n = 0;
     struct pickle_value **pairs = dict ? pickle_pairs(dict, &n) : NULL;
+    walk->n_items += n;
     for (uint32_t i = 0; pairs && i < n; i++) {
         const struct pickle_value *name = pairs[2 * i], *value = pairs[2 * i + 1];
         if (name->kind != PICKLE_TEXT || value->kind == PICKLE_NONE ||
@@ -91,7 +92,7 @@ static int walk_module(struct walk *walk, const struct pickle_value *module, str
 {
     const struct pickle_value *modules = attribute(module, "_modules");
     uint32_t n;
-    if (depth == DEPTH_MAX || ++walk->n_visits > MODULES_MAX)
+    if (depth == DEPTH_MAX || ++walk->n_items > ITEMS_MAX)
         return format_error_set(walk->torch->error, FORMAT_NO_OFFSET,
                                 "holds a model whose modules lead back to themselves");
     if (add_tensors(walk, attribute(module, "_parameters"), NULL, prefix) != 0 ||
@@ -120,6 +121,6 @@ int torch_read_module(struct torch_reader *torch, struct tensor_list *list,
     if (list->tensors == NULL)
         return format_error_memory(torch->error);
     list->n_tensors = 0;
-    walk.n_visits = 0;
+    walk.n_items = 0;
     return walk_module(&walk, module, prefix, 0);
 }

@@ -21,7 +21,7 @@ struct search {
     struct torch_reader *torch;
     struct candidate found[FOUND_MAX];
     unsigned n_found;
-    uint32_t n_items; /* looked at */
+    uint32_t n_items;                  /* looked at */
     const struct pickle_value *module; /* a whole model; NULL: none was seen */
 };
 
@@ -44,86 +44,90 @@ static bool is_optimizer(const struct pickle_value *value)
     return pickle_get(value, "state") && pickle_get(value, "param_groups");
 }
 
-static int add(struct search *search, const struct pickle_value *value, struct text path)
+/* Where the walk is: a name in the container before it, which is NULL for the file's own object. */
+struct place {
+    const struct place *before;
+    struct text name;
+};
+
+/* "model", "ema.module"; at NULL: no memory. */
+static struct text path_of(struct search *search, const struct place *place)
+{
+    size_t length = 0;
+    for (const struct place *at = place; at; at = at->before)
+        length += at->name.length + (at->before != NULL);
+    char *path = arena_alloc(search->torch->arena, length + 1);
+    if (path == NULL) {
+        format_error_memory(search->torch->error);
+        return (struct text){NULL, 0};
+    }
+    char *end = path + length;
+    for (const struct place *at = place; at; at = at->before) {
+        end -= at->name.length;
+        if (at->name.length)
+            memcpy(end, at->name.at, at->name.length);
+        if (at->before)
+            *--end = '.';
+    }
+    return (struct text){path, length};
+}
+
+static int add(struct search *search, const struct pickle_value *value, const struct place *place)
 {
     for (unsigned i = 0; i < search->n_found; i++)
         if (search->found[i].value == value)
             return 0; /* under two names */
-    if (search->n_found < FOUND_MAX)
-        search->found[search->n_found++] = (struct candidate){value, path};
-    return 0;
+    if (search->n_found == FOUND_MAX)
+        return 0;
+    const struct text path = path_of(search, place);
+    search->found[search->n_found++] = (struct candidate){value, path};
+    return path.at ? 0 : -1;
 }
 
-/* "PATH.NAME"; at NULL: no memory. */
-static struct text extend(struct search *search, struct text path, struct text name)
-{
-    const size_t point = path.length > 0, length = path.length + point + name.length;
-    char *full = arena_alloc(search->torch->arena, length + 1);
-    if (full == NULL) {
-        format_error_memory(search->torch->error);
-        return (struct text){NULL, 0};
-    }
-    if (point) {
-        memcpy(full, path.at, path.length);
-        full[path.length] = '.';
-    }
-    if (name.length)
-        memcpy(full + path.length + point, name.at, name.length);
-    return (struct text){full, length};
-}
+static int look_at(struct search *search, const struct pickle_value *value,
+                   const struct place *place, unsigned depth);
 
-static bool is_container(const struct pickle_value *value)
+static int look_at_item(struct search *search, const struct pickle_value *item,
+                        const struct place *before, struct text name, unsigned depth)
 {
-    uint32_t n;
-    return value->kind == PICKLE_LIST || value->kind == PICKLE_TUPLE ||
-           pickle_pairs(value, &n) != NULL || torch_is_module(value);
-}
-
-static int look_at(struct search *search, const struct pickle_value *value, struct text path,
-                   unsigned depth);
-
-static int look_at_item(struct search *search, const struct pickle_value *item, struct text path,
-                        struct text name, unsigned depth)
-{
+    const struct place place = {before, name};
     if (++search->n_items > ITEMS_MAX)
         return format_error_set(search->torch->error, FORMAT_NO_OFFSET,
                                 "holds too many values to find its tensors among them");
-    if (!is_container(item) || depth == DEPTH_MAX)
-        return 0;
-    const struct text inner = extend(search, path, name);
-    return inner.at ? look_at(search, item, inner, depth + 1) : -1;
+    return depth == DEPTH_MAX ? 0 : look_at(search, item, &place, depth + 1);
 }
 
-static int look_into_list(struct search *search, const struct pickle_value *list, struct text path,
-                          unsigned depth)
+static int look_into_list(struct search *search, const struct pickle_value *list,
+                          const struct place *place, unsigned depth)
 {
     for (uint32_t i = 0; i < list->n; i++) {
         char number[16];
         snprintf(number, sizeof number, "%u", i);
-        if (look_at_item(search, list->items[i], path, text_of(number), depth) != 0)
+        if (look_at_item(search, list->items[i], place, text_of(number), depth) != 0)
             return -1;
     }
     return 0;
 }
 
-static int look_at(struct search *search, const struct pickle_value *value, struct text path,
-                   unsigned depth)
+static int look_at(struct search *search, const struct pickle_value *value,
+                   const struct place *place, unsigned depth)
 {
-    uint32_t n;
+    uint32_t n = 0;
+    struct pickle_value **pairs = pickle_pairs(value, &n);
+    search->n_items += n; /* which is_state_dict() looks at */
     if (torch_is_module(value)) {
         search->module = value;
-        return search->torch->choice->allow_whole_model ? add(search, value, path) : 0;
+        return search->torch->choice->allow_whole_model ? add(search, value, place) : 0;
     }
     if (is_state_dict(value))
-        return add(search, value, path);
+        return add(search, value, place);
     if (value->kind == PICKLE_LIST || value->kind == PICKLE_TUPLE)
-        return look_into_list(search, value, path, depth);
-    struct pickle_value **pairs = pickle_pairs(value, &n);
+        return look_into_list(search, value, place, depth);
     if (pairs == NULL || is_optimizer(value))
         return 0;
     for (uint32_t i = 0; i < n; i++)
         if (pairs[2 * i]->kind == PICKLE_TEXT &&
-            look_at_item(search, pairs[2 * i + 1], path, pairs[2 * i]->text, depth) != 0)
+            look_at_item(search, pairs[2 * i + 1], place, pairs[2 * i]->text, depth) != 0)
             return -1;
     return 0;
 }
@@ -174,10 +178,26 @@ static bool has_tensors(const struct pickle_value *value)
     return false;
 }
 
+/* Nothing in it is a tensor: says what the first value is. */
+static void refuse(const struct search *search, const struct pickle_value *root)
+{
+    uint32_t n;
+    struct pickle_value **pairs = pickle_pairs(root, &n);
+    if (pairs && pairs[0]->kind == PICKLE_TEXT)
+        format_error_set(search->torch->error, FORMAT_NO_OFFSET,
+                         "holds no tensors: \"%.*s\" is %s; a state dict is expected: "
+                         "torch.save(model.state_dict(), ..)",
+                         TEXT_SHOWN(pairs[0]->text), pickle_describe(pairs[1]));
+    else
+        format_error_set(search->torch->error, FORMAT_NO_OFFSET,
+                         "holds %s, not a state dict: torch.save(model.state_dict(), ..)",
+                         pickle_describe(root));
+}
+
 const struct pickle_value *torch_search(struct torch_reader *torch, const struct pickle_value *root)
 {
     struct search search = {.torch = torch};
-    if (look_at(&search, root, (struct text){"", 0}, 0) != 0)
+    if (look_at(&search, root, NULL, 0) != 0)
         return NULL;
     if (search.n_found > 0)
         return choose(&search);
@@ -190,8 +210,6 @@ const struct pickle_value *torch_search(struct torch_reader *torch, const struct
                          "torch.save(model.state_dict(), \"model_weights.pth\")",
                          pickle_describe(search.module));
     else
-        format_error_set(torch->error, FORMAT_NO_OFFSET,
-                         "holds %s, not a state dict: torch.save(model.state_dict(), ..)",
-                         pickle_describe(root));
+        refuse(&search, root);
     return NULL;
 }

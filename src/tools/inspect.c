@@ -216,11 +216,13 @@ static struct text class_of_column(const void *column, uint32_t i)
 }
 
 static void print_converted(struct inspection *inspection, const struct reading *reading,
-                            const struct safetensors *file, const struct network_spec *spec)
+                            const struct safetensors *file, const struct dcnv2_model *model)
 {
     FILE *out = inspection->out;
     fprintf(out, "%s: a converted model of %zu bytes\n", inspection->path, inspection->bytes.size);
-    print_network(out, spec);
+    print_network(out, &model->spec);
+    if (model->note)
+        fprintf(out, "note: %s\n", model->note);
     print_dense(out, reading->names + reading->n_sparse, reading->scaling, reading->n_dense);
     fprintf(out, "sparse columns: %u\n", reading->n_sparse);
     for (uint32_t i = 0; i < reading->n_sparse; i++)
@@ -255,7 +257,7 @@ static int inspect_converted(struct inspection *inspection)
                                                inspection->bytes.size, &reason) != 0)
         status = model_error_from(inspection->error, DCNV2_ERROR_FORMAT, inspection->path, &reason);
     if (status == DCNV2_OK)
-        print_converted(inspection, &reading, &file, &model->spec);
+        print_converted(inspection, &reading, &file, model);
     dcnv2_model_free(model);
     reading_close(&reading);
     return status;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cpus.h"
+#include "model/model.h"
 #include "source_settings.h"
 #include "tools/program.h"
 #include "train/log_settings.h"
@@ -76,6 +77,8 @@ static int score(const struct command *command)
     struct initial_model initial = {0};
     struct scoring_result result;
     int status = initial_model_open(&initial, &command->source, &error);
+    if (status == 0 && initial.model->note)
+        fprintf(stderr, "%s: %s\n", name, initial.model->note);
     if (status == 0) {
         const struct scoring_options options = {
             .paths = command->files,

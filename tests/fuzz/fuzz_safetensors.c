@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A converted file: as it is, and with the checksum of its header made right, so that this does
- * not keep headers from being changed.
+ * A safetensors file: as another program's; and a converted one as it is, and with the checksum of
+ * its header made right, so that this does not keep headers from being changed.
  */
 #include "format/safetensors.h"
 
@@ -50,6 +50,20 @@ static void read_file(const uint8_t *bytes, size_t size)
     arena_free(&arena);
 }
 
+static void read_weights(const uint8_t *bytes, size_t size)
+{
+    struct arena arena;
+    struct tensor_list list;
+    struct format_error error;
+    arena_init(&arena, ARENA_BYTES);
+    if (safetensors_read_weights(&list, &arena, bytes, size, &error) == 0)
+        for (size_t i = 0; i < list.n_tensors; i++)
+            fuzz_touch(list.tensors[i].data, safetensors_bytes(&list.tensors[i]));
+    else
+        REQUIRE(is_one_line(&error));
+    arena_free(&arena);
+}
+
 /* false: there is no checksum to be made right. */
 static bool mend_header(uint8_t *bytes, size_t size)
 {
@@ -74,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0 || posix_memalign(&aligned, SAFETENSORS_ALIGNMENT, size) != 0)
         return 0;
     memcpy(aligned, data, size);
+    read_weights(aligned, size);
     read_file(aligned, size);
     if (mend_header(aligned, size))
         read_file(aligned, size);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A file of weights. What does not start as a zip archive does is taken for the pickle in one, so
- * that the checksums of archives do not keep the pickles from being changed.
+ * A file of weights. What starts neither as a zip archive nor as a legacy file does is taken for
+ * the pickle in an archive, so that the checksums of archives do not keep the pickles from being
+ * changed.
  */
 #include "format/torch_file.h"
 
@@ -25,17 +26,27 @@ static void check_tensors(const struct tensor_list *list)
     }
 }
 
-static void read_file(const uint8_t *bytes, size_t size)
+static void read_as(const struct torch_choice *choice, const uint8_t *bytes, size_t size)
 {
     struct arena arena;
     struct tensor_list list;
     struct format_error error;
     arena_init(&arena, ARENA_BYTES);
-    if (torch_file_read(&list, &arena, bytes, size, NULL, &error) == 0)
+    if (torch_file_read(&list, &arena, bytes, size, choice, &error) == 0) {
+        tensor_list_take_off_prefix(&list, NULL);
         check_tensors(&list);
-    else
+    } else {
         REQUIRE(is_one_line(&error));
+    }
     arena_free(&arena);
+}
+
+static void read_file(const uint8_t *bytes, size_t size)
+{
+    static const struct torch_choice whole = {.allow_whole_model = true}, keyed = {.key = "model"};
+    read_as(NULL, bytes, size);
+    read_as(&whole, bytes, size);
+    read_as(&keyed, bytes, size);
 }
 
 static void read_in_archive(const uint8_t *pickle, size_t size)
@@ -60,7 +71,7 @@ static void read_in_archive(const uint8_t *pickle, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size >= 2 && data[0] == 'P' && data[1] == 'K')
+    if (torch_file_is(data, size))
         read_file(data, size);
     else
         read_in_archive(data, size);

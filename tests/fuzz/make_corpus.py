@@ -158,14 +158,22 @@ def write_lists():
 
 
 def write_model_files():
-    golden = ROOT / "tests/golden/format"
-    for path in sorted(golden.glob("*.p*")):
-        write("torch_file" if path.suffix == ".pth" else "sklearn_file", path.name, path.read_bytes())
-        if path.suffix == ".pth" and zipfile.is_zipfile(path):
+    golden = ROOT / "tests/golden"
+    files = {path: path.name for path in sorted((golden / "format").glob("*.p*"))}
+    files |= {path: path.parent.name + path.suffix for path in sorted((golden / "files").glob("*/*.p*"))}
+    for path, name in files.items():
+        if path.suffix == ".pkl":
+            write("sklearn_file", name, path.read_bytes())
+        elif path.read_bytes()[8:9] == b"{":
+            write("safetensors", name, path.read_bytes())
+        else:
+            write("torch_file", name, path.read_bytes())
+        has_checksums = path.parent.name != "nocrc"
+        if path.suffix == ".pth" and has_checksums and zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                for name in archive.namelist():
-                    if name.endswith("data.pkl"):
-                        write("torch_file", path.stem + ".data_pkl", archive.read(name))
+                for entry in archive.namelist():
+                    if entry.endswith("data.pkl"):
+                        write("torch_file", name.removesuffix(".pth") + ".data_pkl", archive.read(entry))
 
 
 def table_of(data):

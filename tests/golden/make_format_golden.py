@@ -174,12 +174,13 @@ def write_refused_sklearn():
     }
     for name, pair in twisted.items():
         for protocol in (2, 5):
-            dump("refused_%s_p%d" % (name, protocol), pair, protocol)
-    dump("refused_integer_objects", with_classes(np.array([1, 2, 3], dtype=object)))
-    dump("refused_none_class", with_classes(np.array(["a", "b", None], dtype=object)))
+            is_read = name.startswith(("unsorted", "integer"))
+            dump("%s%s_p%d" % ("" if is_read else "refused_", name, protocol), pair, protocol)
+    dump("integer_objects", with_classes(np.array([1, 2, 3], dtype=object)))
+    dump("none_class", with_classes(np.array(["a", "b", None], dtype=object)))
     dump("refused_bytes_classes", with_classes(np.array([b"a", b"b"], dtype="S")))
-    dump("refused_float_classes", with_classes(np.array([0.5, 1.5], dtype=np.float64)))
-    dump("refused_bool_classes", with_classes(np.array([False, True], dtype=bool)))
+    dump("float_classes", with_classes(np.array([0.5, 1.5], dtype=np.float64)))
+    dump("bool_classes", with_classes(np.array([False, True], dtype=bool)))
     dump("refused_2d_classes", with_classes(np.array([["a", "b"], ["c", "d"]], dtype=object)))
     dump("refused_list_classes", with_classes(["a", "b"]))
     dump("refused_no_classes", with_classes(None))
@@ -193,9 +194,9 @@ def write_refused_sklearn():
     dump("refused_no_mean", with_scaler(mean_=None))
     dump("refused_no_scale", with_scaler(scale_=None))
     dump("refused_no_width", with_scaler(n_features_in_=None))
-    dump("refused_one", scaler_of())
-    dump("refused_three", (scaler_of(), encoders_of(), 1))
-    dump("refused_swapped", (encoders_of(), scaler_of()))
+    dump("one", scaler_of())
+    dump("three", (scaler_of(), encoders_of(), 1))
+    dump("swapped", (encoders_of(), scaler_of()))
     dump("refused_no_dict", (scaler_of(), [encoder_of(["a"])]))
     dump("refused_number_column", (scaler_of(), {3: encoder_of(["a"])}))
     dump("refused_no_encoder", (scaler_of(), {"cate": 3}))
@@ -203,16 +204,16 @@ def write_refused_sklearn():
     dump("refused_scaler_as_encoder", (scaler_of(), {"cate": scaler_of()}))
     one_hot = OneHotEncoder().fit(np.array([["a"], ["b"]], dtype=object))
     dump("refused_one_hot", (scaler_of(), {"cate": one_hot}))
-    dump("refused_min_max", (MinMaxScaler().fit(np.array([[1.0], [2.0]])), encoders_of()))
+    dump("min_max", (MinMaxScaler().fit(np.array([[1.0], [2.0]])), encoders_of()))
     file = io.BytesIO()
     joblib.dump((scaler_of(), encoders_of()), file)
-    write("refused_joblib.pkl", file.getvalue())
+    write("joblib.pkl", file.getvalue())
 
     # Never loaded by anything here: bytes put together by hand.
     write("refused_os_system_p2.pkl", b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.")
     write("refused_os_system_p4.pkl", b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.")
     good = pickle.dumps((scaler_of(), encoders_of()), protocol=2)
-    write("refused_appended_call.pkl", good[:-1] + b"cposix\nsystem\nX\x04\x00\x00\x00true\x85R0.")
+    write("appended_call.pkl", good[:-1] + b"cposix\nsystem\nX\x04\x00\x00\x00true\x85R0.")
 
 
 # ---- PyTorch
@@ -315,14 +316,14 @@ def write_torch():
     save("negative_bit", negative, expected=negative)
 
     # What must be refused.
-    save("refused_int64", dict(small, steps=torch.tensor([3, 4])))
-    save("refused_bool", dict(small, mask=torch.tensor([True, False])))
+    save("int64", dict(small, steps=torch.tensor([3, 4])))
+    save("bool", dict(small, mask=torch.tensor([True, False])))
     save("refused_complex", dict(small, wave=torch.tensor([1j])))
     save("refused_five_dims", dict(small, deep=numbers(1, 2, 1, 2, 1)))
     save("refused_sparse", dict(small, holes=torch.eye(2).to_sparse()))
     save("refused_float8", dict(small, tiny=torch.tensor([1.0]).to(torch.float8_e4m3fn)))
-    save("refused_nested", {"state_dict": small})
-    save("refused_epoch", dict(small, epoch=3))
+    save("nested", {"state_dict": small})
+    save("epoch", dict(small, epoch=3))
     save("refused_list", [numbers(2), numbers(2)])
     save("refused_tensor", numbers(2))
     save("refused_number_key", {0: numbers(2)})
@@ -331,7 +332,7 @@ def write_torch():
     file = io.BytesIO()
     torch.save({"weight": numbers(2, 3)}, file, _use_new_zipfile_serialization=False)
     # The storage is named by its address there.
-    write("refused_legacy.pth", re.sub(rb"[0-9]{8,}", b"01234567890123", file.getvalue()))
+    write("legacy.pth", re.sub(rb"[0-9]{8,}", b"01234567890123", file.getvalue()))
 
     # Without its entries of line numbers, which hold the paths of this machine, and their hash.
     class Scale(torch.nn.Module):

@@ -272,7 +272,7 @@ def damaged(data):
     yield "longer", data + b"\0", "behind the last tensor"
     for at in (8 + length // 2, 8 + length, len(data) // 2, len(data) - 1):
         yield f"byte {at}", data[:at] + bytes([data[at] ^ 1]) + data[at + 1:], ": "
-    yield "version", data.replace(b'"version":"2"', b'"version":"3"', 1), 'format version "3"'
+    yield "version", data.replace(b'"version":"2"', b'"version":"4"', 1), 'format version "4"'
     yield "column", data.replace(b"userid", b"useriD", 1), "checksum of the header is wrong"
     yield "weight", data[:-1] + bytes([data[-1] ^ 1]), "checksum of tensor"
 

@@ -56,6 +56,8 @@ TEST(a_stack_that_is_too_short_is_refused)
     static const char consuming[] = "abestu012QRoql\x81\x85\x86\x87\x90\x91\x92\x93\x94";
     for (size_t i = 0; i < sizeof consuming - 1; i++) {
         for (unsigned n = 0; n < 2; n++) { /* with nothing, or a mark only */
+            if (n == 1 && consuming[i] == '\x91')
+                continue; /* an empty frozenset */
             struct bytes bytes = {0};
             pickle_proto(&bytes, 4);
             if (n == 1)
@@ -166,18 +168,26 @@ TEST(lengths_beyond_the_file_are_refused)
     CHECK_REFUSED("\x95\0\0\0");
 }
 
+static bool is_large(struct bytes *bytes)
+{
+    const struct pickle_value *value = pickle_load(bytes);
+    const bool result = value && value->kind == PICKLE_LARGE;
+    pickle_unload();
+    return result;
+}
+
 TEST(an_integer_of_more_than_64_bits_is_never_another_number)
 {
     struct bytes bytes = RAW("\x8A\011\0\0\0\0\0\0\0\0\001.");
-    CHECK(refused(&bytes, NULL));
+    CHECK(is_large(&bytes));
     bytes = RAW("\x8A\011\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0."); /* 2^64 - 1 */
-    CHECK(refused(&bytes, NULL));
+    CHECK(is_large(&bytes));
     pickle_proto(&bytes, 4);
     pickle_op(&bytes, OP_LONG4);
     bytes_u32(&bytes, 1000000); /* in decimal, quadratic in time */
     bytes_fill(&bytes, 0x55, 1000000);
     pickle_op(&bytes, OP_STOP);
-    CHECK(refused(&bytes, NULL));
+    CHECK(is_large(&bytes));
 }
 
 /* ---- cost */
@@ -307,7 +317,7 @@ TEST(running_out_of_memory_refuses_the_pickle)
 
 TEST(a_refused_pickle_leaves_the_result_untouched)
 {
-    struct bytes bytes = RAW("cos\nsystem\n.");
+    struct bytes bytes = RAW("cos\nsystem");
     struct arena arena;
     arena_init(&arena, 65536);
     struct pickle_value other, *value = &other;

@@ -45,7 +45,7 @@ static struct bytes write_tensors(const unsigned order[N_TENSORS])
     for (size_t i = 0; i < N_TENSORS; i++)
         moved[i] = tensors[order[i]];
     struct tensor_list list = {.tensors = moved, .n_tensors = N_TENSORS};
-    const struct safetensors_metadata metadata = {entries, 2};
+    const struct safetensors_metadata metadata = {.entries = entries, .n_entries = 2};
     struct arena arena;
     struct text header;
     struct format_error error;
@@ -319,8 +319,8 @@ TEST(other_safetensors_files_and_versions_are_refused_as_such)
     CHECK(is_header_refused("[]", 0, other));
     CHECK(
         is_header_refused("{\"__metadata__\":{\"checksum\":\"*\",\"format\":\"dcnv2\",\"version\":"
-                          "\"3\"}}",
-                          0, "is of format version \"3\"; this program reads versions 1 to 2"));
+                          "\"4\"}}",
+                          0, "is of format version \"4\"; this program reads versions 1 to 3"));
     CHECK(
         is_header_refused("{\"__metadata__\":{\"checksum\":\"*\",\"format\":\"dcnv2\",\"version\":"
                           "\"\"}}",
@@ -383,7 +383,7 @@ TEST(deep_and_long_json_is_refused_in_time)
 
 TEST(arrays_of_texts_and_numbers_are_read_back)
 {
-    const struct safetensors_metadata metadata = {entries, 2};
+    const struct safetensors_metadata metadata = {.entries = entries, .n_entries = 2};
     struct arena arena;
     struct format_error error;
     struct text *texts;
@@ -416,7 +416,7 @@ TEST(other_values_are_no_arrays)
     arena_init(&arena, ARENA_BYTES);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct safetensors_entry entry = {"key", bad[i]};
-        const struct safetensors_metadata metadata = {&entry, 1};
+        const struct safetensors_metadata metadata = {.entries = &entry, .n_entries = 1};
         CHECK(safetensors_texts(&metadata, "key", &arena, &texts, &n, &error) == -1);
         CHECK(safetensors_numbers(&metadata, "key", &arena, &numbers, &n, &error) == -1);
         CHECK(safetensors_texts(&metadata, "other", &arena, &texts, &n, &error) == -1);

@@ -70,8 +70,8 @@ TEST(a_hand_made_pair_is_read)
         CHECK(!"read");
         return;
     }
-    CHECK(file.n_dense == 2 && file.mean[0] == 0.5 && file.mean[1] == -2);
-    CHECK(file.scale[0] == 0.5 && file.scale[1] == -2);
+    CHECK(file.n_dense == 2 && file.scaling[0].mean == 0.5 && file.scaling[1].mean == -2);
+    CHECK(file.scaling[0].scale == 0.5 && file.scaling[1].scale == -2);
     CHECK(file.dense_names && text_is(file.dense_names[1], "b"));
     CHECK(file.n_encoders == 1 && text_is(file.encoders[0].column, "cate"));
     CHECK(file.encoders[0].n_classes == 2 && text_is(file.encoders[0].classes[0], "a"));
@@ -106,7 +106,8 @@ TEST(every_spelling_of_the_same_doubles_is_read_right_or_refused)
         part_set_array(&pair.mean, &spellings[i]);
         bool opened = open_pair(&pair);
         CHECK_MSG(i >= 6 || opened, "spelling %zu", i);
-        CHECK_MSG(!opened || (file.mean[0] == 0.5 && file.mean[1] == -2), "spelling %zu", i);
+        CHECK_MSG(!opened || (file.scaling[0].mean == 0.5 && file.scaling[1].mean == -2),
+                  "spelling %zu", i);
         close_pair();
     }
 }
@@ -307,14 +308,10 @@ TEST(a_dtype_with_another_state_is_refused)
     }
 }
 
-TEST(objects_that_are_not_texts_are_refused)
+TEST(objects_that_are_neither_texts_nor_numbers_are_refused)
 {
-    static const struct opcodes lists[] = {{BYTES("](X\001\0\0\0aNe")},
-                                           {BYTES("](K\001K\002e")},
-                                           {BYTES("](C\001aC\001be")},
+    static const struct opcodes lists[] = {{BYTES("](C\001aC\001be")},
                                            {BYTES("](X\001\0\0\0a]e")},
-                                           {BYTES("](\x88\x89"
-                                                  "e")},
                                            {BYTES("X\001\0\0\0aX\001\0\0\0b\x86")},
                                            {BYTES("}(X\001\0\0\0aNX\001\0\0\0bNu")},
                                            {BYTES("N")},
@@ -357,7 +354,7 @@ TEST(wide_texts_beyond_unicode_are_refused)
     CHECK(survived(&pair));
 }
 
-TEST(wide_texts_are_compared_by_code_point)
+TEST(wide_texts_are_read_in_any_order)
 {
     static const char ascending[] = "\xFF\xFF\0\0\0\0\x01\0"; /* descending in UTF-16 */
     struct array_spec array = {.dtype = "U1", .shape = 2, .data = ascending, .size = 8};
@@ -367,7 +364,10 @@ TEST(wide_texts_are_compared_by_code_point)
     close_pair();
     static const char descending[] = "\0\0\x01\0\xFF\xFF\0\0";
     array.data = descending;
-    CHECK(classes_refused(&array));
+    pair = pair_good();
+    pair_set_classes(&pair, &array);
+    CHECK(open_pair(&pair));
+    close_pair();
 }
 
 TEST(other_values_than_arrays_are_refused)
@@ -413,10 +413,10 @@ int main(void)
     RUN(another_type_of_numbers_is_refused);
     RUN(another_type_of_texts_is_refused);
     RUN(a_dtype_with_another_state_is_refused);
-    RUN(objects_that_are_not_texts_are_refused);
+    RUN(objects_that_are_neither_texts_nor_numbers_are_refused);
     RUN(text_in_place_of_the_bytes_is_refused);
     RUN(wide_texts_beyond_unicode_are_refused);
-    RUN(wide_texts_are_compared_by_code_point);
+    RUN(wide_texts_are_read_in_any_order);
     RUN(other_values_than_arrays_are_refused);
     return test_report();
 }

@@ -33,15 +33,24 @@ static bool are_same_texts(const struct text *a, const struct text *b, uint32_t 
     return true;
 }
 
+static bool are_same_scalings(const struct scaling *scaling,
+                              const struct sklearn_contents *contents)
+{
+    for (uint32_t i = 0; i < contents->n_dense; i++)
+        if (memcmp(&scaling[i].mean, &contents->mean[i], sizeof(double)) != 0 ||
+            memcmp(&scaling[i].scale, &contents->scale[i], sizeof(double)) != 0 ||
+            !scaling_is_standard(&scaling[i]))
+            return false;
+    return true;
+}
+
 static bool is_same(const struct sklearn_contents *contents, const struct sklearn_file *file)
 {
-    const size_t size = contents->n_dense * sizeof(double);
     if (file->n_dense != contents->n_dense || file->n_encoders != contents->n_sparse ||
         (file->n_dense &&
          (file->dense_names == NULL ||
           !are_same_texts(file->dense_names, contents->dense_names, file->n_dense) ||
-          memcmp(file->mean, contents->mean, size) != 0 ||
-          memcmp(file->scale, contents->scale, size) != 0)))
+          !are_same_scalings(file->scaling, contents))))
         return false;
     for (uint32_t i = 0; i < file->n_encoders; i++) {
         const struct sklearn_encoder *found = &file->encoders[i];

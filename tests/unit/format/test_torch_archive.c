@@ -83,7 +83,6 @@ static bool text_refused(const void *at, size_t size)
 
 TEST(files_that_are_no_zip_are_refused_saying_so)
 {
-    CHECK(file_refused("refused_legacy", "not a PyTorch zip file"));
     CHECK(text_refused("", 0));
     CHECK(text_refused("\x80\x02.", 3));
     static const char html[] =
@@ -147,8 +146,6 @@ TEST(two_state_dicts_in_one_file_are_refused)
 
 TEST(values_that_are_no_state_dict_are_refused_saying_what_they_are)
 {
-    CHECK(file_refused("refused_nested", "state_dict"));
-    CHECK(file_refused("refused_epoch", "epoch"));
     CHECK(file_refused("refused_list", "list"));
     CHECK(file_refused("refused_tensor", NULL));
     CHECK(file_refused("refused_number_key", NULL));
@@ -161,8 +158,6 @@ TEST(values_that_are_no_state_dict_are_refused_saying_what_they_are)
 
 TEST(tensors_of_other_types_are_refused_naming_them)
 {
-    CHECK(file_refused("refused_int64", "steps"));
-    CHECK(file_refused("refused_bool", "mask"));
     CHECK(file_refused("refused_five_dims", "deep"));
     CHECK(file_refused("refused_complex", "torch.ComplexFloatStorage"));
     CHECK(file_refused("refused_sparse", "torch._utils._rebuild_sparse_tensor"));

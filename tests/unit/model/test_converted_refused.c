@@ -75,7 +75,8 @@ static void parts_end(void)
 static void write_parts(void)
 {
     struct tensor_list list = {.tensors = parts.tensors, .n_tensors = parts.n_tensors};
-    const struct safetensors_metadata metadata = {parts.entries, parts.n_entries};
+    const struct safetensors_metadata metadata = {.entries = parts.entries,
+                                                  .n_entries = parts.n_entries};
     struct text header;
     struct format_error reason;
     struct bytes out = {0};

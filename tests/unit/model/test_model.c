@@ -167,7 +167,8 @@ TEST(a_dense_value_is_scaled_in_double_and_rounded_once)
         CHECK_MSG(read, "%s", error.message);
         for (size_t c = 0; read && c < network.n_dense; c++) {
             for (size_t row = 0; row < network.n_rows; row++) {
-                const double scaled = (network.raw[c][row] - fitted.mean[c]) / fitted.scale[c];
+                const double scaled =
+                    (network.raw[c][row] - fitted.scaling[c].mean) / fitted.scaling[c].scale;
                 CHECK(network.dense[c * network.n_rows + row] == (float)scaled);
             }
         }
