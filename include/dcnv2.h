@@ -12,6 +12,7 @@
 #ifndef DCNV2_H
 #define DCNV2_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -58,13 +59,14 @@ struct dcnv2_source {
     const char *encoder_path; /* preprocess_metadata.pkl: (StandardScaler, {column: LabelEncoder}),
                                * or another scaler and encoders of scikit-learn, pickled or by
                                * joblib; not read beside a converted file */
-    const char *model_json; /* a model.json, which describes the network; NULL: the one beside
-                             * model_path, if there is one. model_path may name its folder */
+    const char *model_json;   /* a model.json, which describes the network; NULL: the one beside
+                               * model_path, if there is one. model_path may name its folder */
     struct dcnv2_columns dense_columns;  /* in the scaler's order */
     struct dcnv2_columns sparse_columns; /* column i feeds embeddings.{i}.weight */
     /* "COLUMN=CLASS", or "=CLASS" for each column that has it: the class whose row unseen values
      * take. Of other columns it is the row behind the classes. */
     struct dcnv2_columns unknown_classes;
+    bool strict; /* what no file tells and changes scores is an error, and not assumed */
     const char *state_dict_key; /* which of a checkpoint's state dicts; NULL: it holds one */
 };
 

@@ -147,12 +147,15 @@ static void arm_second_signal(struct program *program)
     pthread_sigmask(SIG_UNBLOCK, &program->signals, NULL);
 }
 
-/* What is assumed of the model's classes, and may be wrong. */
-static void tell_note(struct program *program)
+/* What is assumed of the model, and may be wrong. */
+static void tell_assumptions(struct program *program)
 {
-    const char *note = registry_acquire(program->registry, 0)->note;
-    if (note)
-        log_event(LOG_LEVEL_INFO, "%s", note);
+    const dcnv2_model *model = registry_acquire(program->registry, 0);
+    for (uint32_t i = 0; i < model->spec.n_assumptions; i++)
+        log_event(LOG_LEVEL_INFO, "assumed, since no file tells: %s",
+                  model->spec.assumptions[i].at);
+    if (model->note)
+        log_event(LOG_LEVEL_INFO, "%s", model->note);
     registry_release(program->registry, 0);
 }
 
@@ -175,7 +178,7 @@ static int run(struct program *program, uint64_t start_ns)
     if (registry_start_fingerprints(program->registry, config->model_name) != 0)
         log_event(LOG_LEVEL_WARNING, "no thread for the SHA-256 of the model's files: they will "
                                      "not be told of");
-    tell_note(program);
+    tell_assumptions(program);
     for (size_t i = 0; i < config->ignored_flags.n; i++)
         log_event(LOG_LEVEL_WARNING, "%s has no effect here", config->ignored_flags.names[i]);
     log_event(LOG_LEVEL_INFO, "listening on port %u, model %s, %u worker%s, ready after %.1f ms",

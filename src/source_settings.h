@@ -19,6 +19,8 @@
      "scikit-learn's fitted encoders (" SOURCE_ENCODER_PATH ")"},                                  \
     {"model-json", "MODEL_JSON", SETTING_AT(SETTING_TEXT, type, member.model_json),                \
      "the description of the network (model.json beside the weights, if it is there)"},            \
+    {"strict", NULL, SETTING_AT(SETTING_FLAG, type, member.strict),                                \
+     "refuse a model of which something is assumed that changes scores (false)"},                  \
     {"dense-cols", "DENSE_COLS", SETTING_AT(SETTING_LIST, type, member.dense_columns),             \
      "dense columns, by commas; \"a,b\" in quotes is one (those of the encoder file)"},            \
     {"sparse-cols", "SPARSE_COLS", SETTING_AT(SETTING_LIST, type, member.sparse_columns),          \

@@ -158,12 +158,16 @@ bool described_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-const char *described_find(struct reading *reading)
+int described_find(struct reading *reading, const char **ret_path)
 {
     const struct dcnv2_source *source = reading->source;
-    if (source->model_json)
-        return source->model_json;
     const bool is_folder = described_is_folder(source->model_path);
+    *ret_path = source->model_json;
+    if (source->model_json)
+        return DCNV2_OK;
     const char *path = path_beside(reading, source->model_path, is_folder, text_of("model.json"));
-    return path && (is_folder || access(path, F_OK) == 0) ? path : NULL;
+    if (path == NULL)
+        return model_error_memory(reading->error);
+    *ret_path = access(path, F_OK) == 0 ? path : NULL;
+    return DCNV2_OK;
 }

@@ -3,7 +3,7 @@
 #include "model/plan.h"
 #include "network/kinds.h"
 
-static struct place value_of(struct plan *plan, uint32_t layer)
+static struct plan_place value_of(struct plan *plan, uint32_t layer)
 {
     return plan_place(plan, plan->layer_values[layer]);
 }
@@ -241,7 +241,7 @@ static uint32_t plan_cross_mixture(struct plan *plan, const struct spec_layer *l
         sum = make(plan, layer->n_out,
                    (struct op){.run = has_gates ? op_mixture_add : op_multiply_add,
                                .gates = has_gates ? plan_place(plan, gates)
-                                                  : (struct place){.value = SPEC_NONE},
+                                                  : (struct plan_place){.value = SPEC_NONE},
                                .gate = e,
                                .x0 = value_of(plan, layer->x0),
                                .in = plan_place(plan, y),

@@ -153,6 +153,16 @@ static int check_rows(struct reading *reading, struct dcnv2_model *model)
     return DCNV2_OK;
 }
 
+static int check_strict(struct reading *reading, const struct network_spec *spec)
+{
+    if (!reading->source->strict || spec->n_assumptions == 0)
+        return DCNV2_OK;
+    return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->weights_path,
+                           "no file tells whether %.*s: a model.json does (docs/model-json.md), or "
+                           "leave out --strict",
+                           TEXT_SHOWN(spec->assumptions[0]));
+}
+
 static int make_network(struct reading *reading, struct dcnv2_model *model)
 {
     const struct network_memory memory = {.in_place = reading->in_place,
@@ -161,7 +171,7 @@ static int make_network(struct reading *reading, struct dcnv2_model *model)
     struct arena *arena = &model->arena;
     if (spec_resolve(&model->spec, arena, &reading->tensors, &error) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->weights_path, &error);
-    if (check_rows(reading, model) != DCNV2_OK)
+    if (check_rows(reading, model) != DCNV2_OK || check_strict(reading, &model->spec) != DCNV2_OK)
         return reading->error->status;
     if (network_load(&model->network, arena, &model->spec, &reading->tensors, &memory, &error) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->weights_path, &error);

@@ -19,12 +19,13 @@ uint32_t plan_add_value(struct plan *plan, size_t width)
     return value;
 }
 
-struct place plan_place(struct plan *plan, uint32_t value)
+struct plan_place plan_place(struct plan *plan, uint32_t value)
 {
-    return (struct place){.value = value, .width = plan->values ? plan->values[value].width : 1};
+    return (struct plan_place){.value = value,
+                               .width = plan->values ? plan->values[value].width : 1};
 }
 
-static void read_by(struct plan *plan, const struct place *place, uint32_t op)
+static void read_by(struct plan *plan, const struct plan_place *place, uint32_t op)
 {
     if (place->width && plan->values[place->value].last_op < op)
         plan->values[place->value].last_op = op;
@@ -111,7 +112,8 @@ static size_t take(struct layout *layout, size_t size)
 }
 
 /* Whether `out` may stand where `place` does: nobody reads that value behind this operation. */
-static bool may_replace(const struct plan *plan, const struct op *op, const struct place *place)
+static bool may_replace(const struct plan *plan, const struct op *op,
+                        const struct plan_place *place)
 {
     const struct plan_value *from = &plan->values[place->value], *to = &plan->values[op->out.value];
     return place->width && op->out.value != place->value && from->width == to->width &&
@@ -123,7 +125,7 @@ static void place_out(struct layout *layout, const struct op *op)
 {
     struct plan *plan = layout->plan;
     struct plan_value *value = &plan->values[op->out.value];
-    const struct place *replaced = op->run == op_activate ? &op->in : &op->c;
+    const struct plan_place *replaced = op->run == op_activate ? &op->in : &op->c;
     if (value->first_op != (uint32_t)(op - plan->ops))
         return; /* made before: it is changed in its place */
     if (may_replace(plan, op, replaced)) {
@@ -146,7 +148,7 @@ static void free_places(struct layout *layout, uint32_t op)
     }
 }
 
-static void set_place(const struct plan *plan, struct place *place)
+static void set_place(const struct plan *plan, struct plan_place *place)
 {
     if (place->width == 0)
         return;
@@ -176,7 +178,7 @@ static int lay_out(struct plan *plan, size_t *ret_floats)
         set_place(plan, &op->gates);
         set_place(plan, &op->out);
         for (size_t t = 0; t < op->n_terms; t++)
-            set_place(plan, (struct place *)&op->terms[t].in);
+            set_place(plan, (struct plan_place *)&op->terms[t].in);
     }
     *ret_floats = layout.end;
     return 0;

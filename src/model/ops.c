@@ -4,7 +4,7 @@
 
 #include "model/plan.h"
 
-static float *at(const struct pass *pass, const struct place *place)
+static float *at(const struct pass *pass, const struct plan_place *place)
 {
     return pass->scratch + place->at;
 }
@@ -13,7 +13,7 @@ void op_join(const struct op *op, struct pass *pass)
 {
     float *to = at(pass, &op->out);
     for (size_t t = 0; t < op->n_terms; t++) {
-        const struct place *in = &op->terms[t].in;
+        const struct plan_place *in = &op->terms[t].in;
         const float *from = at(pass, in);
         for (size_t r = 0; r < pass->n; r++)
             memcpy(to + r * op->out.stride, from + r * in->stride, in->width * sizeof *to);

@@ -13,7 +13,7 @@
 #include "model/network.h"
 
 /* A value of a block of rows: [NETWORK_BLOCK_ROWS, stride] floats from scratch + at. */
-struct place {
+struct plan_place {
     uint32_t value; /* its number, of plan->values; SPEC_NONE: no place */
     size_t at, stride, width;
 };
@@ -38,13 +38,13 @@ struct gather_part {
 
 /* An input of the output layer. */
 struct output_term {
-    struct place in;
+    struct plan_place in;
     const float *weight; /* [in.width] */
 };
 
 struct op {
     void (*run)(const struct op *op, struct pass *pass);
-    struct place in, x0, c, gates, out;
+    struct plan_place in, x0, c, gates, out;
     struct linear linear;
     struct activation activation;
     const float *weight, *bias; /* vectors of the operation */
@@ -83,7 +83,7 @@ struct plan {
 
 /* A new value, and the place of one. */
 uint32_t plan_add_value(struct plan *plan, size_t width);
-struct place plan_place(struct plan *plan, uint32_t value);
+struct plan_place plan_place(struct plan *plan, uint32_t value);
 
 /* The next operation. Its places that are set are read by it, `out` is written. */
 struct op *plan_add_op(struct plan *plan, struct op op);

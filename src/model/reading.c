@@ -137,11 +137,11 @@ int reading_open(struct reading *reading, const struct dcnv2_source *source,
     *reading = (struct reading){.source = source, .error = error};
     arena_init(&reading->arena, READING_LEAST_BYTES);
     arena_init(&reading->spec_arena, SIZE_MAX);
-    if (!described_is_folder(source->model_path))
+    const char *description;
+    int status = described_find(reading, &description);
+    if (description == NULL || !described_is_folder(source->model_path))
         reading->weights_path = source->model_path;
-    const char *description = described_find(reading);
-    int status = DCNV2_OK;
-    if (reading->weights_path == NULL)
+    if (status == DCNV2_OK && reading->weights_path == NULL)
         status = described_read(reading, description);
     if (status == DCNV2_OK)
         status = read_model(reading);

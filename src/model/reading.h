@@ -63,8 +63,9 @@ int converted_read(struct reading *reading);
  * first. */
 int pair_read(struct reading *reading, int encoder_status);
 
-/* The model.json beside the source's weights, or in its folder; NULL: there is none. */
-const char *described_find(struct reading *reading);
+/* The model.json that the source names, or beside its weights, or in its folder; NULL: there is
+ * none. Returns a status. */
+int described_find(struct reading *reading, const char **ret_path);
 bool described_is_folder(const char *path);
 
 /* Reads it; sets weights_path if the source names a folder. Returns a status. */

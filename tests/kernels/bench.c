@@ -12,6 +12,7 @@
 #include "cases.h"
 #include "dcnv2.h"
 #include "model/model.h"
+#include "model/plan.h"
 #include "peak.h"
 
 enum { POOL_ROWS = 4096, N_RUNS = 9 };
@@ -36,14 +37,14 @@ struct subject {
     double flop_a_row;
     float *scratch, *dense, *scores;
     uint32_t *indices;
-    struct dcnv2_rows *lookups; /* [n_embeddings], of a batch */
-    uint32_t *pool;             /* [POOL_ROWS, n_embeddings] */
+    struct dcnv2_rows *lookups; /* [n_lookups], of a batch */
+    uint32_t *pool;             /* [POOL_ROWS, n_lookups] */
 };
 
 /* The pool's rows as batches of `n_rows`, one behind the other, each column after column. */
 static void lay_out_batches(const struct subject *subject, size_t n_rows)
 {
-    const size_t n_tables = subject->network->n_embeddings;
+    const size_t n_tables = subject->network->spec->n_lookups;
     for (size_t row = 0; row < POOL_ROWS / n_rows * n_rows; row++) {
         uint32_t *batch = subject->indices + row / n_rows * n_rows * n_tables;
         for (size_t t = 0; t < n_tables; t++)
@@ -59,11 +60,13 @@ static void pass_forward(const struct subject *subject, const struct kernels *ke
                          size_t n_rows, size_t batch)
 {
     const struct network *network = subject->network;
-    const uint32_t *indices = subject->indices + batch * n_rows * network->n_embeddings;
-    for (size_t t = 0; t < network->n_embeddings; t++)
+    const size_t n_lookups = network->spec->n_lookups, n_values = network->spec->n_values;
+    const uint32_t *indices = subject->indices + batch * n_rows * n_lookups;
+    for (size_t t = 0; t < n_lookups; t++)
         subject->lookups[t].rows = indices + t * n_rows;
-    if (network_score(network, kernels, subject->scratch, n_rows,
-                      subject->dense + batch * n_rows * network->n_dense, subject->lookups,
+    const struct network_batch asked = {n_rows, subject->dense + batch * n_rows * n_values,
+                                        subject->lookups};
+    if (network_score(network, kernels, subject->scratch, &asked, NETWORK_PROBABILITY,
                       subject->scores) != n_rows) {
         fprintf(stderr, "kernels: a row was not scored\n");
         exit(1);
@@ -75,19 +78,17 @@ static void pass_products(const struct subject *subject, const struct kernels *k
 {
     (void)batch;
     const struct network *network = subject->network;
-    const size_t stride = kernel_padded(network->width);
-    const size_t deep_stride = kernel_padded(network->deep_widest);
-    float *x = subject->scratch, *y = x + NETWORK_BLOCK_ROWS * stride;
-    float *deep[2] = {y + NETWORK_BLOCK_ROWS * stride, NULL};
-    deep[1] = deep[0] + NETWORK_BLOCK_ROWS * deep_stride;
+    float *scratch = subject->scratch;
     for (size_t first = 0; first < n_rows; first += NETWORK_BLOCK_ROWS) {
         const size_t left = n_rows - first;
         const size_t n = left < NETWORK_BLOCK_ROWS ? left : NETWORK_BLOCK_ROWS;
-        for (size_t l = 0; l < network->n_cross; l++)
-            kernels->linear(&network->cross[l].linear, n, x, stride, y, stride);
-        for (size_t l = 0; l < network->n_deep; l++)
-            kernels->linear_relu(&network->deep[l], n, l ? deep[(l + 1) % 2] : x,
-                                 l ? deep_stride : stride, deep[l % 2], deep_stride);
+        for (size_t i = 0; i < network->n_ops; i++) {
+            const struct op *op = &network->ops[i];
+            if (op->linear.n_out)
+                (op->run == op_linear_relu ? kernels->linear_relu : kernels->linear)(
+                    &op->linear, n, scratch + op->in.at, op->in.stride, scratch + op->out.at,
+                    op->out.stride);
+        }
     }
 }
 
@@ -248,11 +249,19 @@ static void print_set(struct bench_set *set, const struct subject *subject, bool
 static double flop_a_row(const struct network *network)
 {
     double flop = 0;
-    for (size_t l = 0; l < network->n_cross; l++)
-        flop += 2.0 * (double)(network->cross[l].linear.n_in * network->cross[l].linear.n_out);
-    for (size_t l = 0; l < network->n_deep; l++)
-        flop += 2.0 * (double)(network->deep[l].n_in * network->deep[l].n_out);
+    for (size_t i = 0; i < network->n_ops; i++)
+        flop += 2.0 * (double)(network->ops[i].linear.n_in * network->ops[i].linear.n_out);
     return flop;
+}
+
+/* Rows of the table that a look-up is for. */
+static uint32_t rows_of(const struct network *network, size_t lookup)
+{
+    const struct spec_layer *x0 = &network->spec->layers[0];
+    for (uint32_t p = 0; p < x0->n_parts; p++)
+        if (x0->parts[p].kind == INPUT_TABLE && x0->parts[p].source == lookup)
+            return x0->parts[p].n_rows;
+    return 1;
 }
 
 static int open_subject(struct subject *subject, const char *directory)
@@ -268,11 +277,12 @@ static int open_subject(struct subject *subject, const char *directory)
         return -1;
     }
     const struct network *network = &subject->model->network;
-    const size_t n_floats = network_scratch_floats(network), n_tables = network->n_embeddings;
+    const size_t n_floats = network->scratch_floats, n_tables = network->spec->n_lookups;
+    const size_t n_values = network->spec->n_values;
     subject->network = network;
     subject->flop_a_row = flop_a_row(network);
     subject->scratch = aligned_alloc(KERNEL_ALIGNMENT, n_floats * sizeof(float));
-    subject->dense = calloc(POOL_ROWS * network->n_dense + 1, sizeof(float));
+    subject->dense = calloc(POOL_ROWS * n_values + 1, sizeof(float));
     subject->indices = calloc(POOL_ROWS * n_tables + 1, sizeof(uint32_t));
     subject->lookups = calloc(n_tables + 1, sizeof *subject->lookups);
     subject->pool = calloc(POOL_ROWS * n_tables + 1, sizeof(uint32_t));
@@ -284,11 +294,10 @@ static int open_subject(struct subject *subject, const char *directory)
     }
     memset(subject->scratch, 0, n_floats * sizeof(float));
     random_seed(1);
-    for (size_t i = 0; i < POOL_ROWS * network->n_dense; i++)
+    for (size_t i = 0; i < POOL_ROWS * n_values; i++)
         subject->dense[i] = random_value();
     for (size_t i = 0; i < POOL_ROWS * n_tables; i++)
-        subject->pool[i] =
-            (uint32_t)random_between(0, network->embeddings[i % n_tables].n_rows - 1);
+        subject->pool[i] = (uint32_t)random_between(0, rows_of(network, i % n_tables) - 1);
     return 0;
 }
 

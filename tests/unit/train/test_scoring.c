@@ -51,6 +51,7 @@ TEST(a_row_that_is_refused_is_named_by_file_and_line)
         return;
     /* As of a model that has no row for unseen values: the description is the model's own. */
     struct spec_lookup *lookup = (void *)(uintptr_t)initial.model->encoder.lookups[0].spec;
+    lookup->missing_row = lookup->unseen_row;
     lookup->unseen_row = SPEC_REFUSE;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         for (unsigned n_threads = 1; n_threads <= 3; n_threads += 2) {

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks that the libraries themselves trained and saved, each with a model.json: dcnv2-score gives
+the library's predictions, from the library's files and from the converted one.
+
+The checkpoints lie in ../shared, beside the project; without that folder this suite says so.
+"""
+import csv
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import harness
+from harness import ROOT, Problems, check
+from training import BIN, folder
+
+DESCRIPTIONS = ROOT / "tests/golden/models"
+SHARED = ROOT.parent / "shared"
+TOLERANCE = 1e-6  # or twice the distance of the library's own float32
+
+
+def source_of(description):
+    library, name = description.parts[-3:-1]
+    found = [path for path in (SHARED / "models" / library / name, SHARED / library / name) if path.exists()]
+    check(found, f"{SHARED} has no checkpoint of {library}/{name}")
+    return found[0]
+
+
+def gather(description, source, here):
+    """The library's files and the model.json in one folder, as somebody puts them on a volume."""
+    for file in [*source.iterdir(), *description.parent.iterdir()]:
+        shutil.copy(file, here)
+
+
+def read_expected(source):
+    """(the CSV's text, predictions in float64, in float32)"""
+    if (source / "rows.csv").exists():
+        scores = [float(text) for text in (source / "expected.txt").read_text().split()]
+        return (source / "rows.csv").read_text(), scores, scores
+    expected = json.loads((source / "expected.json").read_text())
+    single = expected["predictions"]
+    return expected["columns"], expected.get("predictions_float64", single), single
+
+
+def write_rows(path, rows):
+    if isinstance(rows, str):
+        path.write_text(rows)
+        return
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(rows)
+        writer.writerows(zip(*rows.values()))
+
+
+def run(program, *arguments):
+    done = subprocess.run([BIN / program, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    check(done.returncode == 0, f"{program}: {done.stderr[-500:]}")
+    return done.stdout
+
+
+def scores(model, rows):
+    return [float(line) for line in run("dcnv2-score", "--model-path", model, rows).split()]
+
+
+def check_model(description):
+    source = source_of(description)
+    columns, double, single = read_expected(source)
+    limit = max(TOLERANCE, 2 * max(abs(a - b) for a, b in zip(double, single)))
+    with folder() as here:
+        here = pathlib.Path(here)
+        gather(description, source, here)
+        write_rows(here / "asked.csv", columns)
+        run("dcnv2-convert", "--model-path", here, "-o", here / "one.safetensors")
+        for model in (here, here / "one.safetensors"):
+            found = scores(model, here / "asked.csv")
+            check(len(found) == len(double), f"{len(found)} scores of {len(double)} rows")
+            distance, row = max((abs(a - b), i) for i, (a, b) in enumerate(zip(found, double)))
+            check(distance <= limit, f"{model.name}: row {row}: {found[row]}, not {double[row]}")
+
+
+def test_each_librarys_model_gives_its_predictions():
+    if not SHARED.exists():
+        print(f"   SKIPPED: {SHARED} is missing, which has the libraries' checkpoints")
+        return
+    problems, descriptions = Problems(), sorted(DESCRIPTIONS.glob("*/*/model.json"))
+    check(len(descriptions) >= 26, f"{len(descriptions)} descriptions")
+    for description in descriptions:
+        problems.collect("/".join(description.parts[-3:-1]), check_model, description)
+    problems.report()
+
+
+if __name__ == "__main__":
+    harness.main(globals())
