@@ -131,8 +131,9 @@ static bool encoder_agrees(const struct golden_case *c)
         expected[row] = i;
     }
     struct vocabulary vocabulary;
-    double mean = 0, scale = 1;
-    struct encoder encoder = {f.schema, &vocabulary, &mean, &scale};
+    struct scaling scaling = SCALING_NONE;
+    struct special_rows special = {vocabulary.n, SPECIAL_ROW_NONE};
+    struct encoder encoder = {f.schema, &vocabulary, &special, &scaling};
     CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, classes, n_classes) == 0);
     const int status = encoder_encode(&encoder, &f.frame, false, dense, indices, &counts, &f.error);
     CHECK_MSG(status == 0, "%s", f.error.message);

@@ -205,7 +205,9 @@ static int encode(const char *classes, bool match_forms, uint32_t *ret_indices,
 {
     struct text texts[MAX_CLASSES];
     struct vocabulary vocabulary;
-    const struct encoder encoder = {.schema = f.schema, .vocabularies = &vocabulary};
+    struct special_rows special = {vocabulary.n, SPECIAL_ROW_NONE};
+    const struct encoder encoder = {
+        .schema = f.schema, .vocabularies = &vocabulary, .special = &special};
     CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, texts, split(classes, texts)) ==
           0);
     memset(counts, 0, sizeof *counts);
