@@ -132,9 +132,10 @@ static bool encoder_agrees(const struct golden_case *c)
     }
     struct vocabulary vocabulary;
     struct scaling scaling = SCALING_NONE;
-    struct special_rows special = {vocabulary.n, SPECIAL_ROW_NONE};
+    struct special_rows special = {0, SPECIAL_ROW_NONE};
     struct encoder encoder = {f.schema, &vocabulary, &special, &scaling};
     CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, classes, n_classes) == 0);
+    special.unknown = vocabulary.n;
     const int status = encoder_encode(&encoder, &f.frame, false, dense, indices, &counts, &f.error);
     CHECK_MSG(status == 0, "%s", f.error.message);
     bool agrees = status == 0 && counts.n_unknown == 0;

@@ -205,11 +205,12 @@ static int encode(const char *classes, bool match_forms, uint32_t *ret_indices,
 {
     struct text texts[MAX_CLASSES];
     struct vocabulary vocabulary;
-    struct special_rows special = {vocabulary.n, SPECIAL_ROW_NONE};
+    struct special_rows special = {0, SPECIAL_ROW_NONE};
     const struct encoder encoder = {
         .schema = f.schema, .vocabularies = &vocabulary, .special = &special};
     CHECK(vocabulary_init(&vocabulary, &hash_seed_fixed, &arena, texts, split(classes, texts)) ==
           0);
+    special.unknown = vocabulary.n;
     memset(counts, 0, sizeof *counts);
     const int status =
         encoder_encode(&encoder, &f.frame, match_forms, NULL, ret_indices, counts, &f.error);
