@@ -109,9 +109,9 @@ static void print_network(FILE *out, const struct network_spec *spec)
     char line[LINE_MAX_LENGTH];
     spec_describe(spec, line, sizeof line);
     fprintf(out, "network: %u dense and %u sparse columns; %s\n",
-            for (uint32_t i = 0; i < spec->n_assumptions; i++)
-                fprintf(out, "assumed: %.*s\n", TEXT_SHOWN(spec->assumptions[i]));
             spec->n_columns - spec->n_categories, spec->n_categories, line);
+    for (uint32_t i = 0; i < spec->n_assumptions; i++)
+        fprintf(out, "assumed: %.*s\n", TEXT_SHOWN(spec->assumptions[i]));
 }
 
 /* ---- a state dict ---- */

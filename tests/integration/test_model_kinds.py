@@ -4,10 +4,13 @@
 tests/golden/files holds files that PyTorch, scikit-learn and joblib wrote, with the scores of each row;
 what a folder lacks is that of `ok`. Checkpoints of other shapes are put together here (modelfile.py).
 """
+import json
 import pathlib
 import struct
 import subprocess
 import sys
+import urllib.request
+import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
@@ -109,6 +112,53 @@ def test_a_class_that_is_not_there_is_refused():
                         ("=zz", "--unknown-class==zz names no column"), ("ua", "names no column")):
         _, err = score_folder("unknown_class", ["--unknown-class", flag], expect=1)
         check(words in err, f"{flag}: {err}")
+
+
+def test_the_server_scores_and_tells_the_same():
+    # Unseen values, in the server's own encoder, which is another one than dcnv2-score's.
+    name = "unknown_class"
+    rows = [line.split(",") for line in part(name, "rows.csv").read_text().split()[1:]]
+    inputs = [{"u": u, "a": a, "price": float(price)} for _, u, a, price in rows]
+    paths = {"MODEL_PATH": str(part(name, "model_weights.pth")), "DENSE_COLS": "price", "SPARSE_COLS": "u,a",
+             "ENCODER_PATH": str(part(name, "preprocess_metadata.pkl"))}
+    with harness.Server(env=paths | {"UNKNOWN_CLASS": "=~other"}) as server:
+        reply = ask(server, inputs)
+        check_close(reply, expected_of(name), "the server")
+        check("--unknown-class" not in server.log(), server.log())
+    with harness.Server(env=paths) as server:
+        harness.wait_until(lambda: "--unknown-class=u=~other" in server.log(), 5)
+        check('column "u" has a class "~other"' in server.log(), server.log())
+        far = ask(server, inputs)
+        check(abs(far[0] - expected_of(name)[0]) > 0.01, "the setting changes nothing")
+    # A missing value is the NaN among the classes, whatever pandas made of it.
+    paths["ENCODER_PATH"] = str(part("pandas3_nan", "preprocess_metadata.pkl"))
+    paths["MODEL_PATH"] = str(part("pandas3_nan", "model_weights.pth"))
+    with harness.Server(env=paths) as server:
+        cells = [dict(inputs[0], u=u) for u in (None, "nan")]
+        alone = [ask(server, [cell])[0] for cell in cells]
+        together = ask(server, cells + [dict(inputs[0], u="zz")])
+        check(alone[0] == alone[1] == together[0] == together[1] != together[2], f"{alone}, {together}")
+
+
+def ask(server, instances):
+    """Their scores."""
+    request = urllib.request.Request(f"http://127.0.0.1:{server.port}/v1/models/dcnv2:predict",
+                                     json.dumps({"inputs": instances}).encode())
+    with urllib.request.urlopen(request, timeout=harness.limit(10)) as reply:
+        return [score for row in json.loads(reply.read())["predictions"] for score in row]
+
+
+def test_what_unpacks_to_far_more_than_its_size_is_refused():
+    with folder() as name:
+        path = pathlib.Path(name) / "bomb.pkl"
+        path.write_bytes(zlib.compress(b"\x80\x04" + b"0" * (64 << 20), 9))
+        found, err = score_pair(part("ok", "model_weights.pth"), path, part("ok", "rows.csv"), *COLUMNS, expect=1)
+        check("to less than a 16th of its contents" in err, err)
+        data = part("joblib_zlib", "preprocess_metadata.pkl").read_bytes()
+        for damaged in (data[:-3], data + b"x", data[:60] + b"\xff" + data[61:]):
+            path.write_bytes(damaged)
+            found, err = score_pair(part("ok", "model_weights.pth"), path, part("ok", "rows.csv"), *COLUMNS, expect=1)
+            check("is compressed with zlib, and damaged, cut" in err, err)
 
 
 def one_column(classes, table, **options):
