@@ -131,6 +131,11 @@ def is_sanitized():
     return is_sanitized.answer
 
 
+def fewer(n):
+    """So many rows or requests; with a sanitizer a tenth, since each takes ten times as long."""
+    return n // 10 if is_sanitized() else n
+
+
 # ---------------------------------------------------------------- processes
 
 _running = set()

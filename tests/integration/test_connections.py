@@ -12,13 +12,14 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
-from harness import Problems, Server, check, wait_until, whole
+from harness import Problems, Server, check, fewer, wait_until, whole
 from samples import (COLUMNS, GOOD_BODY, TWO_SCORES, V1, check_good, check_scores, metrics, scores_of)
 from wire import Connection, ask, gzip_bytes, request_bytes
 
 MIB = 1 << 20
 PROBE_LATEST_S = 0.1
 STARVED_S = 1.0
+LARGE_ROWS = fewer(100_000)
 # This process holds the clients' ends.
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 
@@ -251,7 +252,7 @@ def slow_bodies(server, n):
 
 
 def slow_readers(server, n):
-    cells = ",".join(["1"] * 30_000)
+    cells = ",".join(["1"] * fewer(30_000))
     body = ('{"inputs":[{' + ",".join(f'"{name}":1' for name in COLUMNS[1:])
             + f',"{COLUMNS[0]}":[{cells}]' + "}]}").encode()
     packed = request_bytes("POST", V1, gzip_bytes(body), [("Content-Encoding", "gzip")])
@@ -323,7 +324,7 @@ def rows_body(n_rows):
 
 
 def large_request():
-    return request_bytes("POST", V1, gzip_bytes(rows_body(100_000), 1), [("Content-Encoding", "gzip")])
+    return request_bytes("POST", V1, gzip_bytes(rows_body(LARGE_ROWS), 1), [("Content-Encoding", "gzip")])
 
 
 def time_alone(server, data):
@@ -406,7 +407,7 @@ def test_a_client_that_has_sent_its_end_and_reads_on_is_answered():
             answer = connection.response()
             if answer.status == 100:  # whether it is still there
                 answer = connection.response()
-            check(len(scores_of(answer)) == 100_000, "rows")
+            check(len(scores_of(answer)) == LARGE_ROWS, "rows")
         close_all(others)
 
 

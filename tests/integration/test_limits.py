@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
-from harness import LONG, Load, Problems, Server, check, wait_until, whole
+from harness import LONG, Load, Problems, Server, check, fewer, wait_until, whole
 from samples import (COLUMNS, GOOD_BODY, MANY, MANY_SCORES, ONE, TWO_SCORES, V1, V2, bits,
                      check_good, check_scores, metrics, post_v1, repeat, scores_of, v1_body, v2_binary,
                      v2_document)
@@ -77,7 +77,7 @@ def test_a_header_or_body_that_drips_is_cut_at_its_deadline():
 
 
 def test_an_idle_connection_is_closed_after_the_idle_timeout_and_not_before():
-    with Server("--idle_timeout", "2") as server:
+    with Server("--idle_timeout", "2", "--header_timeout", "3") as server:
         with Connection(server) as idle, Connection(server) as silent:
             check(idle.request("GET", "/").status == 200, "GET /")
             time.sleep(1)
@@ -122,7 +122,7 @@ def test_a_proxy_may_keep_a_connection_idle_for_its_own_time():
 
 
 def test_a_client_that_does_not_read_holds_up_nobody():
-    body = v1_body(repeat(MANY, 30_000))
+    body = v1_body(repeat(MANY, fewer(30_000)))
     with Server("--body_timeout", whole(2)) as server:
         slow = []
         for _ in range(10):
@@ -154,6 +154,8 @@ def scalars(n_rows):
 
 def test_replies_that_are_not_taken_hold_no_more_than_themselves():
     # The rows of such a body take 40 MB while it is answered, its reply less than one.
+    if harness.is_sanitized():
+        return  # its memory use says nothing, and fewer rows find room in the sockets; test_slow_clients.py has others
     body, n_clients = scalars(64_000), 10
     with Server("--workers", "1") as server:
         check(len(scores_of(ask(server, "POST", V1, body, timeout=60))) == 64_000, "rows")
@@ -174,7 +176,7 @@ def test_replies_that_are_not_taken_hold_no_more_than_themselves():
         for sock in slow:
             sock.close()
         check(last > n_clients, f"only {last} replies were begun")
-        check(harness.is_sanitized() or grown < 200 * MIB, f"{grown // MIB} MiB more resident")
+        check(grown < 200 * MIB, f"{grown // MIB} MiB more resident")
         check_good(server)
 
 
@@ -343,7 +345,7 @@ def test_probes_are_answered_within_a_second_during_big_batches():
 
 
 def test_a_probe_waits_for_one_big_request_and_not_for_all_that_came_before_it():
-    for body, n_clients in ((compact(100_000), 16), (scalars(64_000), 40)):  # within the budget of bodies
+    for body, n_clients in ((compact(fewer(100_000)), 16), (scalars(fewer(64_000)), 40)):  # within the budget of bodies
         check_a_probe_waits_for_one(body, n_clients)
 
 
@@ -374,7 +376,7 @@ def check_a_probe_waits_for_one(body, n_clients):
 # ---------------------------------------------------------------- no growth
 
 def test_memory_and_descriptors_stay_flat_over_many_requests():
-    n = 100_000 if LONG else 4000
+    n = fewer(100_000 if LONG else 4000)
     bodies = [(V1, GOOD_BODY), (V2, json.dumps(v2_document(ONE)).encode()), (V1, b"{"),
               (V1, v1_body(MANY)),
               (V1, v1_body({**ONE, "price": ["x"]})), ("/v1/models/nope:predict", GOOD_BODY),
@@ -396,7 +398,7 @@ def test_memory_and_descriptors_stay_flat_over_many_requests():
 
 
 def test_memory_and_descriptors_stay_flat_over_many_connections():
-    n = 100_000 if LONG else 2000
+    n = fewer(100_000 if LONG else 2000)
     with Server() as server:
         def cycle(n_connections):
             for i in range(n_connections):
