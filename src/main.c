@@ -173,12 +173,12 @@ static int run(struct program *program, uint64_t start_ns)
         fputs("dcnv2-server: cannot start a thread\n", stderr);
         return EXIT_FAILURE;
     }
+    tell_assumptions(program); /* no worker uses its place in the registry yet */
     if (start_server(program) != 0)
         return EXIT_FAILURE;
     if (registry_start_fingerprints(program->registry, config->model_name) != 0)
         log_event(LOG_LEVEL_WARNING, "no thread for the SHA-256 of the model's files: they will "
                                      "not be told of");
-    tell_assumptions(program);
     for (size_t i = 0; i < config->ignored_flags.n; i++)
         log_event(LOG_LEVEL_WARNING, "%s has no effect here", config->ignored_flags.names[i]);
     log_event(LOG_LEVEL_INFO, "listening on port %u, model %s, %u worker%s, ready after %.1f ms",
