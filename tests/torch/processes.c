@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "torch/torch_load.h"
+
 double now_s(void)
 {
     struct timespec now;
@@ -41,6 +43,9 @@ struct ranks_options local_ranks(unsigned n, unsigned timeout_s)
 void processes_start(struct processes *processes, const struct ranks_options *options, unsigned n,
                      rank_body *body)
 {
+    struct train_error error;
+    if (torch_load(&error) == NULL)
+        abort();
     processes->n = n;
     processes->reports = mmap(NULL, n * sizeof *processes->reports, PROT_READ | PROT_WRITE,
                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
