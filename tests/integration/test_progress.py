@@ -15,8 +15,8 @@ import harness
 from harness import check, limit
 from training import TRAIN_CSV, end, folder, start, write_csv
 
-N_COPIES = 10 if harness.is_sanitized() else 40  # of the demo data: some tenths of a second of each part
-SMALL = ("--dnn", 32, "--batch-size", 1024)  # of quick steps
+N_COPIES = 15 if harness.is_sanitized() else 60  # of the demo data: some tenths of a second of each part
+SMALL = ("--embedding", 4, "--dnn", 16, "--batch-size", 1024)  # of quick steps
 LINE_SECONDS = 5
 
 
