@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -44,8 +45,10 @@ void processes_start(struct processes *processes, const struct ranks_options *op
                      rank_body *body)
 {
     struct train_error error;
-    if (torch_load(&error) == NULL)
+    if (torch_load(&error) == NULL) {
+        fprintf(stderr, "%s\n", error.message);
         abort();
+    }
     processes->n = n;
     processes->reports = mmap(NULL, n * sizeof *processes->reports, PROT_READ | PROT_WRITE,
                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
