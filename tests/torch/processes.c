@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +12,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "torch/torch_load.h"
 
 double now_s(void)
 {
@@ -41,6 +44,11 @@ struct ranks_options local_ranks(unsigned n, unsigned timeout_s)
 void processes_start(struct processes *processes, const struct ranks_options *options, unsigned n,
                      rank_body *body)
 {
+    struct train_error error;
+    if (torch_load(&error) == NULL) {
+        fprintf(stderr, "%s\n", error.message);
+        abort();
+    }
     processes->n = n;
     processes->reports = mmap(NULL, n * sizeof *processes->reports, PROT_READ | PROT_WRITE,
                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);

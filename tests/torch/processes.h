@@ -33,8 +33,9 @@ unsigned free_port(void);
 /* rank 0 of n at a free port of loopback. */
 struct ranks_options local_ranks(unsigned n, unsigned timeout_s);
 
-/* Starts `n` processes, as the ranks from options->rank on. They load the plugin, not the test:
- * libtorch's threads would not live through a fork. */
+/* Starts `n` processes, as the ranks from options->rank on. The test has loaded the plugin, which
+ * takes each process a second, but does not use it: libtorch's threads, which come with its first
+ * work, would not live through a fork. */
 void processes_start(struct processes *processes, const struct ranks_options *options, unsigned n,
                      rank_body *body);
 
