@@ -169,6 +169,12 @@ static uint32_t find_other_form(const struct lookup_pass *pass, const struct cel
     return pass->options->match_forms ? found : vocabulary->n;
 }
 
+/* Whether missing values have a row of their own, which no form of theirs is looked up before. */
+static bool has_row_of_missing(const struct spec_lookup *spec)
+{
+    return spec->missing_row != SPEC_NONE && spec->missing_row != spec->unseen_row;
+}
+
 uint32_t lookup_no_class(const struct lookup_pass *pass, const struct cell *cell,
                          struct text written, uint32_t row)
 {
@@ -189,6 +195,8 @@ uint32_t lookup_no_class(const struct lookup_pass *pass, const struct cell *cell
         else
             text = written;
     }
+    if (found == vocabulary->n && is_missing && has_row_of_missing(lookup->spec))
+        return lookup_missing(pass, row);
     if (found == vocabulary->n)
         found = find_other_form(pass, cell, text);
     if (found != vocabulary->n)

@@ -9,24 +9,6 @@ static size_t at_most_a_block(size_t n)
     return n < NETWORK_BLOCK_ROWS ? n : NETWORK_BLOCK_ROWS;
 }
 
-/* The operations that look ahead. */
-static size_t count_linear(const struct network *network)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < network->n_ops; i++)
-        n += network->ops[i].run == op_linear || network->ops[i].run == op_linear_relu;
-    return n;
-}
-
-/* The first gather: x0, which has the tables. */
-static const struct op *first_gather(const struct network *network)
-{
-    const struct op *op = network->ops;
-    while (op->run != op_gather && op->run != op_output)
-        op++;
-    return op;
-}
-
 /* Rows of a block that were scored. */
 static size_t score_block(const struct network *network, struct pass *pass)
 {
@@ -41,14 +23,12 @@ static size_t score_block(const struct network *network, struct pass *pass)
 size_t network_score(const struct network *network, const struct kernels *kernels, float *scratch,
                      const struct network_batch *batch, enum network_result result, float *scores)
 {
-    struct ahead ahead = {.gather = first_gather(network)};
-    const size_t n_linear = count_linear(network), n_parts = ahead.gather->n_parts;
+    struct ahead ahead = {.gather = network->x0, .n_a_turn = network->x0->n_parts};
     struct pass pass = {
         .kernels = kernels, .scratch = scratch, .batch = batch, .result = result, .ahead = &ahead};
     ahead.n = at_most_a_block(batch->n_rows);
-    ahead.n_a_turn = n_parts;
     gather_prefetch(&ahead, batch);
-    ahead.n_a_turn = n_linear ? (n_parts + n_linear - 1) / n_linear : 0;
+    ahead.n_a_turn = network->n_ahead;
     for (size_t first = 0; first < batch->n_rows; first += NETWORK_BLOCK_ROWS) {
         const size_t left = batch->n_rows - first, wanted = at_most_a_block(left);
         ahead.first = first + wanted;

@@ -12,21 +12,22 @@ static inline __attribute__((always_inline)) size_t copy_rows(const struct gathe
                                                               const uint32_t *rows, float *to,
                                                               size_t stride)
 {
-    const uint32_t n_rows = part->input->n_rows;
+    const uint32_t n_rows = part->n_rows;
+    const float *values = part->values;
     for (size_t r = 0; r < n; r++, to += stride) {
         if (rows[r] >= n_rows)
             return r;
-        memcpy(to, part->values + (size_t)rows[r] * width, width * sizeof *to);
+        memcpy(to, values + (size_t)rows[r] * width, width * sizeof *to);
     }
     return n;
 }
 
 /* The usual widths are known to the compiler: the shorter the code between two rows, the more of
  * their cache misses run at once. */
-static size_t gather_single(const struct gather_part *part, size_t n, const uint32_t *rows,
-                            float *to, size_t stride)
+static inline size_t gather_single(const struct gather_part *part, size_t n, const uint32_t *rows,
+                                   float *to, size_t stride)
 {
-    switch (part->input->width) {
+    switch (part->width) {
     case 4:
         return copy_rows(part, 4, n, rows, to, stride);
     case 8:
@@ -34,7 +35,7 @@ static size_t gather_single(const struct gather_part *part, size_t n, const uint
     case 16:
         return copy_rows(part, 16, n, rows, to, stride);
     default:
-        return copy_rows(part, part->input->width, n, rows, to, stride);
+        return copy_rows(part, part->width, n, rows, to, stride);
     }
 }
 
@@ -125,47 +126,50 @@ static void gather_value(const struct gather_part *part, const float *column, si
 /* Part by part; rows from one with a bad index on are left out of the pass. */
 void op_gather(const struct op *op, struct pass *pass)
 {
-    const struct network_batch *batch = pass->batch;
+    const struct network_batch batch = *pass->batch;
+    const struct gather_part *part = op->parts, *end = part + op->n_parts;
     float *out = pass->scratch + op->out.at;
-    for (size_t p = 0; p < op->n_parts; p++) {
-        const struct gather_part *part = &op->parts[p];
+    const size_t stride = op->out.stride, first = pass->first;
+    size_t n = pass->n;
+    for (; part < end; part++) {
         float *to = out + part->first;
-        if (part->input->kind != INPUT_TABLE) {
-            gather_value(part, batch->dense + part->input->source * batch->n_rows + pass->first,
-                         pass->n, to, op->out.stride);
+        if (!part->is_table) {
+            gather_value(part, batch.dense + part->source * batch.n_rows + first, n, to, stride);
             continue;
         }
-        const struct dcnv2_rows *lookup = &batch->lookups[part->input->source];
-        pass->n =
-            lookup->offsets
-                ? gather_lists(part, lookup, pass->first, pass->n, to, op->out.stride)
-                : gather_single(part, pass->n, lookup->rows + pass->first, to, op->out.stride);
+        const struct dcnv2_rows *lookup = &batch.lookups[part->source];
+        n = lookup->offsets ? gather_lists(part, lookup, first, n, to, stride)
+                            : gather_single(part, n, lookup->rows + first, to, stride);
     }
+    pass->n = n;
 }
 
 /* ---- ahead ---- */
 
-static void prefetch_row(const struct gather_part *part, uint32_t row)
+static inline void prefetch_row(const struct gather_part *part, uint32_t row)
 {
     enum { LINE_FLOATS = 16 };
-    if (row < part->input->n_rows)
-        for (size_t i = 0; i < part->input->width; i += LINE_FLOATS)
-            __builtin_prefetch(part->values + (size_t)row * part->input->width + i, 0, 2);
+    if (row >= part->n_rows)
+        return;
+    const float *values = part->values + (size_t)row * part->width;
+    for (uint32_t i = 0; i < part->width; i += LINE_FLOATS)
+        __builtin_prefetch(values + i, 0, 2);
 }
 
 void gather_prefetch(struct ahead *ahead, const struct network_batch *batch)
 {
-    const size_t left = ahead->gather->n_parts - ahead->part;
-    const size_t end = ahead->part + (left < ahead->n_a_turn ? left : ahead->n_a_turn);
-    for (; ahead->part < end; ahead->part++) {
-        const struct gather_part *part = &ahead->gather->parts[ahead->part];
-        if (part->input->kind != INPUT_TABLE)
+    const size_t left = ahead->gather->n_parts - ahead->part, from = ahead->first;
+    const size_t n_parts = left < ahead->n_a_turn ? left : ahead->n_a_turn;
+    const struct gather_part *part = ahead->gather->parts + ahead->part, *end = part + n_parts;
+    const struct dcnv2_rows *lookups = batch->lookups;
+    for (; part < end; part++) {
+        if (!part->is_table)
             continue;
-        const struct dcnv2_rows *lookup = &batch->lookups[part->input->source];
-        const size_t from = ahead->first, to = ahead->first + ahead->n;
+        const struct dcnv2_rows *lookup = &lookups[part->source];
         const size_t begin = lookup->offsets ? lookup->offsets[from] : from;
-        const size_t stop = lookup->offsets ? lookup->offsets[to] : to;
+        const size_t stop = lookup->offsets ? lookup->offsets[from + ahead->n] : from + ahead->n;
         for (size_t i = begin; i < stop; i++)
             prefetch_row(part, lookup->rows[i]);
     }
+    ahead->part += n_parts;
 }

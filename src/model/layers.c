@@ -58,7 +58,7 @@ static uint32_t plan_input_layer(struct plan *plan, const struct spec_layer *lay
 {
     struct gather_part *parts =
         arena_calloc(plan->arena, (size_t)layer->n_parts + 1, sizeof *parts);
-    size_t first = 0;
+    uint32_t first = 0;
     if (parts == NULL) {
         plan->failed = true;
         format_error_memory(plan->error);
@@ -67,7 +67,12 @@ static uint32_t plan_input_layer(struct plan *plan, const struct spec_layer *lay
     for (uint32_t i = 0; i < layer->n_parts; i++) {
         const struct spec_input *input = &layer->parts[i];
         const struct tensor_stack vector = {&input->tensor, 1};
-        parts[i] = (struct gather_part){.input = input, .first = first};
+        parts[i] = (struct gather_part){.input = input,
+                                        .n_rows = input->n_rows,
+                                        .width = input->width,
+                                        .source = input->source,
+                                        .first = first,
+                                        .is_table = input->kind == INPUT_TABLE};
         if (input->kind == INPUT_TABLE)
             parts[i].values = plan_table(plan, &input->tensor);
         else if (input->kind == INPUT_TIMES)

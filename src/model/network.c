@@ -186,6 +186,19 @@ static int lay_out(struct plan *plan, size_t *ret_floats)
 
 /* ---- the network ---- */
 
+/* The operation that has the tables, and how much of it each linear layer asks for ahead. */
+static void set_ahead(struct network *network)
+{
+    size_t n_linear = 0;
+    const struct op *op = network->ops;
+    for (size_t i = 0; i < network->n_ops; i++)
+        n_linear += network->ops[i].linear.n_out > 0;
+    while (op->run != op_gather && op->run != op_output)
+        op++;
+    network->x0 = op;
+    network->n_ahead = n_linear ? (op->n_parts + n_linear - 1) / n_linear : 0;
+}
+
 static int count(struct plan *plan)
 {
     plan->layer_values =
@@ -229,6 +242,7 @@ int network_load(struct network *network, struct arena *arena, const struct netw
     }
     network->ops = plan.ops;
     network->n_ops = plan.n_ops;
+    set_ahead(network);
     return 0;
 }
 

@@ -24,6 +24,8 @@ struct network {
     const struct network_spec *spec;
     const struct op *ops; /* [n_ops], in order; the last one makes the scores */
     size_t n_ops;
+    const struct op *x0; /* the operation that gathers the tables; the last one if there are none */
+    size_t n_ahead;      /* parts of x0 that an operation may ask for ahead */
     size_t scratch_floats;
     float *weights; /* all but tables in place, in one aligned block, [n_weights] */
     size_t n_weights;

@@ -29,11 +29,14 @@ struct pass {
     struct ahead *ahead;
 };
 
-/* A part of an input layer, see struct spec_input. */
+/* A part of an input layer, see struct spec_input: what a row needs of it side by side. */
 struct gather_part {
-    const struct spec_input *input;
     const float *values; /* the table [n_rows, width], or the vector [width] */
-    size_t first;        /* its place in the row */
+    uint32_t n_rows, width;
+    uint32_t source;
+    uint32_t first; /* its place in the row */
+    bool is_table;
+    const struct spec_input *input;
 };
 
 /* An input of the output layer. */

@@ -258,9 +258,12 @@ TEST(unknown_values_are_the_number_of_classes_and_are_added)
 
 TEST(unseen_and_missing_values_take_the_rows_that_the_model_names)
 {
-    const struct special_rows kept = special[0];
+    struct spec_lookup *lookup = (struct spec_lookup *)encoder.lookups[0].spec;
+    const struct spec_lookup kept = *lookup;
     for (unsigned match_forms = 0; match_forms < 2; match_forms++) {
-        special[0] = (struct special_rows){.unknown = 4, .missing = 9};
+        const struct encode_options options = {.match_forms = match_forms};
+        lookup->unseen_row = 4;
+        lookup->missing_row = 9;
         fixture_reset(&f);
         add_row(text("?"), text("?"), missing, missing);
         add_row(number(NAN), text("1.0"), missing, missing);
@@ -268,32 +271,17 @@ TEST(unseen_and_missing_values_take_the_rows_that_the_model_names)
         add_row(text("x"), missing, missing, missing);
         end_segment();
         memset(counts, 0, sizeof counts);
-        CHECK(encoder_encode(&encoder, &f.frame, match_forms, dense, indices, counts, &f.error) ==
-              0);
-        CHECK(indices[0] == 4 && indices[1] == 9 && indices[2] == 0 && indices[3] == 4);
-        CHECK(indices[4] == 3 && indices[5] == 0 && indices[6] == 1);
+        CHECK(encoder_encode(&encoder, &f.frame, &options, &encoded, counts, &f.error) == 0);
+        CHECK(found(A, 0) == 4 && found(A, 1) == 9 && found(A, 2) == 0 && found(A, 3) == 4);
+        CHECK(found(B, 0) == 3 && found(B, 1) == 0 && found(B, 2) == 1);
         CHECK(counts[0].n_unknown == 1); /* neither the missing one, nor the class of that row */
     }
-    special[0].missing = SPECIAL_ROW_NONE;
+    lookup->missing_row = SPEC_NONE;
     fixture_reset(&f);
     add_row(number(NAN), text("1.0"), missing, missing);
     end_segment();
-    CHECK(encode() == 0 && indices[0] == 4);
-    special[0] = kept;
-}
-
-TEST(scaled_values_are_multiplied_shifted_and_clipped)
-{
-    const struct scaling kept = scaling[0];
-    scaling[0] = SCALING_NONE;
-    scaling[0].factor = 0.1;
-    scaling[0].shift = -3;
-    CHECK(encoder_scale(&encoder, 0, 7) == (float)(7 * 0.1 + -3));
-    scaling[0].low = -1;
-    scaling[0].high = 0.5;
-    CHECK(encoder_scale(&encoder, 0, 7) == -1 && encoder_scale(&encoder, 0, 1e300) == 0.5f);
-    CHECK(encoder_scale(&encoder, 0, 25) == -0.5f);
-    scaling[0] = kept;
+    CHECK(encode() == 0 && found(A, 0) == 4);
+    *lookup = kept;
 }
 
 TEST(a_category_is_written_as_its_column_is_typed)
@@ -369,7 +357,6 @@ int main(void)
     RUN(columns_lie_one_behind_the_other);
     RUN(unknown_values_are_the_number_of_classes_and_are_added);
     RUN(unseen_and_missing_values_take_the_rows_that_the_model_names);
-    RUN(scaled_values_are_multiplied_shifted_and_clipped);
     RUN(a_category_is_written_as_its_column_is_typed);
     RUN(each_instance_is_typed_by_itself_before_they_are_joined);
     RUN(a_value_that_was_replaced_does_not_type_its_column);
