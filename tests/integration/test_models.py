@@ -13,8 +13,10 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
-from harness import ROOT, Problems, check
+from harness import ROOT, Problems, Server, check
+from samples import V1, V2
 from training import BIN, folder
+from wire import ask
 
 DESCRIPTIONS = ROOT / "tests/golden/models"
 SHARED = ROOT.parent / "shared"
@@ -89,6 +91,48 @@ def test_each_librarys_model_gives_its_predictions():
     for description in descriptions:
         problems.collect("/".join(description.parts[-3:-1]), check_model, description)
     problems.report()
+
+
+def cell(kind, text, separator):
+    """A value as JSON has it; of a list its values, or one text if there is no separator."""
+    if kind == "number":
+        return float(text) if text else None
+    return [item for item in text.split(separator) if item] if separator else text
+
+
+def v2_input(column, texts, is_flat):
+    separator = column.get("separator") if column.get("list") and is_flat else None
+    kind = column.get("type", "category")
+    values, shape = [cell(kind, text, None) for text in texts], [len(texts)]
+    if separator:
+        longest = max(len(text.split(separator)) for text in texts)
+        shape.append(longest)
+        values = [(text.split(separator) + [""] * longest)[:longest] for text in texts]
+    return {"name": column["name"], "datatype": "FP64" if kind == "number" else "BYTES", "shape": shape, "data": values}
+
+
+def test_lists_are_served_over_both_protocols():
+    if not SHARED.exists():
+        print(f"   SKIPPED: {SHARED} is missing, which has the libraries' checkpoints")
+        return
+    description = DESCRIPTIONS / "torchrec/ebc_crossnet_shared_table/model.json"
+    columns = json.loads(description.read_text())["columns"]
+    with folder() as here:
+        here = pathlib.Path(here)
+        gather(description, source_of(description), here)
+        rows, double, _ = read_expected(source_of(description))
+        with Server("--model-path", here) as server:
+            for is_flat in (False, True):  # lists as texts, as lists
+                body = {"instances": [{c["name"]: cell(c.get("type"), rows[c["name"]][i],
+                                                       c.get("separator") if is_flat and c.get("list") else None)
+                                       for c in columns} for i in range(len(double))]}
+                found = [score for score, in ask(server, "POST", V1, json.dumps(body).encode()).json()["predictions"]]
+                check(max(abs(a - b) for a, b in zip(found, double)) < TOLERANCE, f"v1 {is_flat}")
+                body = {"inputs": [v2_input(c, rows[c["name"]], is_flat) for c in columns]}
+                found = ask(server, "POST", V2, json.dumps(body).encode()).json()["outputs"][0]["data"]
+                check(max(abs(a - b) for a, b in zip(found, double)) < TOLERANCE, f"v2 {is_flat}")
+            shapes = {i["name"]: i["shape"] for i in ask(server, "GET", "/v2/models/dcnv2").json()["inputs"]}
+            check(shapes["tags"] == [-1, -1] and shapes["city"] == [-1], f"{shapes}")
 
 
 if __name__ == "__main__":
