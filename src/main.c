@@ -29,6 +29,9 @@ struct program {
     struct server *server;
     unsigned n_workers;
     sigset_t signals;
+    const char **assumptions; /* [n_assumptions], of the first model */
+    uint32_t n_assumptions;
+    const char *note;
 };
 
 /* A standard stream that is closed would give its number to a socket, and log lines to a client. */
@@ -101,11 +104,31 @@ static struct text *column_texts(struct program *program)
     return texts;
 }
 
+/* The model may be gone when they are told. -1: out of memory. */
+static int keep_assumptions(struct program *program, const dcnv2_model *model)
+{
+    const struct network_spec *spec = &model->spec;
+    program->assumptions =
+        arena_calloc(&program->arena, spec->n_assumptions + 1, sizeof *program->assumptions);
+    for (uint32_t i = 0; program->assumptions && i < spec->n_assumptions; i++) {
+        const struct text text = spec->assumptions[i];
+        program->assumptions[i] = arena_copy_text(&program->arena, text.at, text.length);
+        if (program->assumptions[i] == NULL)
+            return -1;
+    }
+    program->n_assumptions = spec->n_assumptions;
+    if (model->note)
+        program->note = arena_copy_text(&program->arena, model->note, strlen(model->note));
+    return program->assumptions && (program->note || !model->note) ? 0 : -1;
+}
+
 static int start_server(struct program *program)
 {
     char message[256];
+    /* No worker uses this place in the registry yet. */
+    const dcnv2_model *model = registry_acquire(program->registry, 0);
     const int pinned =
-        pin_columns(program, &registry_acquire(program->registry, 0)->encoder.schema);
+        pin_columns(program, &model->encoder.schema) == 0 ? keep_assumptions(program, model) : -1;
     registry_release(program->registry, 0);
     struct text *columns = pinned == 0 ? column_texts(program) : NULL;
     program->metrics = metrics_create(program->n_workers, program->config.model_name, route_names,
@@ -147,16 +170,13 @@ static void arm_second_signal(struct program *program)
     pthread_sigmask(SIG_UNBLOCK, &program->signals, NULL);
 }
 
-/* What is assumed of the model, and may be wrong. */
-static void tell_assumptions(struct program *program)
+/* What is assumed of the first model, and may be wrong. */
+static void tell_assumptions(const struct program *program)
 {
-    const dcnv2_model *model = registry_acquire(program->registry, 0);
-    for (uint32_t i = 0; i < model->spec.n_assumptions; i++)
-        log_event(LOG_LEVEL_INFO, "assumed, since no file tells: %s",
-                  model->spec.assumptions[i].at);
-    if (model->note)
-        log_event(LOG_LEVEL_INFO, "%s", model->note);
-    registry_release(program->registry, 0);
+    for (uint32_t i = 0; i < program->n_assumptions; i++)
+        log_event(LOG_LEVEL_INFO, "assumed, since no file tells: %s", program->assumptions[i]);
+    if (program->note)
+        log_event(LOG_LEVEL_INFO, "%s", program->note);
 }
 
 static int run(struct program *program, uint64_t start_ns)
@@ -173,12 +193,12 @@ static int run(struct program *program, uint64_t start_ns)
         fputs("dcnv2-server: cannot start a thread\n", stderr);
         return EXIT_FAILURE;
     }
-    tell_assumptions(program); /* no worker uses its place in the registry yet */
     if (start_server(program) != 0)
         return EXIT_FAILURE;
     if (registry_start_fingerprints(program->registry, config->model_name) != 0)
         log_event(LOG_LEVEL_WARNING, "no thread for the SHA-256 of the model's files: they will "
                                      "not be told of");
+    tell_assumptions(program);
     for (size_t i = 0; i < config->ignored_flags.n; i++)
         log_event(LOG_LEVEL_WARNING, "%s has no effect here", config->ignored_flags.names[i]);
     log_event(LOG_LEVEL_INFO, "listening on port %u, model %s, %u worker%s, ready after %.1f ms",

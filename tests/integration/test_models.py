@@ -121,7 +121,7 @@ def test_lists_are_served_over_both_protocols():
         here = pathlib.Path(here)
         gather(description, source_of(description), here)
         rows, double, _ = read_expected(source_of(description))
-        with Server("--model-path", here) as server:
+        with Server("--model-path", here, env={"SPARSE_COLS": None, "DENSE_COLS": None}) as server:
             for is_flat in (False, True):  # lists as texts, as lists
                 body = {"instances": [{c["name"]: cell(c.get("type"), rows[c["name"]][i],
                                                        c.get("separator") if is_flat and c.get("list") else None)
