@@ -9,14 +9,15 @@ import pathlib
 import struct
 import subprocess
 import sys
-import urllib.request
 import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
 import modelfile
+import wire
 from harness import check
 from modelfile import Call, Instance, Name, Persistent, pickle_bytes, rebuilt_tensor
+from samples import V1
 from training import BIN, folder
 
 FILES = pathlib.Path(__file__).resolve().parent.parent / "golden/files"
@@ -142,10 +143,8 @@ def test_the_server_scores_and_tells_the_same():
 
 def ask(server, instances):
     """Their scores."""
-    request = urllib.request.Request(f"http://127.0.0.1:{server.port}/v1/models/dcnv2:predict",
-                                     json.dumps({"inputs": instances}).encode())
-    with urllib.request.urlopen(request, timeout=harness.limit(10)) as reply:
-        return [score for row in json.loads(reply.read())["predictions"] for score in row]
+    reply = wire.ask(server, "POST", V1, json.dumps({"inputs": instances}).encode()).json()
+    return [score for row in reply["predictions"] for score in row]
 
 
 def test_what_unpacks_to_far_more_than_its_size_is_refused():
