@@ -195,15 +195,16 @@ static int run(struct program *program, uint64_t start_ns)
     }
     if (start_server(program) != 0)
         return EXIT_FAILURE;
-    if (registry_start_fingerprints(program->registry, config->model_name) != 0)
-        log_event(LOG_LEVEL_WARNING, "no thread for the SHA-256 of the model's files: they will "
-                                     "not be told of");
     tell_assumptions(program);
     for (size_t i = 0; i < config->ignored_flags.n; i++)
         log_event(LOG_LEVEL_WARNING, "%s has no effect here", config->ignored_flags.names[i]);
     log_event(LOG_LEVEL_INFO, "listening on port %u, model %s, %u worker%s, ready after %.1f ms",
               config->http_port, config->model_name, program->n_workers,
               program->n_workers == 1 ? "" : "s", (double)(clock_ns() - start_ns) / 1e6);
+    /* The server is ready without it. */
+    if (registry_start_fingerprints(program->registry, config->model_name) != 0)
+        log_event(LOG_LEVEL_WARNING, "no thread for the SHA-256 of the model's files: they will "
+                                     "not be told of");
     serve(program);
     log_event(LOG_LEVEL_INFO, "stopping: requests under way are answered first");
     arm_second_signal(program);
