@@ -357,6 +357,31 @@ static bool is_ignored(const struct network_spec *spec, struct text name)
     return false;
 }
 
+static bool is_read(const struct network_spec *spec, uint32_t number)
+{
+    for (uint32_t i = number + 1; i < spec->n_layers; i++) {
+        const struct spec_layer *layer = &spec->layers[i];
+        if (layer_kinds[layer->kind].is_cross && layer->x0 == number)
+            return true;
+        for (uint32_t k = 0; k < layer->n_inputs; k++)
+            if (layer->inputs[k] == number)
+                return true;
+    }
+    return false;
+}
+
+/* A connection that was forgotten would change scores. */
+static int check_all_read(struct resolver *resolver)
+{
+    for (uint32_t i = 0; i + 1 < resolver->spec->n_layers; i++)
+        if (!is_read(resolver->spec, i))
+            return FAIL(resolver,
+                        "%s: nothing reads it; name it in another layer's inputs, or leave "
+                        "it out",
+                        place_of(&resolver->spec->layers[i], NULL).text);
+    return 0;
+}
+
 int spec_resolve(struct network_spec *spec, struct arena *arena, const struct tensor_list *list,
                  struct format_error *error)
 {
@@ -372,7 +397,7 @@ int spec_resolve(struct network_spec *spec, struct arena *arena, const struct te
     for (size_t i = 0; i < list->n_tensors; i++)
         resolver.used[i] |= is_ignored(spec, list->tensors[i].name) ||
                             (!spec->is_exact && !tensor_is_float(&list->tensors[i]));
-    return check_all_used(&resolver);
+    return check_all_used(&resolver) != 0 ? -1 : check_all_read(&resolver);
 }
 
 /* ---- rows ---- */
