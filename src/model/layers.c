@@ -121,12 +121,9 @@ static bool fuse_relu(struct plan *plan, const struct spec_layer *layer, uint32_
     if (layer->activation != ACTIVATE_RELU || layer->n_inputs != 1 ||
         before->kind != LAYER_LINEAR || plan->n_ops == 0)
         return false;
-    uint32_t n_readers = 0;
-    for (uint32_t i = 0; i < plan->spec->n_layers; i++)
-        for (uint32_t k = 0; k < plan->spec->layers[i].n_inputs; k++)
-            n_readers += plan->spec->layers[i].inputs[k] == layer->inputs[0];
     struct op *last = plan->ops ? &plan->ops[plan->n_ops - 1] : NULL;
-    if (n_readers != 1 || (last && last->out.value != input) || layer != before + 1)
+    if (spec_count_readers(plan->spec, layer->inputs[0]) != 1 ||
+        (last && last->out.value != input) || layer != before + 1)
         return false;
     if (last)
         last->run = op_linear_relu;

@@ -357,24 +357,23 @@ static bool is_ignored(const struct network_spec *spec, struct text name)
     return false;
 }
 
-static bool is_read(const struct network_spec *spec, uint32_t number)
+uint32_t spec_count_readers(const struct network_spec *spec, uint32_t number)
 {
+    uint32_t n = 0;
     for (uint32_t i = number + 1; i < spec->n_layers; i++) {
         const struct spec_layer *layer = &spec->layers[i];
-        if (layer_kinds[layer->kind].is_cross && layer->x0 == number)
-            return true;
+        n += layer_kinds[layer->kind].is_cross && layer->x0 == number;
         for (uint32_t k = 0; k < layer->n_inputs; k++)
-            if (layer->inputs[k] == number)
-                return true;
+            n += layer->inputs[k] == number;
     }
-    return false;
+    return n;
 }
 
 /* A connection that was forgotten would change scores. */
 static int check_all_read(struct resolver *resolver)
 {
     for (uint32_t i = 0; i + 1 < resolver->spec->n_layers; i++)
-        if (!is_read(resolver->spec, i))
+        if (spec_count_readers(resolver->spec, i) == 0)
             return FAIL(resolver,
                         "%s: nothing reads it; name it in another layer's inputs, or leave "
                         "it out",

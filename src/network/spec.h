@@ -249,6 +249,9 @@ struct network_spec {
 int spec_resolve(struct network_spec *spec, struct arena *arena, const struct tensor_list *list,
                  struct format_error *error);
 
+/* How many layers read the value of layer `number`, as an input or as x0. */
+uint32_t spec_count_readers(const struct network_spec *spec, uint32_t number);
+
 /*
  * Whether each row that a look-up may give is one of its tables. n_classes: [n_vocabularies]. -1:
  * *error. Without it a pass ends at a row that is none. LOOKUP_INTEGER without a modulus is not
