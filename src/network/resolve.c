@@ -295,6 +295,9 @@ static int resolve_plain(struct resolver *resolver, struct spec_layer *layer)
     layer->n_experts = (uint32_t)sizes.of[DIM_EXPERTS];
     if (layer->n_out == 0)
         return FAIL(resolver, "%s makes nothing", place_of(layer, NULL).text);
+    if (layer->kind == LAYER_CROSS_LAYER_NORM && layer->epsilon != 1e-5f)
+        return FAIL(resolver, "%s: epsilon is %g; 1e-05 alone is possible here",
+                    place_of(layer, NULL).text, (double)layer->epsilon);
     if (layer->kind == LAYER_CROSS_MIXTURE && layer->n_experts > 1 &&
         layer->tensors[CROSS_GATE].n_parts == 0)
         return FAIL(resolver, "%s is missing: there are %u experts", place_of(layer, "gate").text,
