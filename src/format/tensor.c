@@ -36,7 +36,12 @@ int tensor_list_sort(struct tensor_list *list, struct arena *arena, const struct
 
 const struct tensor *tensor_find(const struct tensor_list *list, const char *name)
 {
-    const struct tensor wanted = {.name = text_of(name)}, *key = &wanted;
+    return tensor_find_text(list, text_of(name));
+}
+
+const struct tensor *tensor_find_text(const struct tensor_list *list, struct text name)
+{
+    const struct tensor wanted = {.name = name}, *key = &wanted;
     if (list->n_tensors == 0)
         return NULL;
     const struct tensor *const *found =

@@ -56,6 +56,7 @@ int tensor_list_sort(struct tensor_list *list, struct arena *arena,
 
 /* Of a sorted list. NULL: no tensor of that name. */
 const struct tensor *tensor_find(const struct tensor_list *list, const char *name);
+const struct tensor *tensor_find_text(const struct tensor_list *list, struct text name);
 
 /* Bytes of an element, and the name that safetensors files give the type. */
 unsigned tensor_element_size(enum tensor_dtype dtype);

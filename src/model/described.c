@@ -24,27 +24,43 @@ static int find_classes(const struct sklearn_file *file, struct text column,
     return format_error_set(error, FORMAT_NO_OFFSET, "has no column \"%.*s\"", TEXT_SHOWN(column));
 }
 
-/* The bytes live as long as the reading: texts are places in them. */
-static int read_encoder(void *context, const char *path, struct text column, struct arena *arena,
-                        struct spec_vocabulary *ret, struct format_error *error)
-{
-    struct reading *reading = context;
-    struct file_bytes bytes = {0};
+/* The encoder file that was read last: its columns are asked for one by one. */
+struct encoder_file {
+    const char *path; /* NULL: none was read */
     struct sklearn_file file;
+};
+
+/* The file's texts are places in the copy of its bytes, which is in the arena. */
+static int open_encoder(struct encoder_file *encoder, const char *path, struct arena *arena,
+                        struct format_error *error)
+{
+    struct file_bytes bytes = {0};
     struct format_error reason;
-    (void)reading;
+    if (encoder->path && strcmp(encoder->path, path) == 0)
+        return 0;
+    encoder->path = NULL;
     if (file_read(path, &bytes, error) != 0)
         return -1;
-    char *copy = arena_alloc(arena, bytes.size + 1);
-    if (copy)
-        memcpy(copy, bytes.at, bytes.size);
+    const char *copy = arena_copy_text(arena, (const char *)bytes.at, bytes.size);
     const size_t size = bytes.size;
     file_free(&bytes);
     if (copy == NULL)
         return format_error_memory(error);
-    if (sklearn_file_read(&file, arena, (const uint8_t *)copy, size, &reason) != 0)
+    if (sklearn_file_read(&encoder->file, arena, (const uint8_t *)copy, size, &reason) != 0)
         return format_error_set(error, FORMAT_NO_OFFSET, "%s: %s", path, reason.message);
-    if (find_classes(&file, column, ret, &reason) != 0)
+    encoder->path = path;
+    return 0;
+}
+
+/* Of spec_json_files. */
+static int read_encoder(void *context, const char *path, struct text column, struct arena *arena,
+                        struct spec_vocabulary *ret, struct format_error *error)
+{
+    struct encoder_file *encoder = context;
+    struct format_error reason;
+    if (open_encoder(encoder, path, arena, error) != 0)
+        return -1;
+    if (find_classes(&encoder->file, column, ret, &reason) != 0)
         return format_error_set(error, FORMAT_NO_OFFSET, "%s: %s", path, reason.message);
     return 0;
 }
@@ -121,8 +137,9 @@ static int read_json(struct reading *reading, const char *path, const char *fold
     struct file_bytes bytes = {0};
     struct format_error reason;
     struct spec_vocabularies vocabularies;
+    struct encoder_file encoder = {0};
     struct spec_json_files files = {
-        .folder = folder, .read_encoder = read_encoder, .context = reading};
+        .folder = folder, .read_encoder = read_encoder, .context = &encoder};
     if (file_read(path, &bytes, &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_IO, path, &reason);
     struct text json = {arena_copy_text(&reading->spec_arena, (const char *)bytes.at, bytes.size),

@@ -21,11 +21,10 @@ static size_t score_block(const struct network *network, struct pass *pass)
 }
 
 size_t network_score(const struct network *network, const struct kernels *kernels, float *scratch,
-                     const struct network_batch *batch, enum network_result result, float *scores)
+                     const struct network_batch *batch, float *scores)
 {
     struct ahead ahead = {.gather = network->x0, .n_a_turn = network->x0->n_parts};
-    struct pass pass = {
-        .kernels = kernels, .scratch = scratch, .batch = batch, .result = result, .ahead = &ahead};
+    struct pass pass = {.kernels = kernels, .scratch = scratch, .batch = batch, .ahead = &ahead};
     ahead.n = at_most_a_block(batch->n_rows);
     gather_prefetch(&ahead, batch);
     ahead.n_a_turn = network->n_ahead;

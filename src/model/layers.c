@@ -56,14 +56,10 @@ static uint32_t make_activation(struct plan *plan, uint32_t input, size_t width,
 
 static uint32_t plan_input_layer(struct plan *plan, const struct spec_layer *layer)
 {
-    struct gather_part *parts =
-        arena_calloc(plan->arena, (size_t)layer->n_parts + 1, sizeof *parts);
+    struct gather_part *parts = plan_room(plan, layer->n_parts, sizeof *parts);
     uint32_t first = 0;
-    if (parts == NULL) {
-        plan->failed = true;
-        format_error_memory(plan->error);
+    if (parts == NULL)
         return 0;
-    }
     for (uint32_t i = 0; i < layer->n_parts; i++) {
         const struct spec_input *input = &layer->parts[i];
         const struct tensor_stack vector = {&input->tensor, 1};
@@ -196,7 +192,7 @@ static uint32_t plan_expert(struct plan *plan, const struct spec_layer *layer, u
                                plan_linear(plan, &layer->tensors[CROSS_V], expert, is_stacked,
                                            plan_vector(plan, NULL, rank, 0), layer->n_in, rank));
     low = make_activation(plan, low, rank, inside);
-    if (layer->tensors[CROSS_C].n_parts && layer->kind == LAYER_CROSS_MIXTURE) {
+    if (layer->tensors[CROSS_C].n_parts) {
         low = make_linear(plan, low,
                           plan_linear(plan, &layer->tensors[CROSS_C], expert, is_stacked,
                                       plan_vector(plan, NULL, rank, 0), rank, rank));
@@ -273,14 +269,10 @@ static uint32_t plan_cross_layer_norm(struct plan *plan, const struct spec_layer
 
 static uint32_t plan_output(struct plan *plan, const struct spec_layer *layer)
 {
-    struct output_term *terms =
-        arena_calloc(plan->arena, (size_t)layer->n_inputs + 1, sizeof *terms);
+    struct output_term *terms = plan_room(plan, layer->n_inputs, sizeof *terms);
     float constant = 0;
-    if (terms == NULL) {
-        plan->failed = true;
-        format_error_memory(plan->error);
+    if (terms == NULL)
         return 0;
-    }
     for (uint32_t i = 0; i < layer->n_inputs; i++) {
         terms[i].in = value_of(plan, layer->inputs[i]);
         const size_t width = plan->spec->layers[layer->inputs[i]].n_out;

@@ -323,8 +323,8 @@ int dcnv2_predict(const dcnv2_model *model, dcnv2_workspace *workspace, size_t n
                   struct dcnv2_error *error)
 {
     const struct network_batch batch = {n_rows, dense, lookups};
-    const size_t n = network_score(&model->network, model->kernels, workspace->scratch, &batch,
-                                   NETWORK_PROBABILITY, scores);
+    const size_t n =
+        network_score(&model->network, model->kernels, workspace->scratch, &batch, scores);
     if (n == n_rows)
         return DCNV2_OK;
     for (size_t row = n; row < n_rows; row++)

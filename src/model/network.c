@@ -10,6 +10,14 @@
 
 /* ---- what plan.h gives to layers.c ---- */
 
+void *plan_room(struct plan *plan, size_t n, size_t size)
+{
+    void *room = arena_calloc(plan->arena, n + 1, size);
+    if (room == NULL)
+        plan_fail_memory(plan);
+    return room;
+}
+
 uint32_t plan_add_value(struct plan *plan, size_t width)
 {
     const uint32_t value = plan->n_values++;
@@ -51,13 +59,9 @@ uint32_t plan_input(struct plan *plan, const struct spec_layer *layer)
 {
     if (layer->n_inputs == 1)
         return plan->layer_values[layer->inputs[0]];
-    struct output_term *terms = arena_calloc(plan->arena, layer->n_inputs, sizeof *terms);
-    if (terms == NULL) {
-        if (!plan->failed)
-            format_error_memory(plan->error);
-        plan->failed = true;
+    struct output_term *terms = plan_room(plan, layer->n_inputs, sizeof *terms);
+    if (terms == NULL)
         return 0;
-    }
     for (uint32_t i = 0; i < layer->n_inputs; i++)
         terms[i].in = plan_place(plan, plan->layer_values[layer->inputs[i]]);
     const uint32_t value = plan_add_value(plan, layer->n_in);

@@ -50,8 +50,6 @@ void network_free(struct network *network);
 
 enum { NETWORK_BLOCK_ROWS = 48 }; /* rows that go through the layers together, in cache */
 
-enum network_result { NETWORK_PROBABILITY, NETWORK_LOGIT };
-
 /* A batch: dense: [n_values, n_rows], column after column; lookups: [n_lookups]. */
 struct network_batch {
     size_t n_rows;
@@ -65,6 +63,6 @@ struct network_batch {
  * a score that is not a finite number.
  */
 size_t network_score(const struct network *network, const struct kernels *kernels, float *scratch,
-                     const struct network_batch *batch, enum network_result result, float *scores);
+                     const struct network_batch *batch, float *scores);
 
 #endif

@@ -89,16 +89,11 @@ void op_mixture_add(const struct op *op, struct pass *pass)
                                at(pass, &op->c), at(pass, &op->out), op->out.stride);
 }
 
-static bool is_fused(const struct op *op, const struct pass *pass)
-{
-    return op->n_terms <= 2 && pass->result == NETWORK_PROBABILITY;
-}
-
 void op_output(const struct op *op, struct pass *pass)
 {
     const struct kernels *kernels = pass->kernels;
     const struct output_term *terms = op->terms;
-    if (is_fused(op, pass)) {
+    if (op->n_terms <= 2) { /* in one kernel */
         const struct output_term none = {.weight = terms[0].weight, .in = {.at = terms[0].in.at}};
         const struct output_term *second = op->n_terms == 2 ? &terms[1] : &none;
         kernels->output(terms[0].weight, terms[0].in.width, second->weight, second->in.width,
@@ -113,9 +108,5 @@ void op_output(const struct op *op, struct pass *pass)
         kernels->dot(terms[t].in.width, terms[t].weight, pass->n, at(pass, &terms[t].in),
                      terms[t].in.stride, sums);
     kernels->join(pass->n, sums, op->constant, logits);
-    if (pass->result == NETWORK_PROBABILITY)
-        kernels->sigmoid(pass->n, logits, pass->scores);
-    else
-        for (size_t r = 0; r < pass->n; r++)
-            pass->scores[r] = (float)logits[r];
+    kernels->sigmoid(pass->n, logits, pass->scores);
 }

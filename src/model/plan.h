@@ -24,8 +24,7 @@ struct pass {
     float *scratch;
     const struct network_batch *batch;
     size_t first, n; /* rows first .. first + n - 1 of the batch */
-    enum network_result result;
-    float *scores; /* of the block */
+    float *scores;   /* of the block */
     struct ahead *ahead;
 };
 
@@ -83,6 +82,12 @@ struct plan {
     size_t n_floats;
     bool failed; /* *error is set */
 };
+
+/* Out of memory: plan->failed and *error are set, unless they were before. */
+void plan_fail_memory(struct plan *plan);
+
+/* Cleared memory of the plan's arena; NULL, and the plan has failed: there is none. */
+void *plan_room(struct plan *plan, size_t n, size_t size);
 
 /* A new value, and the place of one. */
 uint32_t plan_add_value(struct plan *plan, size_t width);

@@ -67,17 +67,6 @@ size_t reading_limit_bytes(size_t size)
     return READING_LEAST_BYTES + READING_BYTES_PER_FILE_BYTE * size;
 }
 
-uint64_t reading_rows_needed(const struct reading_column *column)
-{
-    const struct special_rows *special = &column->special;
-    uint64_t n = column->n_classes;
-    if (special->unknown >= n)
-        n = (uint64_t)special->unknown + 1;
-    if (special->missing != SPECIAL_ROW_NONE && special->missing >= n)
-        n = (uint64_t)special->missing + 1;
-    return n;
-}
-
 struct text reading_class(const struct reading_column *column, uint32_t i)
 {
     if (column->classes)

@@ -77,9 +77,6 @@ int described_take(struct reading *reading, const struct spec_vocabularies *voca
 /* Room for n_sparse columns and all names. Returns a status. */
 int reading_make_room(struct reading *reading, size_t n_sparse, size_t n_dense);
 
-/* Rows that the table of a column needs. */
-uint64_t reading_rows_needed(const struct reading_column *column);
-
 /* Text of class `i` of a column, of either kind of source. */
 struct text reading_class(const struct reading_column *column, uint32_t i);
 

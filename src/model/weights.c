@@ -18,7 +18,7 @@ static float *reserve(struct plan *plan, size_t n)
     return place;
 }
 
-static void fail_memory(struct plan *plan)
+void plan_fail_memory(struct plan *plan)
 {
     if (!plan->failed)
         format_error_memory(plan->error);
@@ -158,7 +158,7 @@ struct linear plan_linear(struct plan *plan, const struct tensor_stack *weight, 
         return linear;
     float *rows = malloc(n_in * n_out * sizeof *rows + 1);
     if (rows == NULL) {
-        fail_memory(plan);
+        plan_fail_memory(plan);
         return linear;
     }
     if (!copy_matrix(plan, weight, index, is_stacked, n_in * n_out, rows)) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kinds.h: what each kind of layer is called, holds and starts from: one row per kind in kinds.c.
+ * kinds.h: what each kind of layer is called and holds: one row per kind in kinds.c.
  * docs/extending.md says how to add one.
  *
  *   input         the parts behind each other
@@ -28,8 +28,7 @@ enum dimension { DIM_NONE, DIM_IN, DIM_OUT, DIM_RANK, DIM_EXPERTS, DIM_ONE_OR_OU
 struct role {
     const char *key; /* in a model.json; NULL ends the list */
     enum dimension dims[3];
-    enum parameter_start start;
-    bool is_optional, is_statistic;
+    bool is_optional;
 };
 
 /* Roles by their places in spec_layer.tensors. */

@@ -30,30 +30,14 @@ static int refuse(const struct tensor_part *part, const struct tensor *tensor, c
                             TEXT_SHOWN(part->name), shape, what, number);
 }
 
-static bool is_float(const struct tensor *tensor)
-{
-    return tensor->dtype == TENSOR_F32 || tensor->dtype == TENSOR_F64 ||
-           tensor->dtype == TENSOR_F16 || tensor->dtype == TENSOR_BF16;
-}
-
-static const struct tensor *find(const struct tensor_list *list, struct text name)
-{
-    char copy[256];
-    if (name.length >= sizeof copy)
-        return NULL;
-    memcpy(copy, name.at, name.length);
-    copy[name.length] = '\0';
-    return tensor_find(list, copy);
-}
-
 int tensor_part_view(const struct tensor_part *part, const struct tensor_list *list,
                      struct tensor *ret_view, struct format_error *error)
 {
-    const struct tensor *tensor = find(list, part->name);
+    const struct tensor *tensor = tensor_find_text(list, part->name);
     if (tensor == NULL)
         return format_error_set(error, FORMAT_NO_OFFSET, "tensor \"%.*s\" is missing",
                                 TEXT_SHOWN(part->name));
-    if (!is_float(tensor))
+    if (!tensor_is_float(tensor))
         return format_error_set(error, FORMAT_NO_OFFSET,
                                 "tensor \"%.*s\" holds %s; floating-point numbers are expected",
                                 TEXT_SHOWN(part->name), tensor_dtype_name(tensor->dtype));

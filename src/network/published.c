@@ -111,12 +111,12 @@ static void add_x0(struct maker *maker)
 }
 
 static void add_weights(struct maker *maker, struct spec_layer *layer, const char *stem,
-                        const char *part, uint32_t number)
+                        const char *part, size_t number)
 {
     layer->tensors[ROLE_WEIGHT] =
-        stack_of(maker, text_made(maker, "%s.%u%s.weight", stem, number, part));
+        stack_of(maker, text_made(maker, "%s.%zu%s.weight", stem, number, part));
     layer->tensors[ROLE_BIAS] =
-        stack_of(maker, text_made(maker, "%s.%u%s.bias", stem, number, part));
+        stack_of(maker, text_made(maker, "%s.%zu%s.bias", stem, number, part));
 }
 
 static void add_cross(struct maker *maker, uint32_t number, enum layer_kind kind)
@@ -134,13 +134,14 @@ static void add_cross(struct maker *maker, uint32_t number, enum layer_kind kind
 }
 
 /* A linear layer and its ReLU; returns the layer whose value it is. */
-static uint32_t add_deep(struct maker *maker, uint32_t number, uint32_t input)
+static uint32_t add_deep(struct maker *maker, size_t number, uint32_t input)
 {
     struct spec_layer *linear =
-        add_layer(maker, LAYER_LINEAR, text_made(maker, "dnn.%u", number), input);
+        add_layer(maker, LAYER_LINEAR, text_made(maker, "dnn.%zu", number), input);
     add_weights(maker, linear, "dnn", "", number);
-    struct spec_layer *relu = add_layer(
-        maker, LAYER_ACTIVATION, text_made(maker, "dnn.%u", number + 1), maker->spec->n_layers - 1);
+    struct spec_layer *relu =
+        add_layer(maker, LAYER_ACTIVATION, text_made(maker, "dnn.%zu", number + 1),
+                  maker->spec->n_layers - 1);
     relu->activation = ACTIVATE_RELU;
     return maker->spec->n_layers - 1;
 }
@@ -195,11 +196,11 @@ find(const struct tensor_list *list, const char *format, ...)
 }
 
 /* Whether the layer has a weight or a bias: if one is missing the other tells of it. */
-static bool has_layer(const struct tensor_list *list, const char *stem, uint32_t number,
+static bool has_layer(const struct tensor_list *list, const char *stem, size_t number,
                       const char *part)
 {
-    return find(list, "%s.%u%s.weight", stem, number, part) ||
-           find(list, "%s.%u%s.bias", stem, number, part);
+    return find(list, "%s.%zu%s.weight", stem, number, part) ||
+           find(list, "%s.%zu%s.bias", stem, number, part);
 }
 
 static uint64_t needed(uint64_t n_rows, uint32_t row)
@@ -244,27 +245,6 @@ static uint32_t count_cross(const struct tensor_list *list)
     return n;
 }
 
-/* The highest number of a Sequential's layers that have tensors, and one: gaps are layers without.
- */
-static uint32_t end_of_deep(const struct tensor_list *list)
-{
-    uint32_t end = 0;
-    for (size_t i = 0; i < list->n_tensors; i++) {
-        const struct text name = list->tensors[i].name;
-        uint32_t number = 0;
-        size_t at = 4;
-        if (name.length < 5 || memcmp(name.at, "dnn.", 4) != 0)
-            continue;
-        for (; at < name.length && name.at[at] >= '0' && name.at[at] <= '9' &&
-               number < SPEC_MAX_LAYERS;
-             at++)
-            number = number * 10 + (uint32_t)(name.at[at] - '0');
-        if (at > 4 && number < SPEC_MAX_LAYERS && number + 1 > end)
-            end = number + 1;
-    }
-    return end;
-}
-
 static int assume(struct maker *maker, bool has_deep)
 {
     struct text *assumptions = room(maker, 4, sizeof *assumptions);
@@ -297,10 +277,13 @@ int published_recognise(struct network_spec *spec, struct arena *arena,
                         struct format_error *error)
 {
     struct maker maker = {.spec = spec, .arena = arena};
-    const uint32_t n_cross = count_cross(list), deep_end = end_of_deep(list);
+    const uint32_t n_cross = count_cross(list);
+    const size_t *numbers; /* of the deep layers, ascending: those between have no tensors */
+    size_t n_deep;
     if (check_tables(list, columns, error) != 0)
         return -1;
-    if (begin(&maker, columns, n_cross, deep_end) != 0)
+    if (tensor_list_numbers(list, "dnn.", arena, &numbers, &n_deep) != 0 ||
+        begin(&maker, columns, n_cross, n_deep) != 0)
         return format_error_memory(error);
     for (uint32_t l = 0; l < n_cross; l++)
         add_cross(&maker, l,
@@ -308,58 +291,19 @@ int published_recognise(struct network_spec *spec, struct arena *arena,
                                                            : LAYER_CROSS_FULL);
     const uint32_t cross = spec->n_layers - 1;
     uint32_t deep = 0;
-    for (uint32_t k = 0; k < deep_end; k++) {
-        if (!has_layer(list, "dnn", k, ""))
+    for (size_t l = 0; l < n_deep; l++) {
+        const size_t number = numbers[l];
+        if (!has_layer(list, "dnn", number, ""))
             continue;
-        if (k > 0 && has_layer(list, "dnn", k - 1, ""))
+        if (number > 0 && has_layer(list, "dnn", number - 1, ""))
             return format_error_set(error, FORMAT_NO_OFFSET,
-                                    "layer \"dnn.%u\" follows \"dnn.%u\" at once: there is no "
+                                    "layer \"dnn.%zu\" follows \"dnn.%zu\" at once: there is no "
                                     "ReLU between them, as the network has one",
-                                    k, k - 1);
-        deep = add_deep(&maker, k, deep);
+                                    number, number - 1);
+        deep = add_deep(&maker, number, deep);
     }
     add_output(&maker, cross, deep, deep != 0 || output_takes_x0(list, columns));
     if (maker.is_short || assume(&maker, deep != 0) != 0)
         return format_error_memory(error);
-    return 0;
-}
-
-/* ---- to be trained ---- */
-
-static void set_widths(struct network_spec *spec, const struct published_sizes *sizes)
-{
-    struct spec_layer *layers = spec->layers;
-    struct spec_input *parts = (struct spec_input *)layers[0].parts;
-    for (uint32_t i = 0; i < spec->n_lookups; i++) {
-        parts[spec->n_values + i].n_rows = (uint32_t)sizes->n_rows[i];
-        parts[spec->n_values + i].width = sizes->embedding;
-    }
-    layers[0].n_out = spec->n_values + spec->n_lookups * sizes->embedding;
-    uint32_t deep = 0;
-    for (uint32_t i = 1; i < spec->n_layers; i++) {
-        for (uint32_t k = 0; k < layers[i].n_inputs; k++)
-            layers[i].n_in += layers[layers[i].inputs[k]].n_out;
-        layers[i].n_out = layers[i].kind == LAYER_LINEAR   ? sizes->deep[deep++]
-                          : layers[i].kind == LAYER_OUTPUT ? 1
-                                                           : layers[i].n_in;
-    }
-}
-
-int published_make(struct network_spec *spec, struct arena *arena,
-                   const struct published_columns *columns, const struct published_sizes *sizes)
-{
-    struct maker maker = {.spec = spec, .arena = arena};
-    if (begin(&maker, columns, sizes->n_cross, sizes->n_deep) != 0)
-        return -1;
-    for (uint32_t l = 0; l < sizes->n_cross; l++)
-        add_cross(&maker, l, sizes->cross);
-    const uint32_t cross = spec->n_layers - 1;
-    uint32_t deep = 0;
-    for (uint32_t l = 0; l < sizes->n_deep; l++)
-        deep = add_deep(&maker, 2 * l, deep);
-    add_output(&maker, cross, deep, sizes->n_deep > 0);
-    if (maker.is_short)
-        return -1;
-    set_widths(spec, sizes);
     return 0;
 }

@@ -37,24 +37,10 @@ struct published_columns {
     uint32_t n_numbers;
 };
 
-/* Of a file to be read. Not resolved yet. -1: *error names the tensor that a column lacks. */
+/* Not resolved yet. -1: *error names the tensor that a column lacks. */
 int published_recognise(struct network_spec *spec, struct arena *arena,
                         const struct tensor_list *list, const struct published_columns *columns,
                         struct format_error *error);
-
-/* Of a network to be trained: no file is there yet. */
-struct published_sizes {
-    const uint64_t *n_rows; /* [n_categories], of each table */
-    uint32_t embedding;     /* width of all tables */
-    uint32_t n_cross;
-    enum layer_kind cross; /* LAYER_CROSS_FULL or LAYER_CROSS_LAYER_NORM */
-    const uint32_t *deep;  /* [n_deep], widths */
-    uint32_t n_deep;
-};
-
-/* The spec with all widths. -1: out of memory. */
-int published_make(struct network_spec *spec, struct arena *arena,
-                   const struct published_columns *columns, const struct published_sizes *sizes);
 
 /* Whether a tensor of this name is an embedding table. */
 bool published_is_table(struct text name);

@@ -31,27 +31,13 @@ static struct place place_of(const struct spec_layer *layer, const char *role)
 
 #define FAIL(resolver, ...) format_error_set((resolver)->error, FORMAT_NO_OFFSET, __VA_ARGS__)
 
-static void mark_used(struct resolver *resolver, struct text name)
-{
-    for (size_t low = 0, high = resolver->list->n_tensors; low < high;) {
-        const size_t middle = (low + high) / 2;
-        const struct tensor *tensor = resolver->list->by_name[middle];
-        const int order = text_compare(tensor->name, name);
-        if (order == 0) {
-            resolver->used[tensor - resolver->list->tensors] = true;
-            return;
-        }
-        *(order < 0 ? &low : &high) = order < 0 ? middle + 1 : middle;
-    }
-}
-
 static int view_of(struct resolver *resolver, const struct tensor_part *part, const char *place,
                    const char *expected, struct tensor *ret_view)
 {
     struct format_error reason;
     if (tensor_part_view(part, resolver->list, ret_view, &reason) != 0)
         return FAIL(resolver, "%s: %s; %s is expected", place, reason.message, expected);
-    mark_used(resolver, part->name);
+    resolver->used[tensor_find_text(resolver->list, part->name) - resolver->list->tensors] = true;
     return 0;
 }
 

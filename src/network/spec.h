@@ -277,34 +277,4 @@ const char *spec_anchor(const struct network_spec *spec);
 /* "x0 129 wide; cross layers: 2 with layer norm; deep layers: 128, 64", cut to fit. */
 void spec_describe(const struct network_spec *spec, char *out, size_t out_size);
 
-/* Weights of a network, and multiply-adds that a row takes. */
-struct spec_size {
-    uint64_t n_parameters, n_embedding_parameters, n_multiply_adds;
-};
-struct spec_size spec_size(const struct network_spec *spec);
-
-/* ---- the parameters, in their order, for whoever trains, writes or lists them ---- */
-
-enum parameter_start {
-    START_NORMAL, /* torch.nn.Embedding: N(0, 1) */
-    START_FAN_IN, /* torch.nn.Linear: uniform in +- 1 / sqrt(fan_in) */
-    START_ONES,
-    START_ZEROS
-};
-
-struct spec_parameter {
-    struct text name;
-    uint32_t n_dims;
-    uint64_t sizes[3];
-    enum parameter_start start;
-    uint32_t fan_in;
-    bool is_trained; /* false: a statistic */
-    uint32_t layer;
-};
-
-/* All of a resolved spec; a table that two inputs share is one. *ret is in the arena. -1: no
- * memory. */
-int spec_parameters(const struct network_spec *spec, struct arena *arena,
-                    struct spec_parameter **ret, uint32_t *ret_n);
-
 #endif
