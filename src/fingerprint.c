@@ -74,11 +74,11 @@ static void log_model(const struct fingerprinter *f, const struct fingerprint *m
     char time[CLOCK_PRINTED_BYTES];
     clock_print(&model->loaded_at, time);
     const bool has_encoder = *model->encoder != '\0';
+    const char *encoder = f->bytes.is_described ? "its description" : f->source->encoder_path;
     /* A path's length is bounded, so that no digest is cut off. */
     log_event(LOG_LEVEL_INFO, "model %.64s: %.256s sha256 %s%s%.256s%s%s, loaded at %s",
               f->model_name, f->source->model_path, model->model, has_encoder ? ", " : "",
-              has_encoder ? f->source->encoder_path : "", has_encoder ? " sha256 " : "",
-              model->encoder, time);
+              has_encoder ? encoder : "", has_encoder ? " sha256 " : "", model->encoder, time);
 }
 
 /* Hashes f->bytes, and gives them back. Enters and leaves with the mutex; works without it. */

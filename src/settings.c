@@ -67,6 +67,12 @@ static bool parse_switch(const char *value, bool *ret_switch)
     return false;
 }
 
+/* The value that may follow a SETTING_FLAG. Other words of a switch may be files' names. */
+static bool is_true_or_false(const char *argument)
+{
+    return argument && (strcmp(argument, "true") == 0 || strcmp(argument, "false") == 0);
+}
+
 static bool is_list(const struct setting *setting)
 {
     return setting->kind == SETTING_LIST || setting->kind == SETTING_PATHS;
@@ -380,9 +386,9 @@ static int read_flag(const struct reading *reading, int argc, char **argv, int i
         empty_list(reading, setting);
     if (value)
         return set_value(reading, setting, shown, value) == 0 ? 1 : -1;
-    if (setting->kind == SETTING_FLAG)
-        return set_value(reading, setting, shown, "true") == 0 ? 1 : -1;
     const char *next = i + 1 < argc ? argv[i + 1] : NULL;
+    if (setting->kind == SETTING_FLAG && !is_true_or_false(next))
+        return set_value(reading, setting, shown, "true") == 0 ? 1 : -1;
     if (next == NULL || looks_like_flag(next)) {
         if (setting->kind != SETTING_IGNORED) /* some of KServe's switches take no value */
             return missing_value(reading, shown, next);

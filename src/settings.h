@@ -31,7 +31,7 @@ enum setting_kind {
     SETTING_NUMBER, /* uint16_t to uint64_t, by `size` */
     SETTING_REAL,   /* double above 0 */
     SETTING_SWITCH, /* bool, as KServe's strtobool takes it */
-    SETTING_FLAG,   /* the same, and true without a value */
+    SETTING_FLAG,   /* the same, and true unless "true" or "false" follows */
     SETTING_CHOICE, /* unsigned: the place of the word in `choices` */
     SETTING_IGNORED /* accepted, perhaps with a value; its name is added to a list, with dashes */
 };

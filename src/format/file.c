@@ -93,6 +93,20 @@ int file_map(const char *path, struct file_bytes *ret_file, struct format_error 
     return take(path, map_bytes, ret_file, error);
 }
 
+int file_append(struct file_bytes *file, const void *bytes, size_t size)
+{
+    const size_t longer_size = file->size + size;
+    uint8_t *longer = memory_alloc(longer_size);
+    if (longer == NULL)
+        return -1;
+    if (file->size)
+        memcpy(longer, file->at, file->size);
+    memcpy(longer + file->size, bytes, size);
+    file_free(file);
+    *file = (struct file_bytes){.at = longer, .size = longer_size};
+    return 0;
+}
+
 void file_free(struct file_bytes *file)
 {
     if (file->is_mapped)

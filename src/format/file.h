@@ -28,6 +28,9 @@ int file_read(const char *path, struct file_bytes *ret_file, struct format_error
  */
 int file_map(const char *path, struct file_bytes *ret_file, struct format_error *error);
 
+/* More bytes behind those of a file that was read, or of an empty one. -1: out of memory. */
+int file_append(struct file_bytes *file, const void *bytes, size_t size);
+
 /* Accepts an empty one; empties it. */
 void file_free(struct file_bytes *file);
 

@@ -26,9 +26,17 @@ static int find_classes(const struct sklearn_file *file, struct text column,
 
 /* The encoder file that was read last: its columns are asked for one by one. */
 struct encoder_file {
+    struct reading *reading;
     const char *path; /* NULL: none was read */
     struct sklearn_file file;
 };
+
+/* All that tells the network beside its weights is one stretch of bytes, for its digest. */
+static int note_file(void *context, struct text bytes)
+{
+    const struct encoder_file *encoder = context;
+    return file_append(&encoder->reading->encoder_bytes, bytes.at, bytes.length);
+}
 
 /* The file's texts are places in the copy of its bytes, which is in the arena. */
 static int open_encoder(struct encoder_file *encoder, const char *path, struct arena *arena,
@@ -44,7 +52,7 @@ static int open_encoder(struct encoder_file *encoder, const char *path, struct a
     const char *copy = arena_copy_text(arena, (const char *)bytes.at, bytes.size);
     const size_t size = bytes.size;
     file_free(&bytes);
-    if (copy == NULL)
+    if (copy == NULL || note_file(encoder, (struct text){copy, size}) != 0)
         return format_error_memory(error);
     if (sklearn_file_read(&encoder->file, arena, (const uint8_t *)copy, size, &reason) != 0)
         return format_error_set(error, FORMAT_NO_OFFSET, "%s: %s", path, reason.message);
@@ -110,6 +118,10 @@ static int check_wanted(struct reading *reading, const struct dcnv2_columns *wan
 int described_take(struct reading *reading, const struct spec_vocabularies *vocabularies)
 {
     reading->is_described = true;
+    if (reading->source->unknown_classes.n)
+        return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->schema_path,
+                               "tells which row unseen values take (\"unseen\" of a lookup): "
+                               "--unknown-class has no effect here, leave it out");
     int status = take_vocabularies(reading, vocabularies);
     if (status == DCNV2_OK)
         status = check_wanted(reading, &reading->source->sparse_columns, false);
@@ -134,17 +146,18 @@ static const char *path_beside(struct reading *reading, const char *path, bool i
 
 static int read_json(struct reading *reading, const char *path, const char *folder)
 {
-    struct file_bytes bytes = {0};
+    struct file_bytes *bytes = &reading->encoder_bytes;
     struct format_error reason;
     struct spec_vocabularies vocabularies;
-    struct encoder_file encoder = {0};
-    struct spec_json_files files = {
-        .folder = folder, .read_encoder = read_encoder, .context = &encoder};
-    if (file_read(path, &bytes, &reason) != 0)
+    struct encoder_file encoder = {.reading = reading};
+    struct spec_json_files files = {.folder = folder,
+                                    .read_encoder = read_encoder,
+                                    .note_file = note_file,
+                                    .context = &encoder};
+    if (file_read(path, bytes, &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_IO, path, &reason);
-    struct text json = {arena_copy_text(&reading->spec_arena, (const char *)bytes.at, bytes.size),
-                        bytes.size};
-    file_free(&bytes);
+    const struct text json = {
+        arena_copy_text(&reading->spec_arena, (const char *)bytes->at, bytes->size), bytes->size};
     if (json.at == NULL)
         return model_error_memory(reading->error);
     if (spec_json_read(&reading->spec, &vocabularies, &reading->spec_arena, json, &files,

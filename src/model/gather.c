@@ -86,7 +86,7 @@ static bool pool(const struct gather_part *part, const uint32_t *rows, uint32_t 
             return false;
         const float *values = part->values + (size_t)rows[i] * input->width;
         const bool counts = is_counted(input, rows[i], values);
-        if (counts || input->mask == MASK_NONZERO)
+        if (counts || (input->mask == MASK_NONZERO && input->pooling != POOLING_MAX))
             add_row(input, n_counted == 0, values, to);
         n_counted += counts;
     }

@@ -219,8 +219,10 @@ int model_load_with_bytes(const struct dcnv2_source *source, dcnv2_model **ret_m
     if (status == DCNV2_OK)
         status = model_make(&reading, ret_model);
     if (status == DCNV2_OK) {
-        *ret_bytes =
-            (struct source_bytes){reading.model_bytes, reading.encoder_bytes, reading.in_place};
+        *ret_bytes = (struct source_bytes){.model = reading.model_bytes,
+                                           .encoder = reading.encoder_bytes,
+                                           .is_described = reading.is_described,
+                                           .is_lent = reading.in_place};
         if (reading.in_place)
             (*ret_model)->file = reading.model_bytes;
         reading.model_bytes = reading.encoder_bytes = (struct file_bytes){0};

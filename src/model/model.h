@@ -35,8 +35,11 @@ int model_choose_unknown(struct reading *reading, const struct vocabulary *vocab
 
 /* The bytes of a model's files, as they were when it was made of them. */
 struct source_bytes {
-    struct file_bytes model, encoder; /* encoder: empty beside a converted file */
-    bool is_lent;                     /* `model` is the model's own, and goes with it */
+    struct file_bytes model;
+    struct file_bytes encoder; /* or a model.json and the files that it names, behind each other;
+                                * empty beside a converted file */
+    bool is_described;         /* it is the latter */
+    bool is_lent;              /* `model` is the model's own, and goes with it */
 };
 
 /* As dcnv2_model_load(); *ret_bytes is the caller's, for source_bytes_free(). */

@@ -104,6 +104,10 @@ static int read_tensors(struct reading *reading)
                                         .allow_whole_model = reading->is_described};
     struct format_error reason;
     struct tensor_list *list = &reading->tensors;
+    if (choice.key && safetensors_is(bytes->at, bytes->size))
+        return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->weights_path,
+                               "is safetensors, which holds one set of tensors: leave out "
+                               "--state-dict-key");
     const int status =
         safetensors_is(bytes->at, bytes->size)
             ? safetensors_read_weights(list, &reading->arena, bytes->at, bytes->size, &reason)

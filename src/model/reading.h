@@ -31,7 +31,8 @@ struct reading {
     struct dcnv2_error *error;
     struct arena arena;      /* of everything below */
     struct arena spec_arena; /* of `spec`: the model takes both */
-    struct file_bytes model_bytes, encoder_bytes;
+    struct file_bytes model_bytes;
+    struct file_bytes encoder_bytes; /* or a model.json and the files that it names, in order */
 
     const char *weights_path; /* of model_bytes */
     bool is_converted;

@@ -36,6 +36,9 @@ struct spec_json_files {
      * encoders may not be named. */
     int (*read_encoder)(void *context, const char *path, struct text column, struct arena *arena,
                         struct spec_vocabulary *ret, struct format_error *error);
+    /* Told of the bytes of each file of classes that is read. -1: out of memory. NULL: nobody asks.
+     */
+    int (*note_file)(void *context, struct text bytes);
     void *context;
     struct text weights; /* set by the reader: the file of the tensors; empty: not told */
 };

@@ -50,7 +50,7 @@ static int read_edges(struct json_reading *reading, const struct json_node *node
                       struct spec_step *ret)
 {
     if (node->kind != JSON_ARRAY || node->n == 0)
-        return json_tree_unexpected(node, reading->error, "a list of edges");
+        return json_tree_unexpected(node, reading->error, "a list of 1 edge and more");
     double *edges = json_room(reading, node->n, sizeof *edges);
     if (edges == NULL)
         return -1;

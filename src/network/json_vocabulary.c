@@ -163,7 +163,8 @@ static int read_document(struct json_reading *reading, const struct json_node *n
         return name_file(reading, name);
     *ret = (struct text){arena_copy_text(reading->arena, (char *)file.at, file.size), file.size};
     file_free(&file);
-    if (ret->at == NULL)
+    const struct spec_json_files *files = reading->files;
+    if (ret->at == NULL || (files->note_file && files->note_file(files->context, *ret) != 0))
         return format_error_memory(reading->error);
     documents->all[documents->n++] = (struct document){name->text, *ret};
     return 0;

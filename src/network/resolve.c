@@ -184,6 +184,9 @@ static int resolve_part(struct resolver *resolver, const struct spec_layer *laye
         view.sizes[0] < UINT32_MAX / 2 && view.sizes[is_table] <= SPEC_MAX_WIDTH) {
         part->n_rows = is_table ? (uint32_t)view.sizes[0] : 0;
         part->width = (uint32_t)view.sizes[is_table];
+        if (part->mask == MASK_ROW && part->masked_row >= part->n_rows)
+            return FAIL(resolver, "%s: its mask is row %u; tensor \"%.*s\" has %u rows", place.text,
+                        part->masked_row, TEXT_SHOWN(part->tensor.name), part->n_rows);
         return 0;
     }
     char found[SHAPE_MAX_LENGTH];

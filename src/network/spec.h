@@ -143,7 +143,8 @@ enum pooling { POOLING_NONE, POOLING_SUM, POOLING_MEAN, POOLING_MAX };
 enum pooling_mask {
     MASK_NONE,   /* all */
     MASK_ROW,    /* those that are not `masked_row` */
-    MASK_NONZERO /* all are summed; those whose values' sum is not 0 are counted (FuxiCTR) */
+    MASK_NONZERO /* those whose values' sum is not 0; of a sum or a mean all are added, and those
+                  * counted (FuxiCTR) */
 };
 
 enum input_kind {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small networks with a model.json and weights of this test: each score beside Python's own arithmetic."""
+import hashlib
 import json
 import math
 import pathlib
@@ -10,8 +11,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
-from harness import check
+from harness import Server, check, wait_until
 from training import BIN, folder
+from wire import ask
 
 WIDTH, N_ROWS = 5, 60  # rows: more than one block
 COLUMNS = [f"p{i}" for i in range(WIDTH)]
@@ -61,11 +63,15 @@ def write_model(here, layers, weights):
     weights.write(here / "m.safetensors")
 
 
-def score(here, rows):
+def score(here, rows, *flags):
     log = here / "rows.csv"
     log.write_text("\n".join([",".join(COLUMNS)] + [",".join(map(repr, row)) for row in rows]) + "\n")
-    return subprocess.run([BIN / "dcnv2-score", "--model-path", here, log], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True)
+    return run_score(here, log, *flags)
+
+
+def run_score(here, log, *flags):
+    return subprocess.run([BIN / "dcnv2-score", "--model-path", here, *flags, log], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True)
 
 
 def check_scores(layers, weights, reference):
@@ -80,11 +86,11 @@ def check_scores(layers, weights, reference):
         check(len(found) == N_ROWS and distance < TOLERANCE, f"row {row} is {distance} off")
 
 
-def check_refused(layers, weights, words):
+def check_refused(layers, weights, words, *flags):
     with folder() as name:
         here = pathlib.Path(name)
         write_model(here, layers, weights)
-        done = score(here, [[0.0] * WIDTH])
+        done = score(here, [[0.0] * WIDTH], *flags)
         check(done.returncode == 1 and words in done.stderr, done.stderr)
 
 
@@ -121,6 +127,88 @@ def test_an_epsilon_that_is_not_computed_is_refused():
     w.make("c.weight", WIDTH, WIDTH)
     layer = {"name": "c", "kind": "cross_layer_norm", "input": "x0", "x0": "x0", "weight": "c.weight", "epsilon": 1e-3}
     check_refused([layer, output(w, ["c"])], w, "epsilon is 0.001; 1e-05 alone is possible here")
+
+
+def test_flags_that_would_change_scores_and_have_no_effect_are_refused():
+    w = Weights()
+    layers = [output(w, ["x0"])]
+    check_refused(layers, w, "--unknown-class has no effect here", "--unknown-class", "p0=x")
+    check_refused(layers, w, "leave out --state-dict-key", "--state-dict-key", "model")
+
+
+# ---------------------------------------------------------------- lists
+
+TABLE = [[0.0, 0.0], [-1.0, -2.0], [1.0, -1.0], [0.5, 0.25]]  # the second row but one has values whose sum is 0
+
+
+def write_list_model(here, **part):
+    weights = Weights()
+    weights.all["t"] = ((len(TABLE), 2), [value for row in TABLE for value in row])
+    weights.write(here / "m.safetensors")
+    (here / "model.json").write_text(json.dumps({
+        "dcnv2_model": 1, "weights": "m.safetensors", "columns": [{"name": "l", "list": True, "separator": "|"}],
+        "lookups": {"l": {"integer": True, "missing": "drop"}},
+        "layers": [{"name": "x0", "kind": "input", "parts": [{"table": "t", "lookup": "l", **part}]},
+                   {"name": "o", "kind": "output", "inputs": ["x0"], "weights": [None]}]}))
+
+
+def pooled(rows, pooling, mask):
+    """What docs/model-json.md says of a part."""
+    vectors = [TABLE[row] for row in rows]
+    counted = [v for row, v in zip(rows, vectors)
+               if mask == "none" or (sum(v) != 0 if mask == "nonzero" else row != mask["row"])]
+    if pooling == "max":
+        return [max(column) for column in zip(*counted)] if counted else [0.0, 0.0]
+    added = vectors if mask == "nonzero" else counted
+    total = [sum(v[i] for v in added) for i in range(2)]
+    return total if pooling == "sum" else [value / max(len(counted), 1) for value in total]
+
+
+def test_each_pooling_with_each_mask_whatever_the_order_of_the_list():
+    lists = [[], [0], [1], [0, 1], [1, 0], [2, 3], [3, 2], [1, 2, 3], [3, 2, 1], [0, 0, 1], [2, 2], [1, 0, 3, 0]]
+    for pooling in ("sum", "mean", "max"):
+        for mask in ("none", "nonzero", {"row": 0}, {"row": 3}):
+            with folder() as name:
+                here = pathlib.Path(name)
+                write_list_model(here, pooling=pooling, mask=mask)
+                log = here / "rows.csv"
+                log.write_text("".join(f"{text},x\n" for text in ["l", *("|".join(map(str, rows)) for rows in lists)]))
+                done = run_score(here, log)
+                check(done.returncode == 0, done.stderr)
+                for rows, found in zip(lists, map(float, done.stdout.split()), strict=True):
+                    wanted = sigmoid(sum(pooled(rows, pooling, mask)))
+                    check(abs(found - wanted) < TOLERANCE, f"{pooling}, {mask}, {rows}: {found}, not {wanted}")
+
+
+def test_a_mask_of_a_row_that_is_not_there_is_refused():
+    with folder() as name:
+        here = pathlib.Path(name)
+        write_list_model(here, pooling="sum", mask={"row": 4})
+        (here / "rows.csv").write_text("l,x\n1,x\n")
+        done = run_score(here, here / "rows.csv")
+        check(done.returncode == 1 and 'its mask is row 4; tensor "t" has 4 rows' in done.stderr, done.stderr)
+
+
+# ---------------------------------------------------------------- which model
+
+def test_the_digest_is_of_all_that_tells_the_network():
+    with folder() as name:
+        here = pathlib.Path(name)
+        weights = Weights()
+        weights.make("t", 3, 2)
+        weights.write(here / "m.safetensors")
+        texts = [json.dumps({"dcnv2_model": 1, "weights": "m.safetensors", "columns": [{"name": "u"}],
+                             "vocabularies": {"u": {"file": "v.json"}}, "lookups": {"u": {"unseen": 2, "missing": 2}},
+                             "layers": [{"name": "x0", "kind": "input", "parts": [{"table": "t", "lookup": "u"}]},
+                                        {"name": "o", "kind": "output", "inputs": ["x0"], "weights": [None]}]}), '["a", "b"]']
+        (here / "model.json").write_text(texts[0])
+        (here / "v.json").write_text(texts[1])
+        with Server("--model-path", here, env={"SPARSE_COLS": None, "DENSE_COLS": None}) as server:
+            def found():
+                return ask(server, "GET", "/v2/models/dcnv2").json()["parameters"]
+            check(wait_until(lambda: "encoder_sha256" in found(), 10), "no digest")
+            check(found()["encoder_sha256"] == hashlib.sha256("".join(texts).encode()).hexdigest(), f"{found()}")
+            check("its description sha256" in server.log(), server.log())
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ NETWORKS = [
 # Suites that do not go through it, and why. Others do, new ones too.
 LEFT_OUT_SUITES = {
     'test_bench.py': 'its clients are programs that speak to the loopback',
-    'test_described.py': 'has no server',
     'test_memory.py': 'its library would let allocations of nsenter fail as well',
     'test_progress.py': 'has no server',
     'test_score.py': 'has no server',

@@ -135,6 +135,14 @@ TEST(a_list_is_a_record_of_csv)
     check_wrong("--sparse-cols|u,\"u\"", "--sparse-cols=u: the column is named twice");
 }
 
+TEST(a_switch_without_a_value_takes_true_or_false_all_the_same)
+{
+    CHECK(read_words("--dense-adam|true").target.is_on);
+    CHECK(read_words("--dense-adam|false|--max_rows|3").target.rows == 3);
+    CHECK(!read_words("--dense-adam|false").target.is_on);
+    check_wrong("--dense-adam|yes", "\"yes\" belongs to no flag; see --help");
+}
+
 TEST(a_list_ends_at_what_begins_with_a_dash)
 {
     const struct outcome outcome = read_words("--sparse-cols|a,b|c|-o|FILE");
@@ -207,6 +215,7 @@ int main(void)
     RUN(dashes_and_underscores_in_names_are_the_same);
     RUN(values_keep_their_dashes);
     RUN(a_list_is_a_record_of_csv);
+    RUN(a_switch_without_a_value_takes_true_or_false_all_the_same);
     RUN(a_list_ends_at_what_begins_with_a_dash);
     RUN(a_flag_in_the_place_of_a_value_is_told);
     RUN(ignored_flags_are_named_once_each);
