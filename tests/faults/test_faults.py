@@ -6,11 +6,13 @@ is left behind.
 DCNV2_TEST_SEEDS: how many seeds.
 """
 import contextlib
+import math
 import pathlib
 import random
 import socket
 import sys
 import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
@@ -26,6 +28,7 @@ OFTEN, NOW_AND_THEN = 400, 150  # of 1,000 calls
 RARELY = 30                     # resets: most replies come
 SMALL_BUFFER = 4096             # a client's
 N_CLIENTS, TIMEOUT_S = 6, 60
+BUSY_S = 2  # with large requests; a busy worker looks at its clients once a second
 CASES_OF_EACH, REQUESTS_OF_EACH = 40, 4  # client, connection
 
 
@@ -196,12 +199,20 @@ def test_no_part_of_a_100_stands_before_a_reply():
     asked = b"HTTP/1.1 100 Continue\r\n\r\n"
     large = request_bytes("POST", V1, v1_body(repeat(MANY, 20_000)))
     small = request_bytes("POST", V1, v1_body(repeat(MANY, 200)))
+    flags = ("--workers", "1", "--max_body_bytes", str(256 << 20))  # room for as many as it takes
+    with Server(*flags, is_reference=True) as server, Connection(server, TIMEOUT_S) as client:
+        started = time.monotonic()
+        client.send(large)
+        check(client.response().status == 200, "a large request")
+        n_others = math.ceil(BUSY_S / (time.monotonic() - started))
     n_asked = 0
     for seed in range(1, SEEDS + 1):
-        with FaultyServer("--workers", "1", seed=seed, per_mille=1000, which=["send-short"]) as server:
-            others = [Connection(server, TIMEOUT_S) for _ in range(12)]
+        with FaultyServer(*flags, seed=seed, per_mille=1000, which=["send-short"]) as server:
+            others = [Connection(server, TIMEOUT_S) for _ in range(n_others)]
             for other in others:
-                other.send(large)
+                other.send(large[:-1])
+            for other in others:  # all of them wait at one moment, however fast the server is
+                other.send(large[-1:])
             clients = [ask_half_closed(server, small) for _ in range(10)]
             for client in clients:
                 with contextlib.suppress(ConnectionError):
