@@ -49,6 +49,18 @@ class Graph:
         return self.node("Gemm", x, *(self.weight(f"{name}.{kind}", state[f"{name}.{kind}"])
                                       for kind in ("weight", "bias")), transB=1)
 
+    def model(self, n_dense, indices):
+        """All of it, with the inputs dense [N, n_dense] and indices: (name, shape) each."""
+        info = helper.make_tensor_value_info
+        model = helper.make_model(
+            helper.make_graph(self.nodes, "dcnv2",
+                              [info("dense", TensorProto.FLOAT, ["N", n_dense])]
+                              + [info(name, TensorProto.INT64, shape) for name, shape in indices],
+                              [info("scores", TensorProto.FLOAT, ["N", 1])], self.weights),
+            opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+        onnx.checker.check_model(model)
+        return model
+
 
 def graph_of(state, form):
     """The network as an ONNX model with the inputs dense [N, D] and indices. (model, D, tables)"""
@@ -78,23 +90,13 @@ def graph_of(state, form):
         deep = graph.node("Relu", graph.linear(f"dnn.{i}", state, deep))
     logits = graph.linear("output", state, graph.node("Concat", cross, deep, axis=1))
     graph.nodes.append(helper.make_node("Sigmoid", [logits], ["scores"]))
-    info = helper.make_tensor_value_info
-    model = helper.make_model(
-        helper.make_graph(graph.nodes, "dcnv2",
-                          [info("dense", TensorProto.FLOAT, ["N", n_dense])]
-                          + [info(name, TensorProto.INT64, shape) for name, shape in inputs],
-                          [info("scores", TensorProto.FLOAT, ["N", 1])], graph.weights),
-        opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
-    onnx.checker.check_model(model)
-    return model, n_dense, [len(table) for table in tables]
+    return graph.model(n_dense, inputs), n_dense, [len(table) for table in tables]
 
 
-class Session:
-    def __init__(self, form):
-        state = {name: value.float().numpy()
-                 for name, value in peer_model.load_state(os.environ["MODEL_PATH"]).items()}
-        model, self.n_dense, self.n_rows = graph_of(state, form)
-        self.merged = form == "merged"
+class Timed:
+    """A session of one thread, and passes over random rows that a subclass makes."""
+
+    def __init__(self, model):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -103,23 +105,13 @@ class Session:
                                                     providers=["CPUExecutionProvider"])
         self.bound = {}
 
-    def feeds(self, dense, indices):
-        """`indices`: [sparse columns, rows]"""
-        if self.merged:
-            return {"dense": dense, "indices": np.ascontiguousarray(indices.T)}
-        return {"dense": dense, **{f"indices_{i}": column for i, column in enumerate(indices)}}
-
-    def scores(self, columns):
-        dense, indices = peer_model.Encoder(os.environ["ENCODER_PATH"])(columns)
-        return self.session.run(None, self.feeds(dense.contiguous().numpy(), indices.numpy()))[0][:, 0].tolist()
+    def random_feeds(self, n_rows, random):
+        raise NotImplementedError
 
     def bind(self, n_rows, seed):
         """A binding whose memory holds random rows."""
-        random = np.random.default_rng(seed)
-        dense = random.standard_normal((n_rows, self.n_dense), dtype=np.float32)
-        indices = np.stack([random.integers(0, n, n_rows) for n in self.n_rows])
         binding = self.session.io_binding()
-        for name, value in self.feeds(dense, indices).items():
+        for name, value in self.random_feeds(n_rows, np.random.default_rng(seed)).items():
             binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(value))
         output = onnxruntime.OrtValue.ortvalue_from_numpy(np.empty((n_rows, 1), np.float32))
         binding.bind_ortvalue_output("scores", output)
@@ -144,16 +136,44 @@ class Session:
         return statistics.median(means) * 1e6
 
 
-def main():
-    sessions = {form: Session(form) for form in ("separate", "merged")}
+class Session(Timed):
+    def __init__(self, form):
+        state = {name: value.float().numpy()
+                 for name, value in peer_model.load_state(os.environ["MODEL_PATH"]).items()}
+        model, self.n_dense, self.n_rows = graph_of(state, form)
+        self.merged = form == "merged"
+        super().__init__(model)
+
+    def feeds(self, dense, indices):
+        """`indices`: [sparse columns, rows]"""
+        if self.merged:
+            return {"dense": dense, "indices": np.ascontiguousarray(indices.T)}
+        return {"dense": dense, **{f"indices_{i}": column for i, column in enumerate(indices)}}
+
+    def scores(self, columns):
+        dense, indices = peer_model.Encoder(os.environ["ENCODER_PATH"])(columns)
+        return self.session.run(None, self.feeds(dense.contiguous().numpy(), indices.numpy()))[0][:, 0].tolist()
+
+    def random_feeds(self, n_rows, random):
+        dense = random.standard_normal((n_rows, self.n_dense), dtype=np.float32)
+        return self.feeds(dense, np.stack([random.integers(0, n, n_rows) for n in self.n_rows]))
+
+
+def answer_lines(session_of):
+    """Answers what is asked; session_of(a question): the session that it is for."""
     for line in sys.stdin:
         asked = json.loads(line)
-        session = sessions[asked["form"]]
+        session = session_of(asked)
         if "columns" in asked:
             answer = {"scores": session.scores(asked["columns"])}
         else:
             answer = {"us": session.time_us(asked["rows"], asked["seconds"])}
         print(json.dumps(answer), flush=True)
+
+
+def main():
+    sessions = {form: Session(form) for form in ("separate", "merged")}
+    answer_lines(lambda asked: sessions[asked["form"]])
 
 
 if __name__ == "__main__":

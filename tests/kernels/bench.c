@@ -31,6 +31,12 @@ double bench_now(void)
 
 /* ---- what is measured */
 
+/* Of a look-up that gives any number of rows: those of the whole pool. */
+struct pool_list {
+    uint32_t *rows;    /* NULL: it gives one per row */
+    uint32_t *offsets; /* [POOL_ROWS + 1] */
+};
+
 struct subject {
     dcnv2_model *model;
     const struct network *network;
@@ -39,6 +45,7 @@ struct subject {
     uint32_t *indices;
     struct dcnv2_rows *lookups; /* [n_lookups], of a batch */
     uint32_t *pool;             /* [POOL_ROWS, n_lookups] */
+    struct pool_list *lists;    /* [n_lookups] */
 };
 
 /* The pool's rows as batches of `n_rows`, one behind the other, each column after column. */
@@ -62,8 +69,12 @@ static void pass_forward(const struct subject *subject, const struct kernels *ke
     const struct network *network = subject->network;
     const size_t n_lookups = network->spec->n_lookups, n_values = network->spec->n_values;
     const uint32_t *indices = subject->indices + batch * n_rows * n_lookups;
-    for (size_t t = 0; t < n_lookups; t++)
-        subject->lookups[t].rows = indices + t * n_rows;
+    for (size_t t = 0; t < n_lookups; t++) {
+        const struct pool_list *list = &subject->lists[t];
+        subject->lookups[t] = list->rows
+                                  ? (struct dcnv2_rows){list->rows, list->offsets + batch * n_rows}
+                                  : (struct dcnv2_rows){indices + t * n_rows, NULL};
+    }
     const struct network_batch asked = {n_rows, subject->dense + batch * n_rows * n_values,
                                         subject->lookups};
     if (network_score(network, kernels, subject->scratch, &asked, subject->scores) != n_rows) {
@@ -263,18 +274,58 @@ static uint32_t rows_of(const struct network *network, size_t lookup)
     return 1;
 }
 
-static int open_subject(struct subject *subject, const char *directory)
+/* The published pair of a folder, or its model.json. */
+static int load_model(dcnv2_model **ret_model, const char *directory)
 {
     char model_path[1024], encoder_path[1024];
-    snprintf(model_path, sizeof model_path, "%s/model_weights.pth", directory);
+    snprintf(model_path, sizeof model_path, "%s/model.json", directory);
+    const bool is_described = access(model_path, R_OK) == 0;
+    if (is_described)
+        snprintf(model_path, sizeof model_path, "%s", directory);
+    else
+        snprintf(model_path, sizeof model_path, "%s/model_weights.pth", directory);
     snprintf(encoder_path, sizeof encoder_path, "%s/preprocess_metadata.pkl", directory);
-    const struct dcnv2_source source = {.model_path = model_path, .encoder_path = encoder_path};
+    const struct dcnv2_source source = {.model_path = model_path,
+                                        .encoder_path = is_described ? NULL : encoder_path};
     struct dcnv2_error error;
-    *subject = (struct subject){0};
-    if (dcnv2_model_load(&source, &subject->model, &error) != DCNV2_OK) {
-        fprintf(stderr, "kernels: %s\n", error.message);
+    if (dcnv2_model_load(&source, ret_model, &error) == DCNV2_OK)
+        return 0;
+    fprintf(stderr, "kernels: %s\n", error.message);
+    return -1;
+}
+
+/* Lists of 1 to the most values that are looked up, or to 20. -1: no memory. */
+static int fill_list(struct pool_list *list, const struct spec_lookup *lookup, uint32_t n_rows)
+{
+    const size_t most = lookup->max_values ? lookup->max_values : 20;
+    list->rows = calloc(POOL_ROWS * most, sizeof(uint32_t));
+    list->offsets = calloc(POOL_ROWS + 1, sizeof(uint32_t));
+    if (!list->rows || !list->offsets)
         return -1;
+    for (size_t row = 0; row < POOL_ROWS; row++) {
+        const uint32_t n = (uint32_t)random_between(1, most);
+        list->offsets[row + 1] = list->offsets[row] + n;
+        for (uint32_t i = list->offsets[row]; i < list->offsets[row + 1]; i++)
+            list->rows[i] = (uint32_t)random_between(0, n_rows - 1);
     }
+    return 0;
+}
+
+static int fill_lists(struct subject *subject)
+{
+    const struct network_spec *spec = subject->network->spec;
+    for (uint32_t i = 0; i < spec->n_lookups; i++)
+        if (spec->columns[spec->lookups[i].column].is_list &&
+            fill_list(&subject->lists[i], &spec->lookups[i], rows_of(subject->network, i)) != 0)
+            return -1;
+    return 0;
+}
+
+static int open_subject(struct subject *subject, const char *directory)
+{
+    *subject = (struct subject){0};
+    if (load_model(&subject->model, directory) != 0)
+        return -1;
     const struct network *network = &subject->model->network;
     const size_t n_floats = network->scratch_floats, n_tables = network->spec->n_lookups;
     const size_t n_values = network->spec->n_values;
@@ -285,14 +336,15 @@ static int open_subject(struct subject *subject, const char *directory)
     subject->indices = calloc(POOL_ROWS * n_tables + 1, sizeof(uint32_t));
     subject->lookups = calloc(n_tables + 1, sizeof *subject->lookups);
     subject->pool = calloc(POOL_ROWS * n_tables + 1, sizeof(uint32_t));
+    subject->lists = calloc(n_tables + 1, sizeof *subject->lists);
     subject->scores = calloc(POOL_ROWS, sizeof(float));
+    random_seed(1);
     if (!subject->scratch || !subject->dense || !subject->indices || !subject->lookups ||
-        !subject->pool || !subject->scores) {
+        !subject->pool || !subject->scores || !subject->lists || fill_lists(subject) != 0) {
         fprintf(stderr, "kernels: out of memory\n");
         return -1;
     }
     memset(subject->scratch, 0, n_floats * sizeof(float));
-    random_seed(1);
     for (size_t i = 0; i < POOL_ROWS * n_values; i++)
         subject->dense[i] = random_value();
     for (size_t i = 0; i < POOL_ROWS * n_tables; i++)
@@ -307,6 +359,11 @@ static void close_subject(struct subject *subject)
     free(subject->indices);
     free(subject->lookups);
     free(subject->pool);
+    for (size_t i = 0; subject->lists && i < subject->network->spec->n_lookups; i++) {
+        free(subject->lists[i].rows);
+        free(subject->lists[i].offsets);
+    }
+    free(subject->lists);
     free(subject->scores);
     dcnv2_model_free(subject->model);
 }
