@@ -337,6 +337,18 @@ void VECTORISED(mixture_add)(size_t width, size_t n_rows, const float *gates, si
     }
 }
 
+void VECTORISED(cross_gated)(size_t width, size_t n_rows, const float *gates, const float *x0,
+                             const float *y, const float *c, float *out, size_t stride)
+{
+    for (size_t r = 0; r < n_rows;
+         r++, gates += stride, x0 += stride, y += stride, c += stride, out += stride) {
+        INDEPENDENT
+        for (size_t i = 0; i < kernel_padded(width); i++)
+            out[i] =
+                (float)fma((double)x0[i] * (double)y[i], logistic((double)gates[i]), (double)c[i]);
+    }
+}
+
 /* ---- output ---- */
 
 void VECTORISED(dot)(size_t width, const float *w, size_t n_rows, const float *x, size_t stride,

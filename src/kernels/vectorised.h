@@ -27,6 +27,8 @@ void VECTORISED(cross_vector)(size_t width, const float *w, const float *bias, s
 void VECTORISED(mixture_add)(size_t width, size_t n_rows, const float *gates, size_t gate_stride,
                              const float *x0, const float *y, const float *c, float *out,
                              size_t stride);
+void VECTORISED(cross_gated)(size_t width, size_t n_rows, const float *gates, const float *x0,
+                             const float *y, const float *c, float *out, size_t stride);
 void VECTORISED(dot)(size_t width, const float *w, size_t n_rows, const float *x, size_t stride,
                      double *sums);
 void VECTORISED(join)(size_t n_rows, const double *sums, float bias, double *logits);
@@ -36,7 +38,7 @@ void VECTORISED(sigmoid)(size_t n, const double *logits, float *scores);
 #define VECTORISED_MEMBERS                                                                         \
     .activate = VECTORISED(activate), .softmax = VECTORISED(softmax),                              \
     .multiply_add_bias = VECTORISED(multiply_add_bias), .cross_vector = VECTORISED(cross_vector),  \
-    .mixture_add = VECTORISED(mixture_add), .dot = VECTORISED(dot), .join = VECTORISED(join),      \
-    .sigmoid = VECTORISED(sigmoid)
+    .mixture_add = VECTORISED(mixture_add), .cross_gated = VECTORISED(cross_gated),                \
+    .dot = VECTORISED(dot), .join = VECTORISED(join), .sigmoid = VECTORISED(sigmoid)
 
 #endif

@@ -265,6 +265,24 @@ static uint32_t plan_cross_layer_norm(struct plan *plan, const struct spec_layer
                     .bias = plan_vector(plan, &layer->tensors[CROSS_NORM_BIAS], layer->n_out, 0)});
 }
 
+static uint32_t plan_cross_gated(struct plan *plan, const struct spec_layer *layer)
+{
+    const struct tensor_stack *tensors = layer->tensors;
+    const uint32_t c = plan_input(plan, layer), width = layer->n_out;
+    const float *bias = plan_vector(plan, &tensors[ROLE_BIAS], width, 0);
+    const float *gate_bias = plan_vector(plan, &tensors[GATED_GATE_BIAS], width, 0);
+    const uint32_t y = make_linear(
+        plan, c, plan_linear(plan, &tensors[ROLE_WEIGHT], 0, false, bias, layer->n_in, width));
+    const uint32_t gates = make_linear(
+        plan, c, plan_linear(plan, &tensors[GATED_GATE], 0, false, gate_bias, layer->n_in, width));
+    return make(plan, width,
+                (struct op){.run = op_cross_gated,
+                            .x0 = value_of(plan, layer->x0),
+                            .in = plan_place(plan, y),
+                            .gates = plan_place(plan, gates),
+                            .c = plan_place(plan, c)});
+}
+
 /* ---- the output ---- */
 
 static uint32_t plan_output(struct plan *plan, const struct spec_layer *layer)
@@ -306,6 +324,7 @@ uint32_t plan_layer(struct plan *plan, const struct spec_layer *layer)
         [LAYER_CROSS_LOW_RANK] = plan_cross_low_rank,
         [LAYER_CROSS_MIXTURE] = plan_cross_mixture,
         [LAYER_CROSS_LAYER_NORM] = plan_cross_layer_norm,
+        [LAYER_CROSS_GATED] = plan_cross_gated,
         [LAYER_OUTPUT] = plan_output};
     return makers[layer->kind](plan, layer);
 }

@@ -89,6 +89,13 @@ void op_mixture_add(const struct op *op, struct pass *pass)
                                at(pass, &op->c), at(pass, &op->out), op->out.stride);
 }
 
+void op_cross_gated(const struct op *op, struct pass *pass)
+{
+    pass->kernels->cross_gated(op->out.width, pass->n, at(pass, &op->gates), at(pass, &op->x0),
+                               at(pass, &op->in), at(pass, &op->c), at(pass, &op->out),
+                               op->out.stride);
+}
+
 void op_output(const struct op *op, struct pass *pass)
 {
     const struct kernels *kernels = pass->kernels;

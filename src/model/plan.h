@@ -127,6 +127,7 @@ void op_multiply_add(const struct op *op, struct pass *pass);
 void op_multiply_add_bias(const struct op *op, struct pass *pass);
 void op_cross_vector(const struct op *op, struct pass *pass);
 void op_mixture_add(const struct op *op, struct pass *pass);
+void op_cross_gated(const struct op *op, struct pass *pass);
 void op_output(const struct op *op, struct pass *pass);
 
 /* Rows of tables that come next, asked for in parts, between operations that hide the misses. */

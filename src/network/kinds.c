@@ -64,6 +64,14 @@ const struct kind layer_kinds[LAYER_N_KINDS] = {
                                           WIDE("bias"),
                                           WIDE("norm_weight"),
                                           WIDE("norm_bias")}},
+    [LAYER_CROSS_GATED] = {.name = "cross_gated",
+                           .people = "with gates",
+                           .keeps_width = true,
+                           .is_cross = true,
+                           .roles = {{.key = "weight", .dims = {DIM_OUT, DIM_IN}},
+                                     WIDE("bias"),
+                                     {.key = "gate", .dims = {DIM_OUT, DIM_IN}},
+                                     WIDE("gate_bias")}},
     [LAYER_OUTPUT] = {.name = "output"},
 };
 

@@ -15,6 +15,8 @@
  *   cross_mixture     x + sum over e of gate_e * x0 * (U_e f(C_e f(V_e x)) + b)   equation 3;
  *                 gate = softmax(G x + g), one expert has none
  *   cross_layer_norm  LayerNorm(W x + b) + x                    the published TaobaoAd network
+ *   cross_gated   x0 * (W x + b) * sigmoid(G x + g) + x         GDCN, arXiv:2311.04635;
+ *                 the gate has no bias in FuxiCTR
  *   output        the sum over its inputs of weight . x, and biases: the logit
  */
 #ifndef DCNV2_NETWORK_KINDS_H
@@ -36,6 +38,7 @@ enum { ROLE_WEIGHT = 0, ROLE_BIAS = 1 };
 enum { NORM_MEAN = 2, NORM_VARIANCE = 3, DICE_ALPHA = 4, PRELU_SLOPE = 5 };
 enum { CROSS_U = 0, CROSS_V = 2, CROSS_C = 3, CROSS_GATE = 4, CROSS_GATE_BIAS = 5 };
 enum { CROSS_NORM_WEIGHT = 2, CROSS_NORM_BIAS = 3 };
+enum { GATED_GATE = 2, GATED_GATE_BIAS = 3 };
 
 struct kind {
     const char *name;   /* in a model.json */

@@ -62,6 +62,12 @@ static void mixture_add(const struct kernels *kernels, enum activation_kind kind
     kernels->mixture_add(WIDTH, ROWS, data.w, 1, data.x0, data.y, data.c, data.out, WIDTH);
 }
 
+static void cross_gated(const struct kernels *kernels, enum activation_kind kind)
+{
+    (void)kind;
+    kernels->cross_gated(WIDTH, ROWS, data.y, data.x0, data.y, data.c, data.out, WIDTH);
+}
+
 static void softmax(const struct kernels *kernels, enum activation_kind kind)
 {
     (void)kind;
@@ -97,6 +103,7 @@ static const struct {
     {"multiply_add_bias", multiply_add_bias, 0},
     {"cross_vector", cross_vector, 0},
     {"mixture_add", mixture_add, 0},
+    {"cross_gated", cross_gated, 0},
     {"softmax of 4", softmax, 0},
     {"output of two sides", output, 0},
     {"dot, dot, join, sigmoid", output_in_parts, 0},

@@ -105,11 +105,11 @@ static void check_linear_in_double(size_t number, enum place place)
 
 /* ---- layer norm and product */
 
-/* x0, y and c of the same shape; gamma and beta, which others take as weights and bias; a gate
+/* x0, y, c and z of the same shape; gamma and beta, which others take as weights and bias; a gate
  * per row. */
 struct rows_case {
     size_t width, n_rows, stride;
-    float *gamma, *beta, *x0, *y, *c, *gates;
+    float *gamma, *beta, *x0, *y, *c, *z, *gates;
 };
 
 enum { GATE_STRIDE = 3 };
@@ -125,6 +125,7 @@ static struct rows_case rows_case_make(size_t number, value_source *value, enum 
     k.x0 = place_array(2, length, place);
     k.y = place_array(3, length, place);
     k.c = place_array(4, length, place);
+    k.z = place_array(8, length, place);
     k.gates = place_array(7, k.n_rows * GATE_STRIDE, place);
     fill_weights(k.gamma, k.width, value, 1);
     fill_weights(k.beta, k.width, value, 1);
@@ -133,6 +134,7 @@ static struct rows_case rows_case_make(size_t number, value_source *value, enum 
     fill_rows(k.c, k.n_rows, k.width, k.stride, value);
     for (size_t i = 0; i < k.n_rows * GATE_STRIDE; i++)
         k.gates[i] = value();
+    fill_rows(k.z, k.n_rows, k.width, k.stride, value);
     /* A row of one value has no variance; a shifted one has little beside its mean. */
     if (k.n_rows && random_between(0, 3) == 0)
         for (size_t i = 0; i < k.width; i++)
@@ -180,6 +182,13 @@ static void run_mixture(const struct kernels *kernels, const struct rows_case *k
 {
     kernels->mixture_add(k->width, n_rows, k->gates + first * GATE_STRIDE, GATE_STRIDE,
                          k->x0 + first * k->stride, k->y + first * k->stride, c, out, k->stride);
+}
+
+static void run_gated(const struct kernels *kernels, const struct rows_case *k, size_t first,
+                      size_t n_rows, const float *c, float *out)
+{
+    kernels->cross_gated(k->width, n_rows, k->z + first * k->stride, k->x0 + first * k->stride,
+                         k->y + first * k->stride, c, out, k->stride);
 }
 
 /* Every other case writes over c, as all layers but the first do. */
@@ -281,9 +290,18 @@ static struct cross_element mixture_in_double(const struct rows_case *k, size_t 
         (double)k->gates[r * GATE_STRIDE] * (double)k->x0[at] * (double)k->y[at], c[at]};
 }
 
-/* `of_product` and `of_rest` of these are rounded to float before the result is. */
+static struct cross_element gated_in_double(const struct rows_case *k, size_t r, size_t i,
+                                            const float *c)
+{
+    const size_t at = r * k->stride + i;
+    return (struct cross_element){
+        (double)k->x0[at] * (double)k->y[at] / (1 + exp(-(double)k->z[at])), c[at]};
+}
+
+/* `of_product` and `of_rest`: by how many U of themselves these are off before the result is
+ * rounded: 1 if they are rounded to float. */
 static void check_cross_in_double(size_t number, enum place place, rows_kernel *run,
-                                  cross_layer *in_double, int of_product, int of_rest)
+                                  cross_layer *in_double, double of_product, double of_rest)
 {
     static float before[MAX_ROWS * MAX_STRIDE];
     const struct rows_case k = rows_case_make(number, random_value, place);
@@ -442,6 +460,11 @@ static void check_mixture(const struct kernels *kernels, size_t number, enum pla
     check_rows_kernel(run_mixture, kernels, number, place);
 }
 
+static void check_gated(const struct kernels *kernels, size_t number, enum place place)
+{
+    check_rows_kernel(run_gated, kernels, number, place);
+}
+
 TEST(a_linear_layer_is_the_scalar_one_bit_for_bit)
 {
     check_against_scalar(check_linear);
@@ -462,6 +485,7 @@ TEST(each_other_cross_layer_is_the_scalar_one_bit_for_bit)
     check_against_scalar(check_product_bias);
     check_against_scalar(check_vector);
     check_against_scalar(check_mixture);
+    check_against_scalar(check_gated);
 }
 
 TEST(an_output_is_the_scalar_one_bit_for_bit)
@@ -479,6 +503,7 @@ TEST(the_scalar_kernels_are_within_their_bounds_of_double)
         check_cross_in_double(number, place, run_product_bias, product_bias_in_double, 0, 1);
         check_cross_in_double(number, place, run_vector, vector_in_double, 0, 0);
         check_cross_in_double(number, place, run_mixture, mixture_in_double, 1, 0);
+        check_cross_in_double(number, place, run_gated, gated_in_double, 6e-10 / U, 0);
         check_output_in_double(number, place);
     }
 }
@@ -498,6 +523,7 @@ TEST(no_rows_are_no_work)
         k->multiply_add_bias(5, 0, u, u, u, u, u, 16);
         k->cross_vector(5, u, u, 0, u, u, u, 16);
         k->mixture_add(5, 0, u, 1, u, u, u, u, 16);
+        k->cross_gated(5, 0, u, u, u, u, u, 16);
         k->softmax(5, 0, u, 16);
         k->dot(5, u, 0, u, 16, (double *)(void *)u);
         k->join(0, (double *)(void *)u, 0, (double *)(void *)u);

@@ -20,7 +20,7 @@ const struct kernels *set_of(size_t s);
 
 enum place { AT_END, AT_START };
 
-enum { N_ARRAYS = 8 };
+enum { N_ARRAYS = 9 };
 extern float *untouchable; /* any access ends the test */
 
 /* Once, before all else. Ends the program where there is no memory. */

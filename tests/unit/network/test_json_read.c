@@ -161,6 +161,23 @@ TEST(a_tensor_may_be_a_part_of_one_or_several)
     CHECK(layer->activation == ACTIVATE_TANH);
 }
 
+TEST(a_gated_cross_layer_has_the_tensors_of_its_gate)
+{
+    const char *gated = "{'name': 'in', 'kind': 'input', 'parts': [{'value': 'price'}]},"
+                        "{'name': 'x', 'kind': 'cross_gated', 'input': 'in', 'repeat': 2,"
+                        " 'weight': 'w.{}', 'bias': 'b.{}'%s}";
+    char layers[256];
+    snprintf(layers, sizeof layers, gated, ", 'gate': 'wg.{}'");
+    READ(read_with(PRICE, "", layers));
+    const struct spec_layer *layer = &spec.layers[2];
+    CHECK(layer->kind == LAYER_CROSS_GATED && layer->x0 == 0 && layer->inputs[0] == 1);
+    CHECK(text_is(layer->tensors[ROLE_BIAS].parts[0].name, "b.1"));
+    CHECK(text_is(layer->tensors[GATED_GATE].parts[0].name, "wg.1"));
+    CHECK(layer->tensors[GATED_GATE_BIAS].n_parts == 0);
+    snprintf(layers, sizeof layers, gated, "");
+    REFUSED(read_with(PRICE, "", layers), "layers[1]: the key \"gate\" is missing");
+}
+
 TEST(rows_that_do_not_follow_each_other_are_kept_by_class)
 {
     READ(read_with(CITY, "'vocabularies': {'city': {'values': {'a': 7, 'b': 3, 'c': 7}}},",
@@ -394,6 +411,7 @@ int main(void)
     RUN(a_whole_description_is_read);
     RUN(what_stands_in_place_is_read_as_if_it_had_a_name);
     RUN(a_tensor_may_be_a_part_of_one_or_several);
+    RUN(a_gated_cross_layer_has_the_tensors_of_its_gate);
     RUN(rows_that_do_not_follow_each_other_are_kept_by_class);
     RUN(an_encoder_is_read_by_whoever_can);
     RUN(vocabularies_come_from_parts_of_files);
