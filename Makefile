@@ -6,7 +6,7 @@ CC ?= cc
 PKG_CONFIG ?= pkg-config
 OBJCOPY ?= objcopy
 HTTP_PORT ?= 8080
-PACKAGES := libcjson zlib
+PACKAGES := libcjson yaml-0.1 zlib
 # What is built for, which a cross compiler says.
 MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 
