@@ -104,12 +104,12 @@ struct adam_options default_adam(void)
     return (struct adam_options){.learning_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
 }
 
-struct torch_network plugin_network(const struct test_shape *shape)
+struct torch_network plugin_network(const struct network_spec *spec)
 {
     const struct adam_options adam = default_adam();
     struct torch_network network;
     struct train_error error;
-    if (torch_network_make(make_spec(shape), &arena, &network, &error) != 0)
+    if (torch_network_make(spec, &arena, &network, &error) != 0)
         abort();
     network.learning_rate = adam.learning_rate;
     network.beta1 = adam.beta1;

@@ -40,7 +40,7 @@ struct parameters make_parameters(const struct test_shape *shape, uint64_t seed)
 struct adam_options default_adam(void);
 
 /* A network of the plugin in float64. */
-struct torch_network plugin_network(const struct test_shape *shape);
+struct torch_network plugin_network(const struct network_spec *spec);
 
 /* Rows as the plugin takes them. */
 struct plugin_batch {

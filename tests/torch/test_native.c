@@ -59,7 +59,7 @@ static struct match make_match(enum published_cross cross, uint64_t seed)
     match.of_native = make_parameters(&match.shape, 0);
     match.of_torch = make_parameters(&match.shape, 0);
     match.of_reference = make_parameters(&match.shape, 0);
-    const struct torch_network network = plugin_network(&match.shape);
+    const struct torch_network network = plugin_network(make_spec(&match.shape));
     must(match.plugin->network_create(&network, &match.reference, message), message);
     return match;
 }

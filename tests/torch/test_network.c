@@ -113,7 +113,7 @@ static struct pair make_pair(struct test_shape shape, bool is_double)
             pair.values.all[i].values[k] += 0.2f * sinf((float)(3 * k + i));
     pair.rows = make_rows(&shape, N_ROWS, 11);
     pair.batch = make_plugin_batch(&shape, pair.rows.all, N_ROWS);
-    struct torch_network network = plugin_network(&shape);
+    struct torch_network network = plugin_network(make_spec(&shape));
     network.is_double = is_double;
     CHECK_MSG(pair.plugin->network_create(&network, &pair.network, message) == 0, "%s", message);
     for (uint32_t i = 0; i < pair.values.n; i++)
@@ -271,6 +271,94 @@ TEST(exceptions_become_messages_of_a_line)
     free_pair(&pair);
 }
 
+/* ---- layers in another order than the published one ---- */
+
+enum { X0, CROSS_0, CROSS_1, DNN_0, RELU_0, DNN_2, RELU_2, OUTPUT };
+
+struct wiring {
+    const char *what;
+    uint32_t deep_reads; /* what layer DNN_0 reads */
+    uint32_t n_outputs, outputs[2];
+    bool is_mixed; /* the first cross layer is full, the second has a layer norm */
+};
+
+static const struct network_spec *wire(const struct wiring *wiring)
+{
+    const struct test_shape shape = small_shape(PUBLISHED_LAYER_NORM);
+    const struct network_spec *spec = make_spec(&shape);
+    struct spec_layer *layers = spec->layers;
+    ((uint32_t *)layers[DNN_0].inputs)[0] = wiring->deep_reads;
+    memcpy((uint32_t *)layers[OUTPUT].inputs, wiring->outputs, sizeof wiring->outputs);
+    layers[OUTPUT].n_inputs = wiring->n_outputs;
+    layers[OUTPUT].n_in = 0;
+    for (uint32_t i = 0; i < wiring->n_outputs; i++)
+        layers[OUTPUT].n_in += layers[wiring->outputs[i]].n_out;
+    if (wiring->is_mixed)
+        layers[CROSS_0].kind = LAYER_CROSS_FULL;
+    return spec;
+}
+
+static void *reference_of(const struct torch_plugin *plugin, const struct network_spec *spec,
+                          const struct parameters *values, const struct rows *rows)
+{
+    const struct test_shape shape = small_shape(PUBLISHED_LAYER_NORM);
+    const struct torch_network network = plugin_network(spec);
+    struct plugin_batch batch = make_plugin_batch(&shape, rows->all, N_ROWS);
+    void *made = NULL;
+    double loss;
+    CHECK_MSG(plugin->network_create(&network, &made, message) == 0, "%s", message);
+    for (uint32_t i = 0; i < values->n; i++)
+        CHECK(plugin->network_set(made, 0, i, values->all[i].values, message) == 0);
+    CHECK(plugin->network_gradients(made, &batch.batch, N_ROWS, &loss, message) == 0);
+    free_plugin_batch(&batch);
+    return made;
+}
+
+static void check_wiring(const struct wiring *wiring, const struct torch_plugin *plugin)
+{
+    const struct test_shape shape = small_shape(PUBLISHED_LAYER_NORM);
+    const struct network_spec *spec = wire(wiring);
+    const struct backend_options options = {
+        .spec = spec, .adam = default_adam(), .batch_rows = N_ROWS, .n_threads = 2};
+    struct parameters values, native, torch;
+    struct rows rows = make_rows(&shape, N_ROWS, 12);
+    struct backend *backend;
+    CHECK(parameters_create(spec, &values, &error) == 0);
+    CHECK(parameters_create(spec, &native, &error) == 0);
+    CHECK(parameters_create(spec, &torch, &error) == 0);
+    parameters_initialise(&values, 3);
+    CHECK_MSG(native_backend.create(&backend, &options, &error) == 0, "%s", error.message);
+    CHECK(native_backend.load(backend, &values, NULL, NULL, 0, &error) == 0);
+    CHECK(native_backend.gradients(backend, rows.all, N_ROWS, &native, &error) == 0);
+    void *reference = reference_of(plugin, spec, &values, &rows);
+    for (uint32_t i = 0; i < values.n; i++) {
+        struct parameter *wanted = &torch.all[i];
+        CHECK(plugin->network_get_gradient(reference, i, wanted->values, message) == 0);
+        const double difference = largest_difference(&native.all[i], wanted);
+        CHECK_MSG(largest(wanted) > 0 && difference <= 1e-5 * largest(wanted),
+                  "%s, %s: %.1e of %.1e", wiring->what, wanted->name, difference, largest(wanted));
+    }
+    plugin->network_free(reference);
+    native_backend.free(backend);
+    parameters_free(&values);
+    parameters_free(&native);
+    parameters_free(&torch);
+    free_rows(&rows);
+}
+
+TEST(native_and_libtorch_follow_the_layers_in_any_order)
+{
+    static const struct wiring wirings[] = {
+        {"stacked", CROSS_1, 1, {RELU_2, 0}, false},
+        {"stacked, mixed cross layers", CROSS_1, 1, {RELU_2, 0}, true},
+        {"deep layers from within the cross layers", CROSS_0, 2, {CROSS_1, RELU_2}, true},
+        {"the output reads x0 itself", CROSS_1, 2, {X0, RELU_2}, false},
+        {"the output reads the deep layers first", X0, 2, {RELU_2, CROSS_1}, true}};
+    const struct torch_plugin *plugin = torch_load(&error);
+    for (size_t i = 0; plugin && i < sizeof wirings / sizeof *wirings; i++)
+        check_wiring(&wirings[i], plugin);
+}
+
 int main(void)
 {
     RUN(gradients_with_layer_norm_are_those_of_finite_differences);
@@ -280,5 +368,6 @@ int main(void)
     RUN(adam_is_that_of_the_paper);
     RUN(no_rows_give_no_gradients);
     RUN(exceptions_become_messages_of_a_line);
+    RUN(native_and_libtorch_follow_the_layers_in_any_order);
     return test_report();
 }

@@ -234,6 +234,43 @@ TEST(what_cannot_be_is_an_error)
     case_free(&c);
 }
 
+/* With one thing of the spec changed. */
+static void check_refused(struct native_case *c, const char *expected)
+{
+    struct train_error error;
+    struct backend *backend;
+    struct backend_options options = c->options;
+    options.spec = &c->spec;
+    CHECK(native_backend.create(&backend, &options, &error) == -1);
+    CHECK_MSG(strcmp(error.message, expected) == 0, "%s", error.message);
+    case_free(c);
+}
+
+TEST(a_layer_that_cannot_be_trained_is_named)
+{
+    struct native_case c;
+    case_create(&c, networks[1], 50, 20, 5);
+    c.spec.layers[2].kind = LAYER_CROSS_VECTOR;
+    check_refused(&c,
+                  "the native backend cannot train layer \"cross_layers.1\" (cross_vector): such "
+                  "layers can be served only");
+    case_create(&c, networks[1], 50, 20, 5);
+    c.spec.layers[5].activation = ACTIVATE_GELU;
+    check_refused(&c,
+                  "the native backend cannot train layer \"dnn.1\" (activation): its form can be "
+                  "served only");
+    case_create(&c, networks[1], 50, 20, 5);
+    ((struct spec_input *)c.spec.layers[0].parts)[4].kind = INPUT_TIMES;
+    check_refused(&c,
+                  "the native backend cannot train layer \"x0\" (input): its form can be served "
+                  "only");
+    case_create(&c, networks[1], 50, 20, 5);
+    c.spec.layers[2].tensors[ROLE_BIAS] = c.spec.layers[1].tensors[ROLE_BIAS];
+    check_refused(&c,
+                  "the native backend cannot train a tensor that stands in several places of the "
+                  "network");
+}
+
 int main(void)
 {
     RUN(gradients_are_those_of_central_differences);
@@ -242,5 +279,6 @@ int main(void)
     RUN(loss_falls_where_there_is_something_to_learn);
     RUN(an_index_outside_its_table_is_an_error);
     RUN(what_cannot_be_is_an_error);
+    RUN(a_layer_that_cannot_be_trained_is_named);
     return test_report();
 }

@@ -306,8 +306,9 @@ TEST(the_page_is_balanced_and_asks_for_nothing_from_elsewhere)
     CHECK(strstr(html, "Kept: epoch 2 of 3.") && strstr(html, "1 h 06 min"));
     CHECK(strstr(html, "<dt>AUC</dt><dd>0.7500</dd>") && strstr(html, "80,000"));
     CHECK(strstr(html, "1,000,000") && strstr(html, "10.0&nbsp;%"));
-    CHECK(strstr(html, "2 sparse columns with embeddings of 8, 1 dense; x0 17 wide; cross layers: 2 "
-                       "with layer norm; deep layers: 128, 64; 8,012,345 parameters"));
+    CHECK(strstr(html,
+                 "2 sparse columns with embeddings of 8, 1 dense; x0 17 wide; cross layers: 2 "
+                 "with layer norm; deep layers: 128, 64; 8,012,345 parameters"));
     CHECK(strstr(html, "Measured once an epoch"));
     free(html);
 }

@@ -199,6 +199,22 @@ static bool is_same_file(const struct bytes *a, const struct bytes *b)
     return a->size == b->size && memcmp(a->at, b->at, a->size) == 0;
 }
 
+/* A file with a Dropout behind each ReLU counts it: the deep layers are dnn.0 and dnn.3. */
+TEST(deep_layers_may_be_numbered_with_gaps)
+{
+    struct trained trained;
+    folder_start();
+    trained_start(&trained, PUBLISHED_LAYER_NORM, 2);
+    parameters_find(&trained.values, "dnn.2.weight")->name = "dnn.3.weight";
+    parameters_find(&trained.values, "dnn.2.bias")->name = "dnn.3.bias";
+    if (is_written(&trained)) {
+        check_read(&trained, folder, NULL);
+        check_read(&trained, path_of(MODEL_FILES_CONVERTED), "clk");
+    }
+    trained_end(&trained);
+    folder_end();
+}
+
 TEST(equal_contents_give_equal_bytes)
 {
     static const char *const names[] = {MODEL_FILES_WEIGHTS, MODEL_FILES_ENCODER,
@@ -394,6 +410,7 @@ int main(void)
 {
     RUN(what_is_written_is_read_back);
     RUN(a_model_without_dense_columns_is_read_back);
+    RUN(deep_layers_may_be_numbered_with_gaps);
     RUN(equal_contents_give_equal_bytes);
     RUN(the_files_have_the_rights_of_any_new_file);
     RUN(a_value_that_is_not_finite_leaves_the_old_files);
