@@ -70,7 +70,7 @@ struct parameter *parameters_find(const struct parameters *parameters, const cha
     return NULL;
 }
 
-static struct tensor tensor_of(const struct parameter *parameter)
+struct tensor parameter_tensor(const struct parameter *parameter)
 {
     struct tensor tensor = {.name = text_of(parameter->name),
                             .dtype = TENSOR_F32,
@@ -89,7 +89,7 @@ struct tensor *parameters_tensors(const struct parameters *parameters)
 {
     struct tensor *tensors = calloc(parameters->n + 1, sizeof *tensors);
     for (size_t i = 0; tensors && i < parameters->n; i++)
-        tensors[i] = tensor_of(&parameters->all[i]);
+        tensors[i] = parameter_tensor(&parameters->all[i]);
     return tensors;
 }
 

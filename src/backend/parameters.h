@@ -40,7 +40,10 @@ void parameters_initialise(struct parameters *parameters, uint64_t seed);
 /* NULL: there is none of that name. */
 struct parameter *parameters_find(const struct parameters *parameters, const char *name);
 
-/* The same as tensors of a file, pointing at the values and names. NULL: out of memory. */
+/* A parameter as a tensor of a file, pointing at its values and its name. */
+struct tensor parameter_tensor(const struct parameter *parameter);
+
+/* All of them. NULL: out of memory. */
 struct tensor *parameters_tensors(const struct parameters *parameters);
 
 #endif

@@ -106,7 +106,9 @@ struct layer {
 /* What the backend can do with a kind of layer. */
 struct layer_class {
     bool has_product; /* its linear output is not its value */
-    /* Whether the layer is one that it can compute. */
+    bool is_in_place; /* its value is its input's, and so is the gradient */
+    bool reads_x0;
+    /* Of a plain layer (network/parameters.h): whether it can be computed. */
     bool (*is_possible)(const struct network_spec *spec, const struct spec_layer *layer);
     /* Places for its parameters. */
     void (*lay_out)(struct layout *layout, struct layer *layer, const struct spec_layer *of);

@@ -8,16 +8,6 @@
 #include "native/native.h"
 #include "network/kinds.h"
 
-/* Whether a layer has exactly one tensor in each of its kind's roles. */
-static bool has_all_tensors(const struct spec_layer *layer)
-{
-    const struct role *roles = layer_kinds[layer->kind].roles;
-    for (unsigned r = 0; r < SPEC_MAX_ROLES && roles[r].key; r++)
-        if (layer->tensors[r].n_parts != 1)
-            return false;
-    return true;
-}
-
 /* Adds what is in `scratch` to an input's gradient, rows of the input's width. */
 static void add_to_gradient(const struct backend *backend, const struct value *input,
                             uint32_t first, uint32_t n, const float *scratch)
@@ -37,14 +27,12 @@ static void through_linear(const struct backend *backend, const struct layer *la
 
 /* ---- x0 ---- */
 
-/* Numbers, and tables of one width. */
+/* One, with tables of one width. */
 static bool is_input_possible(const struct network_spec *spec, const struct spec_layer *layer)
 {
     const struct spec_input *table = NULL;
     for (uint32_t i = 0; i < layer->n_parts; i++) {
         const struct spec_input *part = &layer->parts[i];
-        if (part->kind == INPUT_TIMES || part->pooling != POOLING_NONE)
-            return false;
         if (part->kind != INPUT_TABLE)
             continue;
         if (table && table->width != part->width)
@@ -87,7 +75,7 @@ static const struct layer_class input_class = {.is_possible = is_input_possible,
 static bool is_linear_possible(const struct network_spec *spec, const struct spec_layer *layer)
 {
     (void)spec;
-    return layer->n_inputs == 1 && has_all_tensors(layer);
+    return layer->n_inputs == 1;
 }
 
 static void lay_out_linear(struct layout *layout, struct layer *layer, const struct spec_layer *of)
@@ -142,8 +130,8 @@ static void relu_backward(const struct backend *backend, const struct layer *lay
                                   value->gradient + at, value->stride);
 }
 
-static const struct layer_class activation_class = {.is_possible = is_activation_possible,
-                                                    .backward = relu_backward};
+static const struct layer_class activation_class = {
+    .is_in_place = true, .is_possible = is_activation_possible, .backward = relu_backward};
 
 /* ---- cross layers: they keep the width, so all their rows have one stride ---- */
 
@@ -199,11 +187,6 @@ static const struct layer_class layer_norm_class = {.has_product = true,
                                                     .forward = layer_norm_forward,
                                                     .backward = layer_norm_backward};
 
-static bool is_full_possible(const struct network_spec *spec, const struct spec_layer *layer)
-{
-    return is_linear_possible(spec, layer) && !layer->has_bias_outside;
-}
-
 static void full_forward(const struct backend *backend, const struct layer *layer, uint32_t first,
                          uint32_t n)
 {
@@ -228,7 +211,8 @@ static void full_backward(const struct backend *backend, const struct layer *lay
 }
 
 static const struct layer_class full_class = {.has_product = true,
-                                              .is_possible = is_full_possible,
+                                              .reads_x0 = true,
+                                              .is_possible = is_linear_possible,
                                               .lay_out = lay_out_linear,
                                               .forward = full_forward,
                                               .backward = full_backward};
@@ -238,8 +222,7 @@ static const struct layer_class full_class = {.has_product = true,
 static bool is_output_possible(const struct network_spec *spec, const struct spec_layer *layer)
 {
     return layer == &spec->layers[spec->n_layers - 1] && layer->n_inputs >= 1 &&
-           layer->n_inputs <= LAYER_INPUTS_MAX && layer->weights == NULL &&
-           layer->tensors[ROLE_WEIGHT].n_parts == 1 && layer->tensors[ROLE_BIAS].n_parts == 1;
+           layer->n_inputs <= LAYER_INPUTS_MAX;
 }
 
 /* A vector per input, then the bias. */

@@ -39,7 +39,7 @@ static int check_layer(const struct network_spec *spec, const struct spec_layer 
     const struct layer_class *class = layer_classes[layer->kind];
     if (class == NULL)
         return refuse(layer, "such layers can be served only", error);
-    if (!class->is_possible(spec, layer))
+    if (!spec_is_plain(layer) || !class->is_possible(spec, layer))
         return refuse(layer, "its form can be served only", error);
     return 0;
 }
@@ -113,7 +113,7 @@ static int plan_gradients(struct backend *backend)
         return -1;
     for (uint32_t l = backend->n_layers; l-- > 1;) {
         struct layer *layer = &backend->layers[l];
-        if (backend->spec->layers[l].kind == LAYER_ACTIVATION) /* in its place */
+        if (layer->class->is_in_place)
             continue;
         if (layer->x0)
             layer->is_x0_added = begin_gradient(backend, has_begun, layer->x0);
@@ -134,10 +134,10 @@ static void plan_layer(struct backend *backend, uint32_t number)
         const struct layer *from = &backend->layers[of->inputs[layer->n_inputs]];
         layer->inputs[layer->n_inputs] = from->value;
     }
-    layer->value = of->kind == LAYER_ACTIVATION ? layer->inputs[0] : value;
-    if (of->kind == LAYER_ACTIVATION)
+    layer->value = layer->class->is_in_place ? layer->inputs[0] : value;
+    if (layer->class->is_in_place && of->activation == ACTIVATE_RELU)
         backend->layers[of->inputs[0]].has_relu = true;
-    if (of->kind == LAYER_CROSS_FULL)
+    if (layer->class->reads_x0)
         layer->x0 = backend->layers[of->x0].value;
     value->width = of->n_out;
     value->stride = stride_of(of->n_out);

@@ -130,3 +130,30 @@ int spec_parameters(const struct network_spec *spec, struct arena *arena,
     *ret_n = lister.n;
     return 0;
 }
+
+/* ---- plain layers ---- */
+
+static bool has_plain_parts(const struct spec_layer *layer)
+{
+    for (uint32_t i = 0; i < layer->n_parts; i++)
+        if (layer->parts[i].kind == INPUT_TIMES || layer->parts[i].pooling != POOLING_NONE)
+            return false;
+    return true;
+}
+
+bool spec_is_plain(const struct spec_layer *layer)
+{
+    const struct role *roles = layer_kinds[layer->kind].roles;
+    if (layer->kind == LAYER_INPUT)
+        return has_plain_parts(layer);
+    if (layer->kind == LAYER_OUTPUT)
+        return layer->weights == NULL && layer->tensors[ROLE_WEIGHT].n_parts == 1 &&
+               layer->tensors[ROLE_BIAS].n_parts == 1;
+    for (unsigned r = 0; r < SPEC_MAX_ROLES && roles[r].key; r++) {
+        const bool is_needed =
+            layer->kind != LAYER_ACTIVATION || (activation_roles[layer->activation] >> r & 1) != 0;
+        if (layer->tensors[r].n_parts != is_needed)
+            return false;
+    }
+    return !layer->has_bias_outside;
+}

@@ -39,4 +39,11 @@ static inline uint64_t parameter_size(const struct spec_parameter *parameter)
 int spec_parameters(const struct network_spec *spec, struct arena *arena,
                     const struct spec_parameter **ret, uint32_t *ret_n);
 
+/*
+ * Whether a layer is as its kind's formula stands, without the forms that only checkpoints have:
+ * one tensor in each role, of the output one over all inputs; no bias outside the product; of an
+ * input layer numbers and rows of tables, neither scaled nor pooled.
+ */
+bool spec_is_plain(const struct spec_layer *layer);
+
 #endif

@@ -20,37 +20,10 @@ struct maker {
     uint32_t n;
 };
 
-static bool is_input_possible(const struct spec_layer *layer)
-{
-    for (uint32_t i = 0; i < layer->n_parts; i++)
-        if (layer->parts[i].kind == INPUT_TIMES || layer->parts[i].pooling != POOLING_NONE)
-            return false;
-    return true;
-}
-
-/* Whether each role has one tensor. */
-static bool has_all_tensors(const struct spec_layer *layer)
-{
-    const struct role *roles = layer_kinds[layer->kind].roles;
-    for (unsigned r = 0; r < SPEC_MAX_ROLES && roles[r].key; r++)
-        if (layer->tensors[r].n_parts != 1)
-            return false;
-    return true;
-}
-
 static bool is_possible(const struct spec_layer *layer)
 {
-    switch (layer->kind) {
-    case LAYER_INPUT:
-        return is_input_possible(layer);
-    case LAYER_ACTIVATION:
-        return layer->activation == ACTIVATE_RELU;
-    case LAYER_OUTPUT:
-        return layer->weights == NULL && layer->tensors[ROLE_WEIGHT].n_parts == 1 &&
-               layer->tensors[ROLE_BIAS].n_parts == 1;
-    default:
-        return kinds[layer->kind] != 0 && has_all_tensors(layer) && !layer->has_bias_outside;
-    }
+    return kinds[layer->kind] != 0 && spec_is_plain(layer) &&
+           (layer->kind != LAYER_ACTIVATION || layer->activation == ACTIVATE_RELU);
 }
 
 static uint32_t number_of(const struct maker *maker, struct text name)

@@ -140,6 +140,28 @@ TEST(each_kind_says_how_its_tensors_start)
     CHECK_LISTED(&spec, expected);
 }
 
+TEST(forms_that_only_checkpoints_have_are_not_plain)
+{
+    struct network_spec spec;
+    CHECK(published_make(&spec, &arena, &notebook, n_rows) == 0);
+    struct spec_layer *layers = spec.layers, *relu = &layers[4],
+                      *output = &layers[spec.n_layers - 1];
+    for (uint32_t i = 0; i < spec.n_layers; i++)
+        CHECK_MSG(spec_is_plain(&layers[i]), "%u", i);
+    relu->activation = ACTIVATE_PRELU; /* its slope is missing */
+    CHECK(!spec_is_plain(relu));
+    relu->tensors[PRELU_SLOPE] = stack(GAMMA, 1);
+    CHECK(spec_is_plain(relu));
+    layers[1].tensors[ROLE_BIAS].n_parts = 0;
+    CHECK(!spec_is_plain(&layers[1]));
+    layers[2].has_bias_outside = true;
+    CHECK(!spec_is_plain(&layers[2]));
+    output->weights = output->tensors;
+    CHECK(!spec_is_plain(output));
+    ((struct spec_input *)layers[0].parts)[2].pooling = POOLING_SUM;
+    CHECK(!spec_is_plain(&layers[0]));
+}
+
 /* ---- sizes ---- */
 
 TEST(the_sizes_of_a_network_are_those_that_it_was_made_from)
@@ -180,6 +202,7 @@ int main(void)
     RUN(tensors_are_those_of_the_notebook);
     RUN(full_cross_layers_and_no_deep_ones);
     RUN(each_kind_says_how_its_tensors_start);
+    RUN(forms_that_only_checkpoints_have_are_not_plain);
     RUN(the_sizes_of_a_network_are_those_that_it_was_made_from);
     RUN(what_no_sizes_tell_is_said);
     arena_free(&arena);
