@@ -375,41 +375,85 @@ int published_make(struct network_spec *spec, struct arena *arena,
     return 0;
 }
 
-static const char *measure_layer(const struct spec_layer *layer, struct published_sizes *sizes)
+/* Adds a layer to the sizes. */
+static const char *measure_cross(const struct spec_layer *layer, struct published_sizes *sizes)
 {
     const uint32_t cross = layer->kind == LAYER_CROSS_FULL ? PUBLISHED_FULL : PUBLISHED_LAYER_NORM;
-    const bool is_cross = layer_kinds[layer->kind].is_cross;
-    if (is_cross && layer->kind != cross_kinds[cross])
-        return "it has cross layers of a kind that is not trained";
-    if (is_cross && sizes->n_cross > 0 && sizes->cross != cross)
+    if (sizes->n_cross > 0 && sizes->cross != cross)
         return "it has cross layers of both kinds";
-    if ((is_cross && sizes->n_cross == PUBLISHED_MAX_LAYERS) ||
-        (layer->kind == LAYER_LINEAR && sizes->n_deep == PUBLISHED_MAX_LAYERS))
+    if (sizes->n_cross == PUBLISHED_MAX_LAYERS)
         return "it has too many layers";
-    if (is_cross) {
-        sizes->cross = cross;
-        sizes->n_cross++;
-    } else if (layer->kind == LAYER_LINEAR) {
+    sizes->cross = cross;
+    sizes->n_cross++;
+    return NULL;
+}
+
+static const char *measure_layer(const struct spec_layer *layer, struct published_sizes *sizes)
+{
+    switch (layer->kind) {
+    case LAYER_CROSS_FULL:
+    case LAYER_CROSS_LAYER_NORM:
+        return measure_cross(layer, sizes);
+    case LAYER_LINEAR:
+        if (sizes->n_deep == PUBLISHED_MAX_LAYERS)
+            return "it has too many layers";
         sizes->deep[sizes->n_deep++] = layer->n_out;
+        return NULL;
+    case LAYER_ACTIVATION:
+        return layer->activation == ACTIVATE_RELU ? NULL : "an activation is not ReLU";
+    case LAYER_INPUT:
+    case LAYER_OUTPUT:
+        return NULL;
+    default:
+        return "it has layers of a kind that is not trained";
+    }
+}
+
+static const char *measure_tables(const struct network_spec *spec, struct published_sizes *sizes)
+{
+    const struct spec_layer *x0 = &spec->layers[0];
+    for (uint32_t i = 0; i < x0->n_parts; i++) {
+        const struct spec_input *part = &x0->parts[i];
+        if (part->kind != (i < spec->n_values ? INPUT_VALUE : INPUT_TABLE) ||
+            part->pooling != POOLING_NONE)
+            return "its x0 is not numbers, then one row of a table per category";
+        if (part->kind == INPUT_TABLE && sizes->embedding && part->width != sizes->embedding)
+            return "its embedding tables are of different width";
+        if (part->kind == INPUT_TABLE)
+            sizes->embedding = part->width;
     }
     return NULL;
 }
 
+/* Each layer reads the one before it, the first deep one x0, and the output the last ones. */
+static bool is_wired(const struct network_spec *spec, const struct published_sizes *sizes)
+{
+    const struct spec_layer *output = &spec->layers[spec->n_layers - 1];
+    const uint32_t first_deep = sizes->n_cross + 1;
+    for (uint32_t i = 1; i + 1 < spec->n_layers; i++) {
+        const struct spec_layer *layer = &spec->layers[i];
+        if (layer->n_inputs != 1 || layer->inputs[0] != (i == first_deep ? 0 : i - 1))
+            return false;
+    }
+    return output->inputs[0] == sizes->n_cross &&
+           output->n_inputs == (sizes->n_deep > 0 ? 2u : 1u) &&
+           output->inputs[output->n_inputs - 1] == spec->n_layers - 2;
+}
+
 const char *published_measure(const struct network_spec *spec, struct published_sizes *ret_sizes)
 {
-    const struct spec_input *tables = spec->layers[0].parts + spec->n_values;
     struct published_sizes sizes = {.n_dense = spec->n_values, .n_sparse = spec->n_lookups};
-    for (uint32_t i = 0; i < spec->n_layers; i++) {
-        const char *reason = measure_layer(&spec->layers[i], &sizes);
-        if (reason)
-            return reason;
-    }
+    const char *reason = NULL;
+    for (uint32_t i = 0; i < spec->n_layers && reason == NULL; i++)
+        reason = measure_layer(&spec->layers[i], &sizes);
+    if (reason == NULL)
+        reason = measure_tables(spec, &sizes);
+    if (reason)
+        return reason;
     if (sizes.n_deep == 0 && spec->layers[spec->n_layers - 1].n_inputs > 1)
         return "its output looks at x0 itself";
-    for (uint32_t i = 0; i < sizes.n_sparse; i++)
-        if (tables[i].width != tables[0].width)
-            return "its embedding tables are of different width";
-    sizes.embedding = sizes.n_sparse ? tables[0].width : 0;
+    if (!is_wired(spec, &sizes))
+        return "its layers are connected in another way than the published network's";
     *ret_sizes = sizes;
     return NULL;
 }

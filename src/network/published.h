@@ -68,8 +68,8 @@ struct published_sizes {
 int published_make(struct network_spec *spec, struct arena *arena,
                    const struct published_sizes *sizes, const uint32_t *n_rows);
 
-/* The sizes that published_make() would make the layers of a resolved spec from. NULL, or why there
- * are none: "it has ..". */
+/* The sizes that published_make() would make the layers of a spec with widths from. NULL, or why no
+ * sizes tell them: "it has ..", without a full stop. */
 const char *published_measure(const struct network_spec *spec, struct published_sizes *ret_sizes);
 
 /* Whether a tensor of this name is an embedding table. */
