@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "kernels/constants.h"
 #include "native/native.h"
 #include "network/kinds.h"
 
@@ -150,6 +151,12 @@ static void cross_backward(const struct backend *backend, const struct layer *la
         add_to_gradient(backend, input, first, n, scratch);
 }
 
+/* The kernels know one epsilon. */
+static bool is_layer_norm_possible(const struct network_spec *spec, const struct spec_layer *layer)
+{
+    return is_linear_possible(spec, layer) && layer->epsilon == (float)LAYER_NORM_EPSILON;
+}
+
 static void layer_norm_forward(const struct backend *backend, const struct layer *layer,
                                uint32_t first, uint32_t n)
 {
@@ -182,7 +189,7 @@ static void lay_out_layer_norm(struct layout *layout, struct layer *layer,
 }
 
 static const struct layer_class layer_norm_class = {.has_product = true,
-                                                    .is_possible = is_linear_possible,
+                                                    .is_possible = is_layer_norm_possible,
                                                     .lay_out = lay_out_layer_norm,
                                                     .forward = layer_norm_forward,
                                                     .backward = layer_norm_backward};

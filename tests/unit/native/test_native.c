@@ -260,6 +260,11 @@ TEST(a_layer_that_cannot_be_trained_is_named)
                   "the native backend cannot train layer \"dnn.1\" (activation): its form can be "
                   "served only");
     case_create(&c, networks[1], 50, 20, 5);
+    c.spec.layers[3].epsilon = 1e-6f;
+    check_refused(&c,
+                  "the native backend cannot train layer \"cross_layers.2\" (cross_layer_norm): "
+                  "its form can be served only");
+    case_create(&c, networks[1], 50, 20, 5);
     ((struct spec_input *)c.spec.layers[0].parts)[4].kind = INPUT_TIMES;
     check_refused(&c,
                   "the native backend cannot train layer \"x0\" (input): its form can be served "
