@@ -30,7 +30,7 @@ endif
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm -lpthread -ldl
 
 # The trainer and dcnv2-score alone have these.
-TRAINING_ROOMS := data native report torch train
+TRAINING_ROOMS := backend data native report torch train
 SOURCES := $(sort $(filter-out src/tools/% $(addsuffix /%,$(addprefix src/,$(TRAINING_ROOMS))),$(wildcard src/*.c src/*/*.c)))
 OBJECTS := $(SOURCES:src/%.c=$(O)/%.o)
 ifeq ($(MACHINE),x86_64)

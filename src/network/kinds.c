@@ -1,49 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "network/kinds.h"
 
-#define WIDE(role)                                                                                 \
+#define WIDE(role, value)                                                                          \
     {                                                                                              \
-        .key = role, .dims = {DIM_OUT}, .is_optional = true                                        \
+        .key = role, .dims = {DIM_OUT}, .is_optional = true, .start = value                        \
+    }
+#define STATISTIC(role, value, optional)                                                           \
+    {                                                                                              \
+        .key = role, .dims = {DIM_OUT}, .is_optional = optional, .is_statistic = true,             \
+        .start = value                                                                             \
     }
 
 const struct kind layer_kinds[LAYER_N_KINDS] = {
     [LAYER_INPUT] = {.name = "input"},
     [LAYER_LINEAR] = {.name = "linear",
-                      .roles = {{.key = "weight", .dims = {DIM_OUT, DIM_IN}}, WIDE("bias")}},
+                      .roles = {{.key = "weight", .dims = {DIM_OUT, DIM_IN}},
+                                WIDE("bias", START_UNIFORM)}},
     [LAYER_BATCH_NORM] = {.name = "batch_norm",
                           .keeps_width = true,
-                          .roles = {WIDE("weight"),
-                                    WIDE("bias"),
-                                    {.key = "mean", .dims = {DIM_OUT}},
-                                    {.key = "variance", .dims = {DIM_OUT}}}},
+                          .roles = {WIDE("weight", START_ONES), WIDE("bias", START_ZEROS),
+                                    STATISTIC("mean", START_ZEROS, false),
+                                    STATISTIC("variance", START_ONES, false)}},
     [LAYER_LAYER_NORM] = {.name = "layer_norm",
                           .keeps_width = true,
-                          .roles = {WIDE("weight"), WIDE("bias")}},
-    [LAYER_ACTIVATION] =
-        {.name = "activation",
-         .keeps_width = true,
-         .roles = {WIDE("weight"),
-                   WIDE("bias"),
-                   WIDE("mean"),
-                   WIDE("variance"),
-                   {.key = "alpha", .dims = {DIM_ONE_OR_OUT}, .is_optional = true},
-                   {.key = "slope", .dims = {DIM_ONE_OR_OUT}, .is_optional = true}}},
+                          .roles = {WIDE("weight", START_ONES), WIDE("bias", START_ZEROS)}},
+    [LAYER_ACTIVATION] = {.name = "activation",
+                          .keeps_width = true,
+                          .roles = {WIDE("weight", START_ONES),
+                                    WIDE("bias", START_ZEROS),
+                                    STATISTIC("mean", START_ZEROS, true),
+                                    STATISTIC("variance", START_ONES, true),
+                                    {.key = "alpha",
+                                     .dims = {DIM_ONE_OR_OUT},
+                                     .is_optional = true,
+                                     .start = START_ZEROS},
+                                    {.key = "slope",
+                                     .dims = {DIM_ONE_OR_OUT},
+                                     .is_optional = true,
+                                     .start = START_ZEROS}}},
     [LAYER_CROSS_FULL] = {.name = "cross",
                           .people = "full",
                           .keeps_width = true,
                           .is_cross = true,
-                          .roles = {{.key = "weight", .dims = {DIM_OUT, DIM_IN}}, WIDE("bias")}},
+                          .roles = {{.key = "weight", .dims = {DIM_OUT, DIM_IN}},
+                                    WIDE("bias", START_UNIFORM)}},
     [LAYER_CROSS_VECTOR] = {.name = "cross_vector",
                             .people = "of vectors",
                             .keeps_width = true,
                             .is_cross = true,
-                            .roles = {{.key = "weight", .dims = {DIM_IN}}, WIDE("bias")}},
+                            .roles = {{.key = "weight", .dims = {DIM_IN}},
+                                      WIDE("bias", START_ZEROS)}},
     [LAYER_CROSS_LOW_RANK] = {.name = "cross_low_rank",
                               .people = "of low rank",
                               .keeps_width = true,
                               .is_cross = true,
                               .roles = {{.key = "u", .dims = {DIM_OUT, DIM_RANK}},
-                                        WIDE("bias"),
+                                        WIDE("bias", START_ZEROS),
                                         {.key = "v", .dims = {DIM_RANK, DIM_IN}}}},
     [LAYER_CROSS_MIXTURE] =
         {.name = "cross_mixture",
@@ -51,7 +63,7 @@ const struct kind layer_kinds[LAYER_N_KINDS] = {
          .keeps_width = true,
          .is_cross = true,
          .roles = {{.key = "u", .dims = {DIM_EXPERTS, DIM_OUT, DIM_RANK}},
-                   WIDE("bias"),
+                   WIDE("bias", START_ZEROS),
                    {.key = "v", .dims = {DIM_EXPERTS, DIM_RANK, DIM_IN}},
                    {.key = "c", .dims = {DIM_EXPERTS, DIM_RANK, DIM_RANK}, .is_optional = true},
                    {.key = "gate", .dims = {DIM_EXPERTS, DIM_IN}, .is_optional = true},
@@ -61,17 +73,17 @@ const struct kind layer_kinds[LAYER_N_KINDS] = {
                                 .keeps_width = true,
                                 .is_cross = true,
                                 .roles = {{.key = "weight", .dims = {DIM_OUT, DIM_IN}},
-                                          WIDE("bias"),
-                                          WIDE("norm_weight"),
-                                          WIDE("norm_bias")}},
+                                          WIDE("bias", START_UNIFORM),
+                                          WIDE("norm_weight", START_ONES),
+                                          WIDE("norm_bias", START_ZEROS)}},
     [LAYER_CROSS_GATED] = {.name = "cross_gated",
                            .people = "with gates",
                            .keeps_width = true,
                            .is_cross = true,
                            .roles = {{.key = "weight", .dims = {DIM_OUT, DIM_IN}},
-                                     WIDE("bias"),
+                                     WIDE("bias", START_ZEROS),
                                      {.key = "gate", .dims = {DIM_OUT, DIM_IN}},
-                                     WIDE("gate_bias")}},
+                                     WIDE("gate_bias", START_ZEROS)}},
     [LAYER_OUTPUT] = {.name = "output"},
 };
 

@@ -27,10 +27,20 @@
 /* A dimension of a tensor, by what it has to be equal to. */
 enum dimension { DIM_NONE, DIM_IN, DIM_OUT, DIM_RANK, DIM_EXPERTS, DIM_ONE_OR_OUT, DIM_ONE };
 
+/* The values that training starts from. */
+enum start {
+    START_UNIFORM, /* torch.nn.Linear: within 1 / sqrt(fan in) */
+    START_NORMAL,  /* torch.nn.Embedding: mean 0, deviation 1 */
+    START_ZEROS,
+    START_ONES
+};
+
 struct role {
     const char *key; /* in a model.json; NULL ends the list */
     enum dimension dims[3];
     bool is_optional;
+    bool is_statistic; /* of the data: no gradient moves it */
+    enum start start;
 };
 
 /* Roles by their places in spec_layer.tensors. */
