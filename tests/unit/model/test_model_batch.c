@@ -285,8 +285,8 @@ static void check_logit(const char *name, size_t row, float score, float logit)
 
 static void check_logits(const char *name)
 {
-    static float scores[GOLDEN_MAX_ROWS], logits[GOLDEN_MAX_ROWS], plain[GOLDEN_MAX_ROWS];
-    const size_t n_rows = pool.network.n_rows;
+    static float scores[POOL_ROWS], logits[POOL_ROWS], plain[POOL_ROWS];
+    const size_t all = pool.network.n_rows, n_rows = all < POOL_ROWS ? all : POOL_ROWS;
     if (!score_with_logits(0, n_rows, plain, NULL) || !score_with_logits(0, n_rows, scores, logits))
         return;
     CHECK_MSG(memcmp(scores, plain, n_rows * sizeof *scores) == 0, "%s: other scores", name);
