@@ -11,6 +11,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
+import modelfile
 from harness import Server, check
 from samples import (COLUMNS, MANY, MANY_SCORES, TWO, V1, V2, bits, check_good, metrics, repeat, scores_of,
                      select, v1_body, v2_binary, v2_document)
@@ -83,6 +84,25 @@ def test_a_logit_that_is_not_a_number_is_refused(server):
         check(answer.status == status, f"price {price}: status {answer.status}")
         if status == 200:
             check(math.isfinite(scores_of(answer)[0]), f"{answer.body}")
+
+
+def test_logits_reach_where_probabilities_do_not():
+    # The network is p times a weight. Beyond a float the logit is refused, as NaN is; the probability is 1.
+    with folder() as here:
+        here = pathlib.Path(here)
+        modelfile.write_state_dict(here / "m.pt", {"w": ([1, 1], [-120.0])})
+        (here / "model.json").write_text(json.dumps(
+            {"dcnv2_model": 1, "weights": "m.pt", "columns": [{"name": "p", "type": "number"}], "layers": [
+                {"name": "x", "kind": "input", "parts": [{"value": "p"}]},
+                {"name": "out", "kind": "output", "input": "x", "weight": "w"}]}))
+        with Server("--model-path", here, env={"SPARSE_COLS": None, "DENSE_COLS": None}) as server:
+            check(logits_of(server, {"p": [1.0, -0.5, 0.0]}) == [-120, 60, 0], "logits")
+            found = scores_of(ask(server, "POST", V1, v1({"p": [1.0, -0.5, 0.0]})))
+            check(found[0] < 1.7e-38 and found[1:] == [1, 0.5], f"probabilities {found}")
+            beyond = {"p": [1.0, -1e37]}
+            check(scores_of(ask(server, "POST", V1, v1(beyond)))[1] == 1, "the probability")
+            answer = ask(server, "POST", V1, v1(beyond, logit=True))
+            check(answer.status == 400 and "row 2" in answer.error(), f"{answer.status}: {answer.body}")
 
 
 def test_requests_of_both_kinds_are_scored_together():
