@@ -42,7 +42,8 @@ enum dcnv2_status {
 struct dcnv2_error {
     enum dcnv2_status status;
     char message[512];
-    size_t n_scored; /* by dcnv2_predict() alone: the rows before the one that it refused */
+    size_t n_scored; /* by dcnv2_predict() and dcnv2_predict_logits() alone: the rows before the
+                      * one that was refused */
 };
 
 /* A list of column names, in the order in which the model was trained. */
@@ -146,6 +147,21 @@ struct dcnv2_rows {
 DCNV2_API int dcnv2_predict(const dcnv2_model *model, dcnv2_workspace *workspace, size_t n_rows,
                             const float *dense, const struct dcnv2_rows *lookups, float *scores,
                             struct dcnv2_error *error);
+
+/*
+ * As dcnv2_predict(), with the logits beside: the numbers in front of the sigmoid, computed in
+ * double and rounded once.
+ *   logits: [n_rows], or NULL: they are not wanted
+ * `scores` has the bits that dcnv2_predict() gives. A probability is the sigmoid of the logit
+ * before that is rounded, and has not the digits to be turned back: of a logit above 17 it is 1.
+ * A logit that is not a finite float is refused as a score that is not a number is; refused rows
+ * and those behind them are NaN in both arrays.
+ * A function of its own, so that programs built with an earlier header run with this library.
+ */
+DCNV2_API int dcnv2_predict_logits(const dcnv2_model *model, dcnv2_workspace *workspace,
+                                   size_t n_rows, const float *dense,
+                                   const struct dcnv2_rows *lookups, float *scores, float *logits,
+                                   struct dcnv2_error *error);
 
 #ifdef __cplusplus
 }

@@ -54,8 +54,9 @@ struct kind {
     const char *name;   /* in a model.json */
     const char *people; /* of a cross layer, in a line for people: "2 with layer norm" */
     struct role roles[SPEC_MAX_ROLES + 1];
-    bool keeps_width; /* n_out is n_in */
-    bool is_cross;    /* has x0, whose width is n_in */
+    bool keeps_width;                                          /* n_out is n_in */
+    bool is_cross;                                             /* has x0, whose width is n_in */
+    uint64_t (*multiply_adds)(const struct spec_layer *layer); /* per row, see spec_count_layer() */
 };
 
 extern const struct kind layer_kinds[LAYER_N_KINDS];

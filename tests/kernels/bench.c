@@ -77,7 +77,8 @@ static void pass_forward(const struct subject *subject, const struct kernels *ke
     }
     const struct network_batch asked = {n_rows, subject->dense + batch * n_rows * n_values,
                                         subject->lookups};
-    if (network_score(network, kernels, subject->scratch, &asked, subject->scores) != n_rows) {
+    if (network_score(network, kernels, subject->scratch, &asked, subject->scores, NULL) !=
+        n_rows) {
         fprintf(stderr, "kernels: a row was not scored\n");
         exit(1);
     }
