@@ -4,7 +4,15 @@
  *
  * Owns: reading PyTorch and scikit-learn's model files, encoding raw values to
  * embedding rows, and the forward pass.
- * Leaves out: HTTP, JSON, logging, threads. An ad server links this and nothing else.
+ * Leaves out: HTTP, logging, threads. An ad server links this and nothing else of this project.
+ *
+ * Link with what `pkg-config --cflags --libs --static dcnv2` says, once `make install` has written
+ * dcnv2.pc: libdcnv2.a, libcjson, zlib, libm. The archive is for programs; it is not built for
+ * shared objects (no -fPIC).
+ *
+ * Environment: DCNV2_CPU (scalar, avx2 or avx512) forces an instruction set; dcnv2_model_load()
+ * reads it, and fails if the CPU does not have that set. Unset, the fastest set is taken. Scores
+ * have the same bits on each.
  *
  * Model: R. Wang et al., "DCN V2: Improved Deep & Cross Network", arXiv:2008.13535,
  * parallel structure, with the cross layer that the model file holds.
