@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Loads the server of the demo model, or that of MODEL_PATH, as the README loads the cluster's; fails on any reply but 200.
+# Loads the server of the demo model, or that of MODEL_PATH, as docs/cluster.md loads the cluster's; fails on any reply but 200.
 # Then prints what the service needed, from its own metrics: of that follows when Knative adds a pod.
 # usage: LOAD_SECONDS=30 HTTP_PORT=8080 deploy/local/load.sh build/bin/dcnv2-server
 set -eu
