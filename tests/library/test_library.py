@@ -93,5 +93,12 @@ def test_the_version_is_that_of_the_header():
     check(f'#define DCNV2_VERSION "{version}"' in (ROOT / "include/dcnv2.h").read_text(), version)
 
 
+def test_a_package_that_is_missing_is_named_with_the_target_that_installs_it():
+    with tempfile.TemporaryDirectory() as folder:
+        for settings, missing in ((["PACKAGES=zlib nosuch"], "nosuch"), (["PKG_CONFIG=nosuch", "PACKAGES=zlib"], "zlib")):
+            done = run("make", "-s", f"B={folder}", *settings, "all")
+            check(done.returncode == 2 and f"does not find {missing}: make deps installs" in done.stderr, done.stderr)
+
+
 if __name__ == "__main__":
     harness.main(globals())
