@@ -239,7 +239,7 @@ def faults_stage():
 
 
 STAGES = {
-    'plain': lambda: stage('', ['conformance/run.py'] + integration_suites()),
+    'plain': lambda: stage('', ['docs/test_docs.py', 'library/test_library.py', 'conformance/run.py'] + integration_suites()),
     'client': client_stage,
     'address': lambda: stage('address,undefined', ['conformance/run.py'] + integration_suites(), fuzz=True),
     'thread': lambda: stage('thread', ['integration/test_concurrency.py', 'integration/test_lifecycle.py',
