@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modules of the checkpoints in ../shared, each with what its user would pass to dcnv2_export.export().
+
+DeepCTR-Torch, Torch-RecHub and FuxiCTR are the libraries' own modules. RecBole and TorchRec, which install too slowly,
+are stand-ins: modules with the same names, shapes and attributes, whose forward() is never called: the library's
+saved predictions are.
+"""
+import importlib.util
+import json
+import pathlib
+import pickle
+import sys
+import types
+
+import torch
+from torch import nn
+
+import dcnv2_export as dx
+
+SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared"
+SHOP = ["city", "device", "brand", "weekday"]
+DENSE = ["age", "spend", "rate7"]
+
+
+class Anything:
+    """Takes the place of a class that is not installed, in a pickle."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __setstate__(self, state):
+        self.__dict__.update(state if isinstance(state, dict) else {})
+
+    def __call__(self, *_, **__):
+        return self
+
+
+class Permissive(pickle.Unpickler):
+    def find_class(self, module, name):
+        try:
+            return super().find_class(module, name)
+        except (ImportError, AttributeError):
+            return Anything
+
+
+def load_weights(path):
+    reader = types.ModuleType("permissive")
+    reader.Unpickler, reader.load, reader.loads = Permissive, pickle.load, pickle.loads
+    return torch.load(str(path), map_location="cpu", weights_only=False, pickle_module=reader)
+
+
+def text(name):
+    return json.loads((SHARED / name).read_text())
+
+
+def expected(folder):
+    """(rows, the library's predictions in float32)"""
+    found = text(folder + "/expected.json")
+    return found["columns"], found["predictions"]
+
+
+def stubbed(*names):
+    """Modules that are imported and never used: polars, ray and h5py of FuxiCTR, which load slowly."""
+    class Stub(types.ModuleType):
+        def __getattr__(self, name):
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return type(name, (), {})
+    for name in names:
+        sys.modules.setdefault(name, Stub(name)).__path__ = []
+
+
+# DeepCTR-Torch
+
+def deepctr_torch(name):
+    from deepctr_torch.models.dcn import DCN
+    from deepctr_torch.models.dcnmix import DCNMix
+    import joblib
+    folder = SHARED / "models/deepctr-torch" / name
+    features = pickle.loads((folder / "feature_columns.pkl").read_bytes())
+    features = features if isinstance(features, (list, tuple)) else list(features.values())
+    settings = text("models/deepctr-torch/%s/expected.json" % name)
+    build = {k: v for k, v in settings["settings"].items() if k not in ("embedding_dim",)}
+    dnn = features if not isinstance(features[0], (list, tuple)) else features[-1]
+    linear = [f for f in dnn if f.name in settings.get("linear_features", [f.name for f in dnn])]
+    weights = [*folder.glob("*_weights.h5"), *folder.glob("DCN.h5")][0]
+    state = torch.load(str(weights), weights_only=False)
+    if isinstance(state, nn.Module):
+        model = state
+    else:
+        model = (DCNMix if settings["model"] == "DCNMix" else DCN)(linear, dnn, **build)
+        model.load_state_dict(state)
+    encoders = joblib.load(folder / "label_encoders.pkl")
+    scaler = joblib.load(folder / "min_max_scaler.pkl")
+    dense = [f.name for f in dnn if type(f).__name__ == "DenseFeat"]
+    columns = {c: dx.Category(e, missing={"as": "-1"} if "-1" in map(str, e.classes_) else "refuse") for c, e in encoders.items()}
+    for f in dnn:
+        if type(f).__name__ == "VarLenSparseFeat":
+            columns[f.name] = dx.Tags(text("models/deepctr-torch/%s/key2index.json" % name), unseen="drop", max=f.maxlen, keep="last")
+    columns.update(dx.scaled(scaler, dense, fill=0))
+    return model, {"columns": columns}
+
+
+# Torch-RecHub
+
+def torch_rechub(name):
+    from torch_rechub.basic.features import DenseFeature, SequenceFeature, SparseFeature
+    from torch_rechub.models.ranking.dcn_v2 import DCNv2
+    import joblib
+    folder = SHARED / "models/torch-rechub" / name
+    settings = dict(text("models/torch-rechub/%s/expected.json" % name)["settings"])
+    encoders, scaler = joblib.load(folder / "label_encoders.joblib"), joblib.load(folder / "min_max_scaler.joblib")
+    state = torch.load(str(folder / "model.pth"))
+    dense = DENSE if "age" in text("models/torch-rechub/%s/expected.json" % name)["columns"] else ["price"]
+    features = [DenseFeature(c) for c in dense]
+    plus = 1 if "tags" in encoders else 0
+    columns = dx.scaled(scaler, dense, fill=0)
+    for c, e in encoders.items():
+        table = state["embedding.embed_dict.%s.weight" % c]
+        missing = {"as": "0"} if "0" in map(str, e.classes_) else "refuse"
+        if c == "tags":
+            features.append(SequenceFeature(c, *table.shape, padding_idx=0))
+            columns[c] = dx.Tags(e, first_row=1, unseen=0, max=5)
+        else:
+            features.append(SparseFeature(c, *table.shape))
+            derived = {"column": c[:-4], "steps": [{"fill": 0}, "truncate", "squared_log"]} if c.endswith("_cat") else {"missing": missing}
+            columns[c] = dx.Category(e, first_row=plus, **derived)
+    if "tags" in encoders:  # the order of the training script: sequences last
+        features.sort(key=lambda f: f.name == "tags")
+    settings.pop("embed_dim", None)
+    model = DCNv2(features, **settings)
+    model.load_state_dict(state)
+    return model, {"columns": columns}
+
+
+# FuxiCTR, whose classes DCN and DCNv2 lie in its repository and not in the package
+
+def fuxictr_class():
+    stubbed("polars", "h5py", "ray", "ray.data", "ray.data.datasource", "ray.data.datasource.filename_provider")
+    from fuxictr.pytorch.layers import CrossNet, CrossNetMix, CrossNetV2, FeatureEmbedding, MLP_Block
+    from fuxictr.pytorch.models import BaseModel
+
+    class DCN(BaseModel):
+        def __init__(self, feature_map, embedding_dim, cross, dnn, **settings):
+            super().__init__(feature_map, verbose=0, model_root="", metrics=[], **settings)
+            self.embedding_layer = FeatureEmbedding(feature_map, embedding_dim)
+            width = feature_map.sum_emb_out_dim()
+            kinds = {"vector": CrossNet, "full": CrossNetV2, "mixture": CrossNetMix}
+            self.crossnet = kinds[cross.pop("kind")](width, **cross)
+            out = {None: width, "stacked": 0}
+            n = 0
+            for name, block in dnn.items():
+                setattr(self, name, MLP_Block(width, output_dim=None, **block) if block else None)
+                n += block["hidden_units"][-1] if block else 0
+            self.fc = nn.Linear(n + (0 if "stacked_dnn" in dnn else width), 1)
+
+        def forward(self, inputs):
+            x0 = self.embedding_layer(self.get_inputs(inputs), flatten_emb=True)
+            cross = self.crossnet(x0)
+            parts = [self.stacked_dnn(cross)] if hasattr(self, "stacked_dnn") else [cross]
+            parts += [getattr(self, n)(x0) for n in ("parallel_dnn", "dnn") if getattr(self, n, None)]
+            return {"y_pred": self.output_activation(self.fc(torch.cat(parts, -1)))}
+    return DCN
+
+
+def fuxictr(name):
+    DCN = fuxictr_class()
+    from fuxictr.features import FeatureMap
+    folder = SHARED / "models/fuxictr" / name
+    settings = text("models/fuxictr/%s/expected.json" % name)["settings"]
+    processor = pickle.loads((folder / "feature_processor.pkl").read_bytes())
+    feature_map = FeatureMap(text("models/fuxictr/%s/feature_map.json" % name)["dataset_id"], str(folder))
+    feature_map.load(str(folder / "feature_map.json"), {"embedding_dim": settings["embedding_dim"]})
+    block = {"hidden_activations": settings.get("dnn_activations", "ReLU"), "dropout_rates": settings.get("net_dropout", 0),
+             "batch_norm": settings.get("batch_norm", False)}
+    dnn = {}
+    for key in ("dnn", "stacked_dnn", "parallel_dnn"):
+        units = settings.get(key + "_hidden_units")
+        if units and (key == "dnn" or key.split("_")[0] in settings["model_structure"]):
+            dnn[key] = {"hidden_units": units, **block}
+    n_layers = settings.get("num_cross_layers", 3)
+    cross = {"kind": "vector" if name.startswith("dcn_v1") else "full", "num_layers": n_layers}
+    model = DCN(feature_map, settings["embedding_dim"], cross, dnn)
+    model.load_state_dict(torch.load(str(next(folder.glob("*.model")))))
+    return model, {"feature_processor": processor}
+
+
+# RecBole
+
+class RecBole(nn.Module):
+    """Stands for DCN and DCNV2: names and attributes of RecBole 1.2.1."""
+
+    def __init__(self, state, columns, fields, vocabularies, lengths, structure):
+        super().__init__()
+        self.token_seq_field_names, self.token_field_names, self.float_field_names = fields["token_seq"], fields["token"], fields["float"]
+        self.token_field_dims = [len(vocabularies[n]) for n in self.token_field_names]
+        self.float_field_dims = [2] * len(self.float_field_names)
+        self.structure = structure
+        self.mixed = "cross_layer_u.0" in state
+        for name, tensor in state.items():
+            self.place(name.split("."), tensor)
+        layers = []
+        width = state["mlp_layers.mlp_layers.1.weight"].shape[1]
+        for i in sorted({int(n.split(".")[2]) for n in state if n.startswith("mlp_layers.")})[::2]:
+            n = state["mlp_layers.mlp_layers.%d.weight" % i].shape[0]
+            layers += [nn.Dropout(), nn.Linear(width, n), nn.BatchNorm1d(n), nn.ReLU()]
+            width = n
+        self.mlp_layers = type("MLPLayers", (nn.Module,), {})()
+        self.mlp_layers.mlp_layers = nn.Sequential(*layers)
+        self.predict_layer = nn.Linear(state["predict_layer.weight"].shape[1], 1)
+        self.load_state_dict(state)
+
+    def place(self, path, tensor):
+        if path[0] in ("mlp_layers", "predict_layer"):
+            return
+        parameter = nn.Parameter(tensor.clone())
+        if path[0] == "gating":
+            if not hasattr(self, "gating"):
+                self.gating = nn.ModuleList()
+            if path[2] == "weight":
+                self.gating.append(nn.Linear(tensor.shape[1], 1))
+        elif path[0] == "token_seq_embedding_table":
+            self.token_seq_embedding_table = nn.ModuleList([nn.Embedding(*tensor.shape)])
+        elif path[-1].isdigit():
+            if not hasattr(self, path[0]):
+                setattr(self, path[0], nn.ParameterList())
+            getattr(self, path[0]).append(parameter)
+        else:
+            owner = self
+            for step in path[:-1]:
+                if not hasattr(owner, step):
+                    setattr(owner, step, nn.Module())
+                owner = getattr(owner, step)
+            setattr(owner, path[-1], parameter)
+
+
+def recbole(name):
+    folder = SHARED / "models/recbole" / name
+    found = text("models/recbole/%s/expected.json" % name)
+    vocabularies = text("models/recbole/%s/field2token_id.json" % name)
+    state = load_weights(next(f for f in folder.glob("DCN*.pth")))["state_dict"]
+    lengths = found["settings"].get("seq_len") or {}
+    model = RecBole(state, found["columns"], found["field_order"], vocabularies, lengths, found["settings"].get("structure", "parallel"))
+    dataset = types.SimpleNamespace(field2token_id=vocabularies, field2seqlen=lengths)
+    columns = {}
+    for field in found["field_order"]["float"]:
+        known = found["preprocessing_not_in_files"][field]
+        steps = [{"fill": known["missing_filled_with_mean"]}]
+        if field in (found["settings"].get("normalize_field") or []):
+            steps += [{"subtract": known["min"]}, {"divide": known["max"] - known["min"]}]
+        columns[field] = dx.Number(steps)
+    return model, {"columns": columns, "dataset": dataset, "separator": "|", "library": "recbole"}
+
+
+# TorchRec
+
+class SwishLayerNorm(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.norm = nn.Sequential(nn.LayerNorm(n), nn.Sigmoid())
+
+
+class Perceptron(nn.Module):
+    def __init__(self, n, m, swish):
+        super().__init__()
+        self._linear, self._activation_fn = nn.Linear(n, m), SwishLayerNorm(m) if swish else torch.relu
+
+
+class MLP(nn.Module):
+    def __init__(self, widths, swish=False):
+        super().__init__()
+        self._mlp = nn.Sequential(*(Perceptron(n, m, swish) for n, m in zip(widths, widths[1:])))
+
+
+class Collection(nn.Module):
+    def __init__(self, tables):
+        super().__init__()
+        self.configs = [types.SimpleNamespace(name=n, feature_names=f, pooling=types.SimpleNamespace(value=p)) for n, f, p, _ in tables]
+        self.embedding_bags = nn.ModuleDict({n: nn.EmbeddingBag(*shape) for n, _, _, shape in tables})
+
+    def embedding_bag_configs(self):
+        return self.configs
+
+    def is_weighted(self):
+        return False
+
+
+def parameter_lists(state, prefix):
+    """A module of the lists of parameters whose names begin so."""
+    module, names = nn.Module(), sorted(n[len(prefix):] for n in state if n.startswith(prefix))
+    for name in names:
+        owner = name.split(".")[0]
+        if owner != "gates":
+            if not hasattr(module, owner):
+                setattr(module, owner, nn.ParameterList())
+            getattr(module, owner).append(nn.Parameter(state[prefix + name].clone()))
+    gates = [n for n in names if n.startswith("gates")]
+    if gates:
+        module.gates = nn.ModuleList(nn.Linear(state[prefix + n].shape[1], 1, bias=False) for n in gates)
+        module._activation = torch.relu
+    return module
+
+
+def widths_of(state, prefix):
+    shapes = [state[n].shape for n in sorted(state) if n.startswith(prefix) and n.endswith("_linear.weight")]
+    return [shapes[0][1]] + [s[0] for s in shapes]
+
+
+def torchrec(name):
+    folder = SHARED / "models/torchrec" / name
+    saved = load_weights(next(folder.glob("*.pt")))
+    state = {n[len("model."):] if n.startswith("model.") else n: t for n, t in saved.get("model_state_dict", saved).items()}
+    model = nn.Module()
+    columns = expected("models/torchrec/" + name)[0]
+    bags = {n.split(".")[-2]: tuple(t.shape) for n, t in state.items() if ".embedding_bags." in n}
+    if name == "dlrm_dcn_modulo":
+        for part in ("sparse_arch", "dense_arch", "inter_arch", "over_arch"):
+            setattr(model, part, nn.Module())
+        model.sparse_arch.embedding_bag_collection = Collection([(n, [n[2:]], "SUM", s) for n, s in bags.items()])
+        model.dense_arch.model = MLP(widths_of(state, "dense_arch"))
+        model.inter_arch.crossnet = parameter_lists(state, "inter_arch.crossnet.")
+        widths = widths_of(state, "over_arch")
+        model.over_arch.model = nn.Sequential(MLP(widths), nn.Linear(widths[-1], 1))
+        rules = {n[2:]: dx.Category(modulus=s[0], missing="drop") for n, s in bags.items()}
+        rules["price"] = dx.Number([{"fill": 0}, {"log": 3}])
+    else:
+        vocab = text("models/torchrec/%s/vocab.json" % name)
+        swish = name.endswith("swishln")
+        shared = "table_tags" in bags
+        features = {"table_tags": ["tags", "maintag"]}
+        model.ebc = Collection([(n, features.get(n, [n.replace("table_", "")]), "MEAN" if shared else "SUM", s) for n, s in bags.items()])
+        model.crossnet = parameter_lists(state, "crossnet.")
+        model.over = MLP(widths_of(state, "over"), swish)
+        model.head = nn.Linear(state["head.weight"].shape[1], 1)
+        rules = {n: dx.Category(vocab[n], unseen=0, missing=0) for n in SHOP}
+        rules["tags"] = dx.Tags(vocab["tags"], unseen=0)
+        if shared:
+            rules["maintag"] = dx.Tags(vocab["tags"], unseen=0, column="tags", max=1, keep="last")
+        rules.update({n: dx.Number([{"fill": 0}, {"log": 1}]) for n in DENSE})
+    model.load_state_dict(state)
+    return model, {"columns": rules, "library": "torchrec"}
+
+
+# plain modules
+
+def plain(name):
+    spec = importlib.util.spec_from_file_location("plain_model", str(SHARED / "models/plain/model.py"))
+    classes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(classes)
+    described = json.loads((pathlib.Path(__file__).resolve().parents[1] / "golden/models/plain" / name / "model.json").read_text())
+    values = {n: dx.Number(v["steps"]) for n, v in described["values"].items()}
+    rows = expected("models/plain/" + name)[0]
+    if name == "linear_list":
+        constructor = text("models/plain/linear_list/expected.json")["constructor"]
+        model = classes.DCNv2LinearList(**constructor)
+        model.load_state_dict(torch.load(str(SHARED / "models/plain/linear_list/model.pt")))
+        vocab = text("models/plain/linear_list/vocab.json")
+        return model, {"columns": {**{n: dx.Category(vocab[n], unseen=0, missing=0) for n in constructor["vocab_sizes"]}, **values},
+                       "gives": "logit"}
+    bag = next((SHARED / "models/plain" / name).glob("*.pt")) if name.startswith("embedding") else SHARED / "models/plain" / name / "model_fp16.bin"
+    state = {n.replace("_orig_mod.", "").replace("module.", ""): t for n, t in load_weights(bag).items()}
+    offsets = state["field_offsets"].tolist()
+    sizes = [b - a for a, b in zip(offsets, offsets[1:] + [len(state["embedding.weight"])])]
+    hashed = name == "hashed_bag_half"
+    model = classes.DCNv2Bag(sizes, 3, dim=state["embedding.weight"].shape[1], n_cross=3 if hashed else 2, mode="sum" if hashed else "mean",
+                             hidden=(state["mlp.0.weight"].shape[0], state["mlp.2.weight"].shape[0]))
+    model = model.half() if hashed else model
+    model.load_state_dict(state)
+    columns = {}
+    for field, start in zip(SHOP + ["tags"], offsets):
+        how = {"hash": "crc32", "prefix": field + "=", "modulus": 211} if hashed else \
+            {"vocabulary": text("models/plain/%s/features.json" % name)["vocab"][field], "unseen": start}
+        if field == "tags":
+            columns[field] = dx.Tags(first_row=start, missing="drop", **how)
+        else:
+            columns[field] = dx.Category(first_row=start, missing=described["lookups"][field]["missing"], **how)
+    return model, {"columns": {**columns, **values}, "dead": ["field_offsets"]}
+
+
+LIBRARIES = {"deepctr-torch": deepctr_torch, "torch-rechub": torch_rechub, "fuxictr": fuxictr, "recbole": recbole, "torchrec": torchrec,
+             "plain": plain}
