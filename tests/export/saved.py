@@ -53,9 +53,14 @@ def text(name):
     return json.loads((SHARED / name).read_text())
 
 
-def expected(folder):
+def place(library, name):
+    """The folder of a checkpoint below ../shared, or None."""
+    return next((p for p in ("models/%s/%s" % (library, name), "%s/%s" % (library, name)) if (SHARED / p).exists()), None)
+
+
+def expected(library, name):
     """(rows, the library's predictions in float32)"""
-    found = text(folder + "/expected.json")
+    found = text(place(library, name) + "/expected.json")
     return found["columns"], found["predictions"]
 
 
@@ -77,12 +82,11 @@ def deepctr_torch(name):
     from deepctr_torch.models.dcnmix import DCNMix
     import joblib
     folder = SHARED / "models/deepctr-torch" / name
-    features = pickle.loads((folder / "feature_columns.pkl").read_bytes())
-    features = features if isinstance(features, (list, tuple)) else list(features.values())
+    dnn = pickle.loads((folder / "feature_columns.pkl").read_bytes())
     settings = text("models/deepctr-torch/%s/expected.json" % name)
-    build = {k: v for k, v in settings["settings"].items() if k not in ("embedding_dim",)}
-    dnn = features if not isinstance(features[0], (list, tuple)) else features[-1]
-    linear = [f for f in dnn if f.name in settings.get("linear_features", [f.name for f in dnn])]
+    build = {k: v for k, v in settings["settings"].items() if k != "embedding_dim"}
+    named = settings.get("linear_features")
+    linear = [f for f in dnn if not isinstance(named, list) or f.name in named]
     weights = [*folder.glob("*_weights.h5"), *folder.glob("DCN.h5")][0]
     state = torch.load(str(weights), weights_only=False)
     if isinstance(state, nn.Module):
@@ -147,7 +151,6 @@ def fuxictr_class():
             width = feature_map.sum_emb_out_dim()
             kinds = {"vector": CrossNet, "full": CrossNetV2, "mixture": CrossNetMix}
             self.crossnet = kinds[cross.pop("kind")](width, **cross)
-            out = {None: width, "stacked": 0}
             n = 0
             for name, block in dnn.items():
                 setattr(self, name, MLP_Block(width, output_dim=None, **block) if block else None)
@@ -166,10 +169,10 @@ def fuxictr_class():
 def fuxictr(name):
     DCN = fuxictr_class()
     from fuxictr.features import FeatureMap
-    folder = SHARED / "models/fuxictr" / name
-    settings = text("models/fuxictr/%s/expected.json" % name)["settings"]
+    folder = SHARED / place("fuxictr", name)
+    settings = json.loads((folder / "expected.json").read_text())["settings"]
     processor = pickle.loads((folder / "feature_processor.pkl").read_bytes())
-    feature_map = FeatureMap(text("models/fuxictr/%s/feature_map.json" % name)["dataset_id"], str(folder))
+    feature_map = FeatureMap(json.loads((folder / "feature_map.json").read_text())["dataset_id"], str(folder))
     feature_map.load(str(folder / "feature_map.json"), {"embedding_dim": settings["embedding_dim"]})
     block = {"hidden_activations": settings.get("dnn_activations", "ReLU"), "dropout_rates": settings.get("net_dropout", 0),
              "batch_norm": settings.get("batch_norm", False)}
@@ -180,6 +183,8 @@ def fuxictr(name):
             dnn[key] = {"hidden_units": units, **block}
     n_layers = settings.get("num_cross_layers", 3)
     cross = {"kind": "vector" if name.startswith("dcn_v1") else "full", "num_layers": n_layers}
+    if settings.get("use_low_rank_mixture"):
+        cross = {"kind": "mixture", "layer_num": n_layers, "low_rank": settings["low_rank"], "num_experts": settings["num_experts"]}
     model = DCN(feature_map, settings["embedding_dim"], cross, dnn)
     model.load_state_dict(torch.load(str(next(folder.glob("*.model")))))
     return model, {"feature_processor": processor}
@@ -190,7 +195,7 @@ def fuxictr(name):
 class RecBole(nn.Module):
     """Stands for DCN and DCNV2: names and attributes of RecBole 1.2.1."""
 
-    def __init__(self, state, columns, fields, vocabularies, lengths, structure):
+    def __init__(self, state, fields, vocabularies, structure):
         super().__init__()
         self.token_seq_field_names, self.token_field_names, self.float_field_names = fields["token_seq"], fields["token"], fields["float"]
         self.token_field_dims = [len(vocabularies[n]) for n in self.token_field_names]
@@ -240,7 +245,7 @@ def recbole(name):
     vocabularies = text("models/recbole/%s/field2token_id.json" % name)
     state = load_weights(next(f for f in folder.glob("DCN*.pth")))["state_dict"]
     lengths = found["settings"].get("seq_len") or {}
-    model = RecBole(state, found["columns"], found["field_order"], vocabularies, lengths, found["settings"].get("structure", "parallel"))
+    model = RecBole(state, found["field_order"], vocabularies, found["settings"].get("structure", "parallel"))
     dataset = types.SimpleNamespace(field2token_id=vocabularies, field2seqlen=lengths)
     columns = {}
     for field in found["field_order"]["float"]:
@@ -311,7 +316,6 @@ def torchrec(name):
     saved = load_weights(next(folder.glob("*.pt")))
     state = {n[len("model."):] if n.startswith("model.") else n: t for n, t in saved.get("model_state_dict", saved).items()}
     model = nn.Module()
-    columns = expected("models/torchrec/" + name)[0]
     bags = {n.split(".")[-2]: tuple(t.shape) for n, t in state.items() if ".embedding_bags." in n}
     if name == "dlrm_dcn_modulo":
         for part in ("sparse_arch", "dense_arch", "inter_arch", "over_arch"):
@@ -349,7 +353,6 @@ def plain(name):
     spec.loader.exec_module(classes)
     described = json.loads((pathlib.Path(__file__).resolve().parents[1] / "golden/models/plain" / name / "model.json").read_text())
     values = {n: dx.Number(v["steps"]) for n, v in described["values"].items()}
-    rows = expected("models/plain/" + name)[0]
     if name == "linear_list":
         constructor = text("models/plain/linear_list/expected.json")["constructor"]
         model = classes.DCNv2LinearList(**constructor)

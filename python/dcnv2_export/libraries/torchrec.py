@@ -45,13 +45,9 @@ def table_parts(net, collection, rules):
             if feature not in rules:
                 raise ExportError("feature %s of table %s has no rule; pass columns={%r: ..}" % (feature, config.name, feature))
             table = net.of(collection.embedding_bags[config.name], "weight")
-            pooling = {"pooling": getattr(config.pooling, "value", config.pooling).lower()} if takes_several(rules[feature]) else {}
+            pooling = {"pooling": getattr(config.pooling, "value", config.pooling).lower()} if rules[feature].is_list else {}
             found.append(part(net, table, feature, rules[feature], **pooling))
     return found
-
-
-def takes_several(rule):
-    return rule.is_list and rule.max != 1
 
 
 def dlrm(net, model, tables, numbers):
