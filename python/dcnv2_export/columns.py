@@ -14,6 +14,9 @@ REFUSE, DROP = "refuse", "drop"
 
 
 def is_missing(cell):
+    if type(cell).__name__ in ("NAType", "NaTType"):  # pandas'
+        return True
+    cell = cell.item() if hasattr(cell, "item") else cell
     return cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell))
 
 

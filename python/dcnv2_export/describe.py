@@ -50,10 +50,12 @@ class Network:
 
     def unused(self, known=()):
         """Names of tensors that no layer reads, and that are neither counters nor known to be dead."""
-        pointers = {self.state[name].data_ptr() for name in self.used}
-        return [name for name, tensor in self.state.items()
+        def place(name):  # a shared table has several names
+            return self.state[name].data_ptr(), self.state[name].shape
+        places = {place(name) for name in self.used}
+        return [name for name in self.state
                 if name not in self.used and not name.endswith(COUNTERS) and not name.startswith(tuple(known))
-                and tensor.data_ptr() not in pointers]
+                and place(name) not in places]
 
     def unsupported(self, module, reason, advice=WHAT_TO_DO):
         return Unsupported(self.name_of(module), module, reason, advice)

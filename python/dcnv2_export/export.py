@@ -27,6 +27,7 @@ def export(model, path="model.safetensors", rows=None, columns=None, library=Non
 
     model    a trained module; it is left in the mode and on the device in which it is
     rows     some raw rows, such as 64 of the test data: dict of lists, list of dicts, DataFrame, or path of a CSV file
+    path     the file of the weights, or an existing folder
     columns  {name: rule}: how a cell becomes a row of a table or a number (see dcnv2_export.columns); what the library's own
              objects tell can be left out
     library  "fuxictr", "recbole", "deepctr_torch", "torch_rechub", "torchrec" or "plain"; default: by the module's class
@@ -40,17 +41,36 @@ def export(model, path="model.safetensors", rows=None, columns=None, library=Non
     if rows is None:
         raise ExportError("rows are missing: some raw rows are scored by the module and by dcnv2-score")
     program = checking.find(dcnv2_score) if check else None
-    rows = rowing.as_columns(rows)
+    rows, path = rowing.as_columns(rows), weights_path(path)
     with as_served(model) as module:
         described = libraries.find(module, library).describe(module, columns or {}, **how)
         unused = described.network.unused(described.dead)
         if unused:
             raise ExportError("tensor %s is read by no layer of the description; a layer was overlooked: write model.json by hand, or "
                               "name what the network never uses by dead=[..]" % ", ".join(unused[:5]))
+        check_read(described)
         raw = rowing.raw_columns(described.rules)
         rowing.check_columns(raw, rows)
         predictions = predicted(described, rows, predict)
-        return write(pathlib.Path(path), described, raw, rows, predictions, program, tolerance)
+        return write(path, described, raw, rows, predictions, program, tolerance)
+
+
+def check_read(described):
+    """Each rule is read by the network."""
+    parts = [part for layer in described.network.layers for part in layer.get("parts", [])]
+    read = {part.get("lookup", part.get("value")) for part in parts}
+    for name in described.rules:
+        if name not in read:
+            raise ExportError("column %s: the network reads no such input; it reads %s" % (name, ", ".join(sorted(read))))
+
+
+def weights_path(path):
+    """The file of the weights: path, or model.safetensors in the folder that it names."""
+    path = pathlib.Path(path)
+    path = path / "model.safetensors" if path.is_dir() else path
+    if path.name in FILES:
+        raise ExportError("%s: this name is taken by the description; name the file of the weights, such as model.safetensors" % path)
+    return path
 
 
 @contextlib.contextmanager

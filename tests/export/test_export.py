@@ -124,6 +124,38 @@ def test_half_precision_and_wrapped_modules_are_exported_as_float32():
     export_and_look(nn.DataParallel(plain(nn.ReLU()).half()), PLAIN_ROWS, columns=columns(), gives="logit")
 
 
+class Bags(nn.Module):
+    """A table of bags, whose padding does not count, and a batch norm of the whole input; the sigmoid inside."""
+
+    def __init__(self, mode):
+        super().__init__()
+        self.tags = nn.EmbeddingBag(5, 4, mode=mode, padding_idx=2)
+        self.stem, self.crossnet = nn.BatchNorm1d(5), nn.ModuleList([nn.Linear(5, 5)])
+        self.out = nn.Linear(5, 1)
+
+    def forward(self, bags, numbers):
+        starts = torch.tensor([0] + [len(bag) for bag in bags[:-1]]).cumsum(0)
+        x0 = self.stem(torch.cat([self.tags(torch.tensor([row for bag in bags for row in bag]), starts), numbers], 1))
+        return torch.sigmoid(self.out(x0 * self.crossnet[0](x0) + x0))
+
+
+def test_a_function_of_the_users_own_predicts():
+    rules = {"tags": dx.Tags(TAGS), "price": dx.Number([{"fill": 1}])}
+    for mode in ("sum", "mean"):
+        model = randomise(Bags(mode))
+
+        def predict(rows):
+            bags = [[TAGS.index(t) for t in cell.split("|") if t] for cell in rows["tags"]]
+            return model(bags, torch.tensor([[1.0 if p is None else p] for p in rows["price"]]))
+        rows = {"tags": ROWS["tags"], "price": ROWS["price"]}
+        export_and_look(model, rows, columns=rules, predict=predict, stem="stem")
+        message = refusal(dx.CheckFailed, dx.export, model, rows=rows, columns={**rules, "price": dx.Number([{"fill": 0}])}, predict=predict,
+                          stem="stem")
+        check(message.startswith("row 2:"), message)
+        message = refusal(dx.ExportError, dx.export, model, rows=rows, columns=rules)
+        check("stem.weight" in message, message)
+
+
 def test_deepctr_torch_is_reproduced():
     from deepctr_torch.inputs import DenseFeat, SparseFeat, VarLenSparseFeat
     from deepctr_torch.models.dcn import DCN
@@ -218,6 +250,8 @@ def test_what_cannot_be_described_is_refused_by_its_name_and_class():
     check("column city, row 0: 'Oslo' is not in the vocabulary" in message, message)
     message = refusal(dx.ExportError, dx.export, plain(), rows=PLAIN_ROWS, columns=columns())
     check("gives=" in message, message)
+    message = refusal(dx.ExportError, dx.export, plain(), rows={"city": CITIES}, columns=columns(), gives="logit")
+    check("the rows have no column device, price" in message, message)
 
 
 def test_a_description_that_gives_other_scores_leaves_the_files_as_they_were():

@@ -18,6 +18,8 @@ MEAN_EPSILON = 1e-8  # SequencePoolingLayer's
 
 def describe(model, columns):
     net, rules = Network(model), as_rules(columns)
+    if type(model).__name__ not in ("DCN", "DCNMix"):
+        raise net.unsupported(model, "of DeepCTR-Torch DCN and DCNMix are known")
     check_features(model, rules)
     features = list(model.dnn_feature_columns)
     linear = model.linear_model

@@ -18,6 +18,8 @@ MEAN_EPSILON = 1e-12  # MaskedAveragePooling's
 
 def describe(model, columns, feature_processor=None):
     net = Network(model)
+    if not hasattr(model, "crossnet") or not hasattr(model, "fc"):
+        raise net.unsupported(model, "of FuxiCTR DCN and DCNv2 are known")
     activation = getattr(model, "output_activation", None)
     if type(activation) is not nn.Sigmoid:
         raise net.unsupported(activation, "the output is no sigmoid", 'train with task: "binary_classification"')

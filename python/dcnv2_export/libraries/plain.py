@@ -70,6 +70,8 @@ def parts(net, model, rules, tables):
         if getattr(table, "max_norm", None) is not None:
             raise net.unsupported(table, "max_norm changes rows as they are read", "renormalise the table, and leave max_norm out")
         extra = {"pooling": table.mode} if isinstance(table, nn.EmbeddingBag) else {}
+        if extra and table.padding_idx is not None:
+            extra["mask"] = {"row": table.padding_idx}
         found.append(part(net, net.of(table, "weight"), name, rule, **extra))
     return found
 

@@ -20,11 +20,15 @@ PADDING = "[PAD]"
 DEAD = ("first_order_linear.",)
 
 
-def describe(model, columns, dataset=None, separator=" "):
-    """separator: what stands between the values of a token_seq field (seq_separator of the configuration)."""
+def describe(model, columns, dataset=None, separator=None):
+    """separator: what stands between the values of a token_seq field (default: seq_separator of the dataset's configuration)."""
+    if separator is None:
+        separator = dataset.config["seq_separator"] if hasattr(dataset, "config") else " "
     if getattr(model, "float_seq_field_names", None):
         raise ExportError("fields %s are of type float_seq, which are not served" % ", ".join(model.float_seq_field_names))
     net = Network(model)
+    if not hasattr(model, "cross_layer_w") and not hasattr(model, "cross_layer_u"):
+        raise net.unsupported(model, "of RecBole DCN and DCNV2 are known")
     rules = rules_of(model, as_rules(columns), dataset, separator)
     net.add("x0", kind="input", parts=parts(net, model, rules))
     cross = net.chain("cross", "x0", crosses.based_on("x0", cross_layers(net, model)))
