@@ -77,13 +77,12 @@ def weights_path(path):
 def as_served(model):
     """The module in evaluation mode, float32, on the CPU: itself if it is, else a copy."""
     module = unwrapped(model)
-    tensors = [t for t in module.state_dict().values() if t.is_floating_point()]
-    if any(t.dtype != torch.float32 or t.device.type != "cpu" for t in tensors):
-        yield copy.deepcopy(module).float().cpu().eval()
-        return
     modes = [(m, m.training) for m in module.modules()]
     module.eval()
     try:
+        tensors = [t for t in module.state_dict().values() if t.is_floating_point()]
+        if any(t.dtype != torch.float32 or t.device.type != "cpu" for t in tensors):
+            module = copy.deepcopy(module).float().cpu()
         yield module
     finally:
         for m, training in modes:
