@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modules of the checkpoints in ../shared, each with what its user would pass to dcnv2_export.export().
 
-DeepCTR-Torch, Torch-RecHub and FuxiCTR are the libraries' own modules. RecBole and TorchRec, which install too slowly,
-are stand-ins: modules with the same names, shapes and attributes, whose forward() is never called: the library's
-saved predictions are.
+They are the libraries' own modules, but for TorchRec, which installs too slowly: there stand-ins have the same names,
+shapes and attributes, and the library's saved predictions stand for their forward().
 """
 import importlib.util
 import json
@@ -192,61 +191,35 @@ def fuxictr(name):
 
 # RecBole
 
-class RecBole(nn.Module):
-    """Stands for DCN and DCNV2: names and attributes of RecBole 1.2.1."""
+class Settings(dict):
+    """A configuration, as RecBole's: what is not set is None."""
 
-    def __init__(self, state, fields, vocabularies, structure):
-        super().__init__()
-        self.token_seq_field_names, self.token_field_names, self.float_field_names = fields["token_seq"], fields["token"], fields["float"]
-        self.token_field_dims = [len(vocabularies[n]) for n in self.token_field_names]
-        self.float_field_dims = [2] * len(self.float_field_names)
-        self.structure = structure
-        self.mixed = "cross_layer_u.0" in state
-        for name, tensor in state.items():
-            self.place(name.split("."), tensor)
-        layers = []
-        width = state["mlp_layers.mlp_layers.1.weight"].shape[1]
-        for i in sorted({int(n.split(".")[2]) for n in state if n.startswith("mlp_layers.")})[::2]:
-            n = state["mlp_layers.mlp_layers.%d.weight" % i].shape[0]
-            layers += [nn.Dropout(), nn.Linear(width, n), nn.BatchNorm1d(n), nn.ReLU()]
-            width = n
-        self.mlp_layers = type("MLPLayers", (nn.Module,), {})()
-        self.mlp_layers.mlp_layers = nn.Sequential(*layers)
-        self.predict_layer = nn.Linear(state["predict_layer.weight"].shape[1], 1)
-        self.load_state_dict(state)
+    def __getitem__(self, key):
+        return self.get(key)
 
-    def place(self, path, tensor):
-        if path[0] in ("mlp_layers", "predict_layer"):
-            return
-        parameter = nn.Parameter(tensor.clone())
-        if path[0] == "gating":
-            if not hasattr(self, "gating"):
-                self.gating = nn.ModuleList()
-            if path[2] == "weight":
-                self.gating.append(nn.Linear(tensor.shape[1], 1))
-        elif path[0] == "token_seq_embedding_table":
-            self.token_seq_embedding_table = nn.ModuleList([nn.Embedding(*tensor.shape)])
-        elif path[-1].isdigit():
-            if not hasattr(self, path[0]):
-                setattr(self, path[0], nn.ParameterList())
-            getattr(self, path[0]).append(parameter)
-        else:
-            owner = self
-            for step in path[:-1]:
-                if not hasattr(owner, step):
-                    setattr(owner, step, nn.Module())
-                owner = getattr(owner, step)
-            setattr(owner, path[-1], parameter)
+
+def recbole_classes():
+    stubbed("colorlog", "texttable", "colorama", "tensorboard", "torch.utils.tensorboard")
+    from recbole.model.context_aware_recommender.dcn import DCN
+    from recbole.model.context_aware_recommender.dcnv2 import DCNV2
+    return {"DCN": DCN, "DCNV2": DCNV2}
+
+
+def recbole_dataset(fields, vocabularies, lengths):
+    """What DCN, DCNV2 and the export ask a Dataset for. fields: {type: names}."""
+    from recbole.utils import FeatureType
+    kinds = {name: FeatureType(kind) for kind, names in fields.items() for name in names}
+    return types.SimpleNamespace(fields=lambda source=None: list(kinds), field2type=kinds, field2token_id=vocabularies, field2seqlen=lengths,
+                                 num=lambda name: len(vocabularies[name]) if name in vocabularies else 2, config={"seq_separator": "|"})
 
 
 def recbole(name):
+    classes = recbole_classes()
     folder = SHARED / "models/recbole" / name
     found = text("models/recbole/%s/expected.json" % name)
-    vocabularies = text("models/recbole/%s/field2token_id.json" % name)
-    state = load_weights(next(f for f in folder.glob("DCN*.pth")))["state_dict"]
-    lengths = found["settings"].get("seq_len") or {}
-    model = RecBole(state, found["field_order"], vocabularies, found["settings"].get("structure", "parallel"))
-    dataset = types.SimpleNamespace(field2token_id=vocabularies, field2seqlen=lengths)
+    dataset = recbole_dataset(found["field_order"], text("models/recbole/%s/field2token_id.json" % name), found["settings"].get("seq_len") or {})
+    model = classes[found["model"]](Settings(found["settings"], device="cpu", LABEL_FIELD="label"), dataset)
+    model.load_state_dict(load_weights(next(folder.glob("DCN*.pth")))["state_dict"])
     columns = {}
     for field in found["field_order"]["float"]:
         known = found["preprocessing_not_in_files"][field]
@@ -254,7 +227,7 @@ def recbole(name):
         if field in (found["settings"].get("normalize_field") or []):
             steps += [{"subtract": known["min"]}, {"divide": known["max"] - known["min"]}]
         columns[field] = dx.Number(steps)
-    return model, {"columns": columns, "dataset": dataset, "separator": "|", "library": "recbole"}
+    return model, {"columns": columns, "dataset": dataset}
 
 
 # TorchRec

@@ -3,7 +3,7 @@
 """python/dcnv2_export with the libraries' own modules, and dcnv2-score as the judge.
 
 Run by the client stage: it needs torch and scikit-learn, and in the folder DCNV2_EXPORT_LIBRARIES (build/export-libraries)
-DeepCTR-Torch, Torch-RecHub and FuxiCTR: tests/export/requirements.txt, without what they depend on.
+DeepCTR-Torch, Torch-RecHub, FuxiCTR and RecBole: tests/export/requirements.txt, without what they depend on.
 """
 import ast
 import contextlib
@@ -217,11 +217,25 @@ def test_fuxictr_is_reproduced():
             export_and_look(model, feature_processor=processor)
 
 
+def test_recbole_is_reproduced():
+    classes = saved.recbole_classes()
+    vocabularies = {name: {"[PAD]": 0, **{t: i + 1 for i, t in enumerate(texts)}}
+                    for name, texts in {"city": CITIES, "device": ["ios", "web"], "tags": TAGS}.items()}
+    dataset = saved.recbole_dataset({"token": ["city", "device"], "token_seq": ["tags"], "float": ["price"]}, vocabularies, {"tags": 2})
+    settings = {"embedding_size": 4, "cross_layer_num": 2, "mlp_hidden_size": [6, 5], "reg_weight": 0, "dropout_prob": 0.1, "low_rank": 3,
+                "expert_num": 2, "numerical_features": ["price"], "device": "cpu", "LABEL_FIELD": "label"}
+    for name, more in (("DCN", {}), ("DCNV2", {"structure": "parallel"}), ("DCNV2", {"structure": "stacked", "mixed": True})):
+        model = randomise(classes[name](saved.Settings(settings, **more), dataset))
+        export_and_look(model, dataset=dataset, columns={"price": dx.Number([{"fill": 0.5}])})
+        message = refusal(dx.ExportError, dx.export, model, rows=ROWS, dataset=dataset)
+        check("float field price: RecBole keeps neither" in message, message)
+
+
 def check_saved(library, name):
     rows, predictions = saved.expected(library, name)
     model, settings = saved.LIBRARIES[library](name)
     export_and_look(model, rows, predict=predictions, **settings)
-    if library in ("deepctr-torch", "torch-rechub", "fuxictr"):
+    if library in ("deepctr-torch", "torch-rechub", "fuxictr", "recbole"):
         export_and_look(model, rows, **settings)
 
 
