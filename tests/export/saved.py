@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modules of the checkpoints in ../shared, each with what its user would pass to dcnv2_export.export().
 
-They are the libraries' own modules, but for TorchRec, which installs too slowly: there stand-ins have the same names,
-shapes and attributes, and the library's saved predictions stand for their forward().
+They are the libraries' own modules; what these import and an export does not use is left out (see stubbed()).
 """
 import importlib.util
 import json
+import os
 import pathlib
 import pickle
 import sys
@@ -232,83 +232,68 @@ def recbole(name):
 
 # TorchRec
 
-class SwishLayerNorm(nn.Module):
-    def __init__(self, n):
+def torchrec_parts():
+    """TorchRec's modules, without the package's own imports: those of sharding load kernels that are not installed."""
+    stubbed("torchrec", "torchrec.modules", "torchrec.models", "torchrec.datasets", "torchrec.datasets.utils", "torchrec.distributed",
+            "torchrec.distributed.test_utils", "torchrec.distributed.test_utils.model_input", "tensordict", "fbgemm_gpu",
+            "fbgemm_gpu.split_embedding_configs", "fbgemm_gpu.split_table_batched_embeddings_ops_common")
+    for name in ("torchrec", "torchrec.modules", "torchrec.models"):
+        sys.modules[name].__path__ = [os.path.join(folder, name.replace(".", "/")) for folder in sys.path]
+    from torchrec.models.dlrm import DLRM_DCN, DLRMTrain
+    from torchrec.modules import crossnet
+    from torchrec.modules.embedding_configs import EmbeddingBagConfig, PoolingType
+    from torchrec.modules.embedding_modules import EmbeddingBagCollection
+    from torchrec.modules.mlp import MLP
+    from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
+
+    def collection(tables):
+        """tables: (name, features, "SUM" or "MEAN", [rows, width])"""
+        return EmbeddingBagCollection([EmbeddingBagConfig(num_embeddings=n, embedding_dim=d, name=name, feature_names=features,
+                                                          pooling=PoolingType[pooling]) for name, features, pooling, (n, d) in tables])
+    return types.SimpleNamespace(DLRM_DCN=DLRM_DCN, DLRMTrain=DLRMTrain, MLP=MLP, crossnet=crossnet, collection=collection,
+                                 KeyedJaggedTensor=KeyedJaggedTensor)
+
+
+class Net(nn.Module):
+    """A collection of bags, cross layers, and a dense network beside them or behind."""
+
+    def __init__(self, parts, tables, n_numbers, cross, widths, activation, stacked):
         super().__init__()
-        self.norm = nn.Sequential(nn.LayerNorm(n), nn.Sigmoid())
+        width = sum(len(features) * shape[1] for _, features, _, shape in tables) + n_numbers
+        self.ebc, self.crossnet = parts.collection(tables), cross(width)
+        self.over = parts.MLP(width, widths, activation=activation)
+        self.head, self.stacked = nn.Linear(widths[-1] if stacked else width + widths[-1], 1), stacked
 
-
-class Perceptron(nn.Module):
-    def __init__(self, n, m, swish):
-        super().__init__()
-        self._linear, self._activation_fn = nn.Linear(n, m), SwishLayerNorm(m) if swish else torch.relu
-
-
-class MLP(nn.Module):
-    def __init__(self, widths, swish=False):
-        super().__init__()
-        self._mlp = nn.Sequential(*(Perceptron(n, m, swish) for n, m in zip(widths, widths[1:])))
-
-
-class Collection(nn.Module):
-    def __init__(self, tables):
-        super().__init__()
-        self.configs = [types.SimpleNamespace(name=n, feature_names=f, pooling=types.SimpleNamespace(value=p)) for n, f, p, _ in tables]
-        self.embedding_bags = nn.ModuleDict({n: nn.EmbeddingBag(*shape) for n, _, _, shape in tables})
-
-    def embedding_bag_configs(self):
-        return self.configs
-
-    def is_weighted(self):
-        return False
-
-
-def parameter_lists(state, prefix):
-    """A module of the lists of parameters whose names begin so."""
-    module, names = nn.Module(), sorted(n[len(prefix):] for n in state if n.startswith(prefix))
-    for name in names:
-        owner = name.split(".")[0]
-        if owner != "gates":
-            if not hasattr(module, owner):
-                setattr(module, owner, nn.ParameterList())
-            getattr(module, owner).append(nn.Parameter(state[prefix + name].clone()))
-    gates = [n for n in names if n.startswith("gates")]
-    if gates:
-        module.gates = nn.ModuleList(nn.Linear(state[prefix + n].shape[1], 1, bias=False) for n in gates)
-        module._activation = torch.relu
-    return module
+    def forward(self, bags, numbers):
+        x0 = torch.cat([self.ebc(bags).values(), numbers], 1)
+        cross = self.crossnet(x0)
+        return self.head(self.over(cross) if self.stacked else torch.cat([cross, self.over(x0)], 1)).squeeze(1)
 
 
 def widths_of(state, prefix):
-    shapes = [state[n].shape for n in sorted(state) if n.startswith(prefix) and n.endswith("_linear.weight")]
-    return [shapes[0][1]] + [s[0] for s in shapes]
+    return [state[n].shape[0] for n in sorted(state) if n.startswith(prefix) and n.endswith("_linear.weight")]
 
 
 def torchrec(name):
-    folder = SHARED / "models/torchrec" / name
-    saved = load_weights(next(folder.glob("*.pt")))
-    state = {n[len("model."):] if n.startswith("model.") else n: t for n, t in saved.get("model_state_dict", saved).items()}
-    model = nn.Module()
+    parts = torchrec_parts()
+    saved = torch.load(str(next((SHARED / "models/torchrec" / name).glob("*.pt"))), weights_only=False)
+    state = saved.get("model_state_dict", saved)
     bags = {n.split(".")[-2]: tuple(t.shape) for n, t in state.items() if ".embedding_bags." in n}
     if name == "dlrm_dcn_modulo":
-        for part in ("sparse_arch", "dense_arch", "inter_arch", "over_arch"):
-            setattr(model, part, nn.Module())
-        model.sparse_arch.embedding_bag_collection = Collection([(n, [n[2:]], "SUM", s) for n, s in bags.items()])
-        model.dense_arch.model = MLP(widths_of(state, "dense_arch"))
-        model.inter_arch.crossnet = parameter_lists(state, "inter_arch.crossnet.")
-        widths = widths_of(state, "over_arch")
-        model.over_arch.model = nn.Sequential(MLP(widths), nn.Linear(widths[-1], 1))
+        tables = parts.collection([(n, [n[2:]], "SUM", s) for n, s in bags.items()])
+        over = widths_of(state, "model.over_arch") + [1]
+        rank = len(state["model.inter_arch.crossnet.V_kernels.0"])
+        model = parts.DLRMTrain(parts.DLRM_DCN(tables, 1, widths_of(state, "model.dense_arch"), over, 3, rank))
         rules = {n[2:]: dx.Category(modulus=s[0], missing="drop") for n, s in bags.items()}
         rules["price"] = dx.Number([{"fill": 0}, {"log": 3}])
     else:
-        vocab = text("models/torchrec/%s/vocab.json" % name)
-        swish = name.endswith("swishln")
         shared = "table_tags" in bags
         features = {"table_tags": ["tags", "maintag"]}
-        model.ebc = Collection([(n, features.get(n, [n.replace("table_", "")]), "MEAN" if shared else "SUM", s) for n, s in bags.items()])
-        model.crossnet = parameter_lists(state, "crossnet.")
-        model.over = MLP(widths_of(state, "over"), swish)
-        model.head = nn.Linear(state["head.weight"].shape[1], 1)
+        tables = [(n, features.get(n, [n.replace("table_", "")]), "MEAN" if shared else "SUM", s) for n, s in bags.items()]
+        cross = (lambda n: parts.crossnet.CrossNet(n, 2)) if shared else \
+            (lambda n: parts.crossnet.LowRankMixtureCrossNet(n, 2, num_experts=3, low_rank=state["crossnet.U_kernels.0"].shape[2]))
+        model = Net(parts, tables, 3, cross, widths_of(state, "over"), "relu" if shared else "swish_layernorm", not shared)
+        vocab = text("models/torchrec/%s/vocab.json" % name)
         rules = {n: dx.Category(vocab[n], unseen=0, missing=0) for n in SHOP}
         rules["tags"] = dx.Tags(vocab["tags"], unseen=0)
         if shared:

@@ -3,7 +3,7 @@
 """python/dcnv2_export with the libraries' own modules, and dcnv2-score as the judge.
 
 Run by the client stage: it needs torch and scikit-learn, and in the folder DCNV2_EXPORT_LIBRARIES (build/export-libraries)
-DeepCTR-Torch, Torch-RecHub, FuxiCTR and RecBole: tests/export/requirements.txt, without what they depend on.
+DeepCTR-Torch, Torch-RecHub, FuxiCTR, RecBole and TorchRec: tests/export/requirements.txt, without what they depend on.
 """
 import ast
 import contextlib
@@ -231,11 +231,33 @@ def test_recbole_is_reproduced():
         check("float field price: RecBole keeps neither" in message, message)
 
 
+def test_torchrec_is_reproduced():
+    parts = saved.torchrec_parts()
+    tables = [("shared", ["tags", "city"], "MEAN", (5, 4)), ("device", ["device"], "SUM", (2, 4))]
+    rules = columns(tags=dx.Tags(TAGS, max=3))
+    kinds = {name: getattr(parts.crossnet, name) for name in ("CrossNet", "VectorCrossNet", "LowRankCrossNet", "LowRankMixtureCrossNet")}
+    for cross, stacked, activation in ((lambda n: kinds["CrossNet"](n, 2), True, "relu"),
+                                       (lambda n: kinds["VectorCrossNet"](n, 2), False, "swish_layernorm"),
+                                       (lambda n: kinds["LowRankCrossNet"](n, 2, low_rank=3), False, "sigmoid"),
+                                       (lambda n: kinds["LowRankMixtureCrossNet"](n, 2, num_experts=1, low_rank=3), True, "relu"),
+                                       (lambda n: kinds["LowRankMixtureCrossNet"](n, 1, 2, 3, torch.tanh), False, nn.GELU())):
+        model = randomise(saved.Net(parts, tables, 1, cross, [6, 5], activation, stacked))
+
+        def predict(rows):
+            bags = [[TAGS.index(t) for t in cell.split("|") if t] for cell in rows["tags"]]
+            bags += [[CITIES.index(city)] for city in rows["city"]] + [[["ios", "web"].index(d)] for d in rows["device"]]
+            features = parts.KeyedJaggedTensor.from_lengths_sync(["tags", "city", "device"], torch.tensor(sum(bags, [])),
+                                                                 torch.tensor([len(bag) for bag in bags]))
+            numbers = torch.tensor([[1.0 if p is None else p] for p in rows["price"]]).log1p()
+            return torch.sigmoid(model(features, numbers))
+        export_and_look(model, columns=rules, predict=predict)
+
+
 def check_saved(library, name):
     rows, predictions = saved.expected(library, name)
     model, settings = saved.LIBRARIES[library](name)
     export_and_look(model, rows, predict=predictions, **settings)
-    if library in ("deepctr-torch", "torch-rechub", "fuxictr", "recbole"):
+    if library in ("deepctr-torch", "torch-rechub", "fuxictr", "recbole") or name == "dlrm_dcn_modulo":
         export_and_look(model, rows, **settings)
 
 
