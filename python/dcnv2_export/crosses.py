@@ -2,8 +2,6 @@
 """Cross layers of the libraries, told by their attributes. `of()` gives the layers of a chain."""
 from torch import nn
 
-from .describe import FUNCTIONS
-
 
 def _layer(kind, **entries):
     return {"kind": kind, "x0": None, **entries}  # x0: of() sets it
@@ -107,7 +105,7 @@ def _recognised(net, module, product):
         if has(*names):
             return mixture(net, module, names, module.gating, "tanh")
     if has("U_kernels", "V_kernels", "C_kernels"):
-        function = net.function_name(module._activation, module) if module._activation not in FUNCTIONS else FUNCTIONS[module._activation]
+        function = net.function_name(module._activation, module)
         return mixture(net, module, ("U_kernels", "V_kernels", "C_kernels"), module.gates, function, transpose_v=False)
     if has("W_kernels", "V_kernels"):
         return low_rank(net, module)

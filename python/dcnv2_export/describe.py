@@ -11,7 +11,7 @@ NOTHING = (nn.Dropout, nn.AlphaDropout, nn.Identity)
 FUNCTIONS = {torch.relu: "relu", functional.relu: "relu", torch.sigmoid: "sigmoid", torch.tanh: "tanh",
              functional.silu: "silu", functional.gelu: "gelu"}
 PLAIN = {nn.ReLU: "relu", nn.SiLU: "silu", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh"}
-SEQUENCES = {"MLP_Block": "mlp", "MLP": ("mlp", "_mlp"), "MLPLayers": "mlp_layers"}  # FuxiCTR; RecHub, TorchRec; RecBole
+SEQUENCES = {"MLP_Block": ["mlp"], "MLP": ["mlp", "_mlp"], "MLPLayers": ["mlp_layers"]}  # FuxiCTR; RecHub, TorchRec; RecBole
 WHAT_TO_DO = "replace it by a layer of docs/model-json.md, or open an issue of dcnv2-server"
 
 
@@ -132,7 +132,7 @@ class Network:
                             variance=self.of(module.bn, "running_var"), **epsilon)
         if name == "Dice" and getattr(module, "epsilon", None) == 1e-3:
             return function("dice_row", alpha=self.of(module, "alpha"))
-        if name == "SwishLayerNorm":
+        if name == "SwishLayerNorm" and module.norm[0].eps == 1e-5:
             return function("swish_layer_norm", weight=self.of(module.norm[0], "weight"), bias=self.of(module.norm[0], "bias"))
         return None
 
@@ -159,7 +159,7 @@ class Network:
             return [self.norm(module)]
         if name == "Perceptron" and hasattr(module, "_linear"):  # TorchRec's
             return [self.linear(module._linear)] + self._behind(module._activation_fn, module)
-        for inner in [SEQUENCES.get(name, ())] if isinstance(SEQUENCES.get(name), str) else SEQUENCES.get(name, ()):
+        for inner in SEQUENCES.get(name, []):
             if hasattr(module, inner):
                 return self.sequence(getattr(module, inner))
         layer = self.activation(module)

@@ -124,6 +124,57 @@ def test_half_precision_and_wrapped_modules_are_exported_as_float32():
     export_and_look(nn.DataParallel(plain(nn.ReLU()).half()), PLAIN_ROWS, columns=columns(), gives="logit")
 
 
+class LowRank(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.v, self.u = nn.Linear(8, 3, bias=False), nn.Linear(3, 8)
+
+    def forward(self, x0, x):
+        return x0 * self.u(self.v(x)) + x
+
+
+class OwnCross(nn.Module):
+    """Cross layers as people write them: lists of matrices and vectors, or layers of low rank."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        if kind == "low rank":
+            self.layers = nn.ModuleList([LowRank(), LowRank()])
+        else:
+            self.W, self.b = (nn.ParameterList([nn.Parameter(torch.zeros(*shape)) for _ in range(2)]) for shape in ((8, 8), (8,)))
+
+    def forward(self, x0):
+        x = x0
+        for i in range(2):
+            if self.kind == "low rank":
+                x = self.layers[i](x0, x)
+            else:
+                x = x0 * ((x @ self.W[i] if self.kind == "xW" else x @ self.W[i].T) + self.b[i]) + x
+        return x
+
+
+class Crossed(Plain):
+    """The dense network first, its last layer the sum of both heads."""
+
+    def __init__(self, kind):
+        super().__init__(nn.Linear(8, 5), nn.ReLU())
+        self.cross, self.head = OwnCross(kind), None
+        self.fc_deep, self.fc_cross = nn.Linear(5, 1), nn.Linear(8, 1)
+
+    def forward(self, categories, numbers):
+        x0 = torch.cat([self.embeddings["city"](categories[:, 0]), self.embeddings["device"](categories[:, 1]), numbers], 1)
+        return (self.fc_deep(self.deep(x0)) + self.fc_cross(self.cross(x0))).squeeze(1)
+
+
+def test_cross_layers_of_ones_own_are_reproduced_or_asked_about():
+    for kind in ("low rank", "xW", "Wx"):
+        product = {} if kind == "low rank" else {"cross_product": kind}
+        export_and_look(randomise(Crossed(kind)), PLAIN_ROWS, columns=columns(), gives="logit", **product)
+    message = refusal(dx.Unsupported, dx.export, randomise(Crossed("xW")), rows=PLAIN_ROWS, columns=columns(), gives="logit")
+    check("module cross (" in message and "cross_product=" in message, message)
+
+
 class Bags(nn.Module):
     """A table of bags, whose padding does not count, and a batch norm of the whole input; the sigmoid inside."""
 
