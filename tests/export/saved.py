@@ -69,16 +69,23 @@ def stubbed(*names):
         def __getattr__(self, name):
             if name.startswith("__"):
                 raise AttributeError(name)
-            return type(name, (), {})
+            return type(name, (), {"__init__": lambda self, *_: None})
     for name in names:
         sys.modules.setdefault(name, Stub(name)).__path__ = []
 
 
 # DeepCTR-Torch
 
-def deepctr_torch(name):
+def deepctr_classes():
+    """DCN and DCNMix. The stub: an import asks PyPI for a newer release."""
+    stubbed("deepctr_torch.utils")
     from deepctr_torch.models.dcn import DCN
     from deepctr_torch.models.dcnmix import DCNMix
+    return DCN, DCNMix
+
+
+def deepctr_torch(name):
+    DCN, DCNMix = deepctr_classes()
     import joblib
     folder = SHARED / "models/deepctr-torch" / name
     dnn = pickle.loads((folder / "feature_columns.pkl").read_bytes())

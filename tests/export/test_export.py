@@ -28,6 +28,8 @@ import dcnv2_export as dx
 import harness
 import saved
 from harness import Problems, check
+from samples import V1
+from wire import ask
 from dcnv2_export.__main__ import main
 
 SCORE = str(pathlib.Path(os.environ.get("DCNV2_SERVER") or ROOT / "build/bin/dcnv2-server").with_name("dcnv2-score"))
@@ -208,9 +210,8 @@ def test_a_function_of_the_users_own_predicts():
 
 
 def test_deepctr_torch_is_reproduced():
+    DCN, DCNMix = saved.deepctr_classes()
     from deepctr_torch.inputs import DenseFeat, SparseFeat, VarLenSparseFeat
-    from deepctr_torch.models.dcn import DCN
-    from deepctr_torch.models.dcnmix import DCNMix
     features = [DenseFeat("price"), VarLenSparseFeat(SparseFeat("tags", 5, 3), 3, "mean"), SparseFeat("city", 3, 4), SparseFeat("device", 2, 2)]
     rules = columns(tags=dx.Tags({t: i + 1 for i, t in enumerate(TAGS)}, max=3, keep="last"))
     for kind, settings in ((DCN, {"cross_parameterization": "matrix", "dnn_activation": "prelu"}), (DCN, {"dnn_use_bn": True}),
@@ -324,6 +325,21 @@ def test_each_librarys_checkpoint_is_reproduced():
             problems.collect("%s/%s" % (library, name), check_saved, library, name)
     check(n >= 23, "%d checkpoints" % n)
     problems.report()
+
+
+def test_the_server_answers_the_golden_rows_with_their_predictions():
+    classes = saved.torchrec_parts()
+    rules = columns(tags=dx.Tags(TAGS, max=3, unseen="drop"))
+    tables = [("tags", ["tags"], "MEAN", (4, 4)), ("city", ["city"], "SUM", (3, 2)), ("device", ["device"], "SUM", (2, 2))]
+    model = randomise(classes.DLRM_DCN(classes.collection([(n, f, p, (s[0], 4)) for n, f, p, s in tables]), 1, [5, 4], [6, 1], 2, 3))
+    with folder() as here:
+        dx.export(model, path=here, rows={**ROWS, "tags": ["a|b", "", "d|new", ["c", "b", "a"]]}, columns=rules)
+        golden = json.loads((here / "golden.json").read_text(encoding="utf-8"))
+        check(golden["inputs"][0]["tags"] == [["a", "b"], [], ["d", "new"], ["c", "b", "a"]], "%s" % golden)
+        with harness.Server("--model-path", here, env={"SPARSE_COLS": None, "DENSE_COLS": None}) as server:
+            reply = ask(server, "POST", V1, json.dumps({"instances": golden["inputs"]}).encode()).json()
+    found = [score for score, in reply["predictions"]]
+    check(max(abs(a - b) for a, b in zip(found, golden["predictions"])) < 1e-6 and len(found) == 4, "%s, %s" % (reply, golden))
 
 
 def test_what_cannot_be_described_is_refused_by_its_name_and_class():
