@@ -24,8 +24,11 @@ def scores(program, folder, rows):
     """The click probability of each row of a CSV file, by the model in a folder."""
     environment = {key: value for key, value in os.environ.items()
                    if key not in ("SPARSE_COLS", "DENSE_COLS", "MODEL_PATH", "ENCODER_PATH", "MODEL_JSON")}
-    done = subprocess.run([program, "--model-path", str(folder), str(rows)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True, timeout=TIMEOUT_S, env=environment)
+    try:
+        done = subprocess.run([program, "--model-path", str(folder), str(rows)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, universal_newlines=True, timeout=TIMEOUT_S, env=environment)
+    except subprocess.TimeoutExpired:
+        raise CheckFailed("dcnv2-score took more than %d s, nothing was written; pass fewer rows" % TIMEOUT_S)
     if done.returncode != 0:
         raise CheckFailed("dcnv2-score refuses the files, nothing was written: %s" % done.stderr.strip()[-800:])
     return [float(line) for line in done.stdout.split()]

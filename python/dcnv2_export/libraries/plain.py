@@ -167,6 +167,9 @@ def feeder(model, rules, gives):
         gives = "probability"
 
     def feed(encoded):
+        dropped = [name for name in categories if None in encoded[name]]
+        if dropped:
+            raise ExportError("column %s: \"drop\" leaves a row without an id, which forward() needs; pass predict=" % dropped[0])
         if gives not in ("logit", "probability"):
             raise ExportError('what forward() gives is not known; pass gives="logit", or "probability" if it ends with a sigmoid')
         result = model(torch.tensor([encoded[name] for name in categories]).T, torch.tensor([encoded[name] for name in numbers]).float().T)
