@@ -113,17 +113,20 @@ def stage(sanitizer, suites, units=None, fuzz=False):
 
 
 def client_stage():
-    """Clients and readers of others, from PyPI, in a virtual environment of their own."""
+    """Clients and readers of others, from PyPI, in a virtual environment of their own; the export from their libraries."""
     try:
         python = pypi.install('venv-client', 'tests/client/requirements.txt')
+        libraries = pypi.packages('export-libraries', 'tests/export/requirements.txt', python)
     except subprocess.SubprocessError as error:
-        print('   FAIL what tests/client needs cannot be installed: %s' % error)
+        print('   FAIL what tests/client and tests/export need cannot be installed: %s' % error)
         return 0, 1
     programs = sorted(os.path.relpath(p, ROOT)[:-2] for p in glob.glob(os.path.join(ROOT, 'tests/client/*.c')))
     if not build('', ['all'] + [os.path.join('build', p) for p in programs]):
         return 0, 1
     results = [run_suite([python, path], environment_of(''))
                for path in sorted(glob.glob(os.path.join(ROOT, 'tests/client/test_*.py')))]
+    results.append(run_suite([python, os.path.join(ROOT, 'tests/export/test_export.py')],
+                             {**environment_of(''), 'DCNV2_EXPORT_LIBRARIES': libraries}))
     return tuple(map(sum, zip(*results)))
 
 
