@@ -4,7 +4,15 @@
  *
  * Owns: reading PyTorch and scikit-learn's model files, encoding raw values to
  * embedding rows, and the forward pass.
- * Leaves out: HTTP, JSON, logging, threads. An ad server links this and nothing else.
+ * Leaves out: HTTP, logging, threads. An ad server links this and nothing else of this project.
+ *
+ * Link with what `pkg-config --cflags --libs --static dcnv2` says, once `make install` has written
+ * dcnv2.pc: libdcnv2.a, libcjson, zlib, libm. The archive is built with -fPIE, for
+ * programs.
+ *
+ * Environment: DCNV2_CPU (scalar, avx2 or avx512) forces an instruction set; dcnv2_model_load()
+ * reads it, and fails if the CPU does not have that set. Unset, the fastest set is taken. Scores
+ * have the same bits on each.
  *
  * Model: R. Wang et al., "DCN V2: Improved Deep & Cross Network", arXiv:2008.13535,
  * parallel structure, with the cross layer that the model file holds.
@@ -42,7 +50,8 @@ enum dcnv2_status {
 struct dcnv2_error {
     enum dcnv2_status status;
     char message[512];
-    size_t n_scored; /* by dcnv2_predict() alone: the rows before the one that it refused */
+    size_t n_scored; /* by dcnv2_predict() and dcnv2_predict_logits() alone: the rows before the
+                      * one that was refused */
 };
 
 /* A list of column names, in the order in which the model was trained. */
@@ -115,7 +124,7 @@ DCNV2_API uint32_t dcnv2_model_sparse_index(const dcnv2_model *model, size_t i, 
 DCNV2_API float dcnv2_model_dense_value(const dcnv2_model *model, size_t i, double value);
 
 /*
- * DCNV2_OK: *ret_workspace serves any number of rows a call on `model` (rows are
+ * DCNV2_OK: *ret_workspace serves any number of rows per call on `model` (rows are
  * taken in blocks) and is the caller's, to be freed with dcnv2_workspace_free().
  */
 DCNV2_API int dcnv2_workspace_create(const dcnv2_model *model, dcnv2_workspace **ret_workspace,
@@ -141,11 +150,26 @@ struct dcnv2_rows {
  * has offsets, or a score is not a number because dense values are too large. `error->n_scored` is
  * the index of the first such row. Rows before that one have their scores; the scores of that row
  * and of all behind it are NaN, even if a row behind it is good.
- * Never allocates. One thread a workspace; the model may be shared.
+ * Never allocates. One thread per workspace; the model may be shared.
  */
 DCNV2_API int dcnv2_predict(const dcnv2_model *model, dcnv2_workspace *workspace, size_t n_rows,
                             const float *dense, const struct dcnv2_rows *lookups, float *scores,
                             struct dcnv2_error *error);
+
+/*
+ * As dcnv2_predict(), with the logits beside: the numbers in front of the sigmoid, computed in
+ * double and rounded once.
+ *   logits: [n_rows], or NULL: they are not wanted
+ * `scores` has the bits that dcnv2_predict() gives. A probability is the sigmoid of the logit
+ * before that is rounded, and has not the digits to be turned back: of a logit above 17 it is 1.
+ * A logit that is not a finite float is refused as a score that is not a number is; refused rows
+ * and those behind them are NaN in both arrays.
+ * A function of its own, so that programs built with an earlier header run with this library.
+ */
+DCNV2_API int dcnv2_predict_logits(const dcnv2_model *model, dcnv2_workspace *workspace,
+                                   size_t n_rows, const float *dense,
+                                   const struct dcnv2_rows *lookups, float *scores, float *logits,
+                                   struct dcnv2_error *error);
 
 #ifdef __cplusplus
 }

@@ -77,7 +77,8 @@ static int read_list(struct reader *reader, const struct pickle_value *attribute
     const struct pickle_value *most = pickle_get(attributes, "max_len");
     struct text padding;
     double n;
-    if (read_text(reader, attributes, "padding", &padding) != 0)
+    if (read_text(reader, attributes, "padding", &padding) != 0 ||
+        read_text(reader, attributes, "_na_value", &ret->na_value) != 0)
         return -1;
     if (most == NULL || !numpy_scalar_double(most, &n) || !(n >= 0 && n <= VALUES_MAX))
         return FAIL(reader, "Tokenizer.max_len: expected a whole number up to %d, found %s",
@@ -105,8 +106,7 @@ static int read_tokenizer(struct reader *reader, const struct pickle_value *valu
         return FAIL(reader, "Tokenizer.vocab: expected a dict, found %s", describe(words));
     ret->has_tokenizer = true;
     tokenizer->n_words = n_words;
-    if (read_text(reader, attributes, "_na_value", &tokenizer->na_value) != 0 ||
-        read_text(reader, attributes, "_splitter", &tokenizer->separator) != 0)
+    if (read_text(reader, attributes, "_splitter", &tokenizer->separator) != 0)
         return -1;
     return tokenizer->separator.at ? read_list(reader, attributes, tokenizer) : 0;
 }

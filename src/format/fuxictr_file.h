@@ -21,10 +21,10 @@ enum fuxictr_dtype { FUXICTR_TEXT, FUXICTR_INTEGER, FUXICTR_FLOAT };
 
 struct fuxictr_tokenizer {
     uint32_t n_words;      /* of its vocabulary, with __PAD__ and __OOV__ */
+    struct text separator; /* of a list; at NULL: it is none, and the rest says nothing */
     struct text na_value;  /* the token that a list takes for a missing one */
-    struct text separator; /* of a list; at NULL: none */
-    uint32_t max_values;   /* of a list */
-    bool pads_in_front;    /* and keeps the last values; else pads behind and keeps the first */
+    uint32_t max_values;
+    bool pads_in_front; /* and keeps the last values; else pads behind and keeps the first */
 };
 
 struct fuxictr_column {

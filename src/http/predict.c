@@ -19,7 +19,9 @@ enum {
 struct prediction {
     struct v2_options v2;
     struct encoded encoded;
-    float *scores; /* [encoded.n_rows] */
+    bool wants_logits; /* in the reply */
+    float *scores;     /* [encoded.n_rows], probabilities */
+    float *logits;     /* [encoded.n_rows]; NULL: not wanted */
     uint32_t n_categories;
     struct category_counts *counts; /* [n_categories] */
 };
@@ -66,17 +68,20 @@ static int inference_header_length(const struct exchange *exchange, size_t *ret_
     return 0;
 }
 
-static int parse(struct exchange *exchange, struct frame *frame, struct v2_options *v2,
+static int parse(struct exchange *exchange, struct frame *frame, struct prediction *prediction,
                  struct request_error *error)
 {
     const char *name = exchange->worker->server->config->model_name;
     if (exchange->match.route == ROUTE_V1_PREDICT)
-        return v1_parse(frame, exchange->content, name, error);
+        return v1_parse(frame, exchange->content, name, &prediction->wants_logits, error);
     size_t json_length;
     if (inference_header_length(exchange, &json_length, error) != 0)
         return -1;
-    return v2_parse(frame, exchange->content, json_length, name, &exchange->worker->v2_memory, v2,
-                    error);
+    if (v2_parse(frame, exchange->content, json_length, name, &exchange->worker->v2_memory,
+                 &prediction->v2, error) != 0)
+        return -1;
+    prediction->wants_logits = prediction->v2.wants_logits;
+    return 0;
 }
 
 static int encode(struct server *server, const struct encoder *encoder, const struct frame *frame,
@@ -88,7 +93,10 @@ static int encode(struct server *server, const struct encoder *encoder, const st
     prediction->n_categories = schema->n_sparse;
     prediction->counts = arena_calloc(arena, schema->n_sparse, sizeof *prediction->counts);
     prediction->scores = arena_alloc(arena, frame->n_rows * sizeof(float));
-    if (!prediction->counts || !prediction->scores)
+    if (prediction->wants_logits)
+        prediction->logits = arena_alloc(arena, frame->n_rows * sizeof(float));
+    if (!prediction->counts || !prediction->scores ||
+        (prediction->wants_logits && !prediction->logits))
         return request_error_out_of_memory(error);
     if (encoder_encode(encoder, frame, &options, &prediction->encoded, prediction->counts, error) !=
         0)
@@ -108,7 +116,7 @@ static int read_request(struct exchange *exchange, const dcnv2_model *model,
     if (prediction == NULL || frame_init(&frame, &model->encoder.schema, &exchange->arena,
                                          exchange->worker->server->config->max_rows) != 0)
         return request_error_out_of_memory(error);
-    if (parse(exchange, &frame, &prediction->v2, error) != 0)
+    if (parse(exchange, &frame, prediction, error) != 0)
         return -1;
     return encode(exchange->worker->server, &model->encoder, &frame, prediction, error);
 }
@@ -132,37 +140,46 @@ static dcnv2_workspace *workspace_for(struct worker *worker, const dcnv2_model *
 }
 
 static int score(struct worker *worker, const dcnv2_model *model, const struct encoded *encoded,
-                 float *scores, struct request_error *error)
+                 float *scores, float *logits, struct request_error *error)
 {
     dcnv2_workspace *workspace = workspace_for(worker, model);
     struct dcnv2_error failure;
     if (workspace == NULL)
         return request_error_no_memory_now(error);
-    if (dcnv2_predict(model, workspace, encoded->n_rows, encoded->dense, encoded->lookups, scores,
-                      &failure) != DCNV2_OK)
+    if (dcnv2_predict_logits(model, workspace, encoded->n_rows, encoded->dense, encoded->lookups,
+                             scores, logits, &failure) != DCNV2_OK)
         return request_error_set(error, 400, "Bad request: %s.", failure.message);
     return 0;
 }
 
-/* Scores all rows of the batch at once, in memory of its first exchange. -1: not for all. */
+/* Scores all rows of the batch at once, in memory of its first exchange; if one exchange wants
+ * logits, then those of all rows. -1: not for all. */
 static int score_together(struct worker *worker)
 {
     const struct batch *batch = &worker->batch;
     struct arena *arena = &batch->first->arena;
     const struct encoded *parts[BATCH_MAX_ROWS];
     uint32_t n_parts = 0;
+    bool wants_logits = false;
     struct encoded all;
     struct request_error error;
-    for (const struct exchange *e = batch->first; e; e = e->next_pending)
+    for (const struct exchange *e = batch->first; e; e = e->next_pending) {
         parts[n_parts++] = &e->prediction->encoded; /* of one row at least */
-    float *scores = arena_alloc(arena, batch->n_rows * sizeof *scores);
-    if (scores == NULL || encoder_join(&batch->model->encoder, arena, parts, n_parts, &all) != 0 ||
-        score(worker, batch->model, &all, scores, &error) != 0)
+        wants_logits |= e->prediction->wants_logits;
+    }
+    float *scores = arena_alloc(arena, (wants_logits ? 2 : 1) * batch->n_rows * sizeof *scores);
+    if (scores == NULL || encoder_join(&batch->model->encoder, arena, parts, n_parts, &all) != 0)
         return -1;
+    float *logits = wants_logits ? scores + batch->n_rows : NULL;
+    if (score(worker, batch->model, &all, scores, logits, &error) != 0)
+        return -1;
+    size_t first = 0;
     for (const struct exchange *e = batch->first; e; e = e->next_pending) {
         const uint32_t n = e->prediction->encoded.n_rows;
-        memcpy(e->prediction->scores, scores, n * sizeof *scores);
-        scores += n;
+        memcpy(e->prediction->scores, scores + first, n * sizeof *scores);
+        if (e->prediction->wants_logits)
+            memcpy(e->prediction->logits, logits + first, n * sizeof *logits);
+        first += n;
     }
     return 0;
 }
@@ -192,14 +209,14 @@ static const unsigned char *take_random(struct worker *worker)
 static void render(struct exchange *exchange)
 {
     const struct prediction *prediction = exchange->prediction;
+    const float *values = prediction->logits ? prediction->logits : prediction->scores;
     if (exchange->match.route == ROUTE_V1_PREDICT) {
-        reply_text(exchange, 200,
-                   v1_render(&exchange->arena, prediction->scores, prediction->encoded.n_rows));
+        reply_text(exchange, 200, v1_render(&exchange->arena, values, prediction->encoded.n_rows));
     } else {
         const char *name = exchange->worker->server->config->model_name;
         const unsigned char *random = prediction->v2.id.at ? NULL : take_random(exchange->worker);
         const struct v2_reply reply = v2_render(&exchange->arena, name, &prediction->v2, random,
-                                                prediction->scores, prediction->encoded.n_rows);
+                                                values, prediction->encoded.n_rows);
         reply_text(exchange, 200, reply.body);
         if (prediction->v2.binary_output) {
             exchange->reply.content_type = "application/octet-stream";
@@ -231,7 +248,8 @@ static void score_alone(struct exchange *exchange, const dcnv2_model *model)
     struct request_error error;
     const uint64_t start_ns = clock_ns();
     struct prediction *prediction = exchange->prediction;
-    if (score(exchange->worker, model, &prediction->encoded, prediction->scores, &error) != 0) {
+    if (score(exchange->worker, model, &prediction->encoded, prediction->scores, prediction->logits,
+              &error) != 0) {
         reply_error(exchange, &error);
         return;
     }

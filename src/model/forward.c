@@ -9,19 +9,26 @@ static size_t at_most_a_block(size_t n)
     return n < NETWORK_BLOCK_ROWS ? n : NETWORK_BLOCK_ROWS;
 }
 
+/* The numbers before the first one that is not finite. */
+static size_t count_finite(const float *numbers, size_t n)
+{
+    size_t i = 0;
+    while (i < n && isfinite(numbers[i]))
+        i++;
+    return i;
+}
+
 /* Rows of a block that were scored. */
 static size_t score_block(const struct network *network, struct pass *pass)
 {
     for (size_t i = 0; i < network->n_ops; i++)
         network->ops[i].run(&network->ops[i], pass);
-    for (size_t r = 0; r < pass->n; r++)
-        if (!isfinite(pass->scores[r]))
-            return r;
-    return pass->n;
+    const size_t n = count_finite(pass->scores, pass->n);
+    return pass->logits ? count_finite(pass->logits, n) : n;
 }
 
 size_t network_score(const struct network *network, const struct kernels *kernels, float *scratch,
-                     const struct network_batch *batch, float *scores)
+                     const struct network_batch *batch, float *scores, float *logits)
 {
     struct ahead ahead = {.gather = network->x0, .n_a_turn = network->x0->n_parts};
     struct pass pass = {.kernels = kernels, .scratch = scratch, .batch = batch, .ahead = &ahead};
@@ -36,6 +43,7 @@ size_t network_score(const struct network *network, const struct kernels *kernel
         pass.first = first;
         pass.n = wanted;
         pass.scores = scores + first;
+        pass.logits = logits ? logits + first : NULL;
         const size_t n = score_block(network, &pass);
         if (n < wanted)
             return first + n;

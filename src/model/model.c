@@ -304,17 +304,31 @@ void dcnv2_workspace_free(dcnv2_workspace *workspace)
     free(workspace);
 }
 
+static void set_missing(float *numbers, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        numbers[i] = NAN;
+}
+
 int dcnv2_predict(const dcnv2_model *model, dcnv2_workspace *workspace, size_t n_rows,
                   const float *dense, const struct dcnv2_rows *lookups, float *scores,
                   struct dcnv2_error *error)
 {
+    return dcnv2_predict_logits(model, workspace, n_rows, dense, lookups, scores, NULL, error);
+}
+
+int dcnv2_predict_logits(const dcnv2_model *model, dcnv2_workspace *workspace, size_t n_rows,
+                         const float *dense, const struct dcnv2_rows *lookups, float *scores,
+                         float *logits, struct dcnv2_error *error)
+{
     const struct network_batch batch = {n_rows, dense, lookups};
     const size_t n =
-        network_score(&model->network, model->kernels, workspace->scratch, &batch, scores);
+        network_score(&model->network, model->kernels, workspace->scratch, &batch, scores, logits);
     if (n == n_rows)
         return DCNV2_OK;
-    for (size_t row = n; row < n_rows; row++)
-        scores[row] = NAN;
+    set_missing(scores + n, n_rows - n);
+    if (logits)
+        set_missing(logits + n, n_rows - n);
     error->n_scored = n;
     return model_error_set(error, DCNV2_ERROR_ARGUMENT, NULL,
                            "row %zu: its values are out of the range of the model", n + 1);

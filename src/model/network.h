@@ -58,11 +58,12 @@ struct network_batch {
 };
 
 /*
- * scores: [n_rows]; scratch: [network->scratch_floats], aligned to KERNEL_ALIGNMENT. Returns the
- * number of rows scored: fewer than n_rows if the row after them has an index outside its table or
- * a score that is not a finite number.
+ * scores: [n_rows], probabilities; logits: [n_rows], of the same rows, or NULL: not wanted;
+ * scratch: [network->scratch_floats], aligned to KERNEL_ALIGNMENT. Returns the number of rows
+ * scored: fewer than n_rows if the row after them has an index outside its table, or a score or a
+ * wanted logit that is not a finite number. The scores have the same bits with logits and without.
  */
 size_t network_score(const struct network *network, const struct kernels *kernels, float *scratch,
-                     const struct network_batch *batch, float *scores);
+                     const struct network_batch *batch, float *scores, float *logits);
 
 #endif

@@ -96,11 +96,27 @@ void op_cross_gated(const struct op *op, struct pass *pass)
                                op->out.stride);
 }
 
+/* In parts, for more than two terms, and if the logits are wanted. */
+static void output_in_parts(const struct op *op, struct pass *pass)
+{
+    const struct kernels *kernels = pass->kernels;
+    double *sums = (double *)(void *)at(pass, &op->out);
+    double *logits = (double *)(void *)at(pass, &op->gates);
+    memset(sums, 0, pass->n * KERNEL_LANES * sizeof *sums);
+    for (size_t t = 0; t < op->n_terms; t++)
+        kernels->dot(op->terms[t].in.width, op->terms[t].weight, pass->n,
+                     at(pass, &op->terms[t].in), op->terms[t].in.stride, sums);
+    kernels->join(pass->n, sums, op->constant, logits);
+    kernels->sigmoid(pass->n, logits, pass->scores);
+    for (size_t r = 0; pass->logits && r < pass->n; r++)
+        pass->logits[r] = (float)logits[r];
+}
+
 void op_output(const struct op *op, struct pass *pass)
 {
     const struct kernels *kernels = pass->kernels;
     const struct output_term *terms = op->terms;
-    if (op->n_terms <= 2) { /* in one kernel */
+    if (op->n_terms <= 2 && pass->logits == NULL) { /* in one kernel */
         const struct output_term none = {.weight = terms[0].weight, .in = {.at = terms[0].in.at}};
         const struct output_term *second = op->n_terms == 2 ? &terms[1] : &none;
         kernels->output(terms[0].weight, terms[0].in.width, second->weight, second->in.width,
@@ -108,12 +124,5 @@ void op_output(const struct op *op, struct pass *pass)
                         at(pass, &second->in), second->in.stride, pass->scores);
         return;
     }
-    double *sums = (double *)(void *)at(pass, &op->out);
-    double *logits = (double *)(void *)at(pass, &op->gates);
-    memset(sums, 0, pass->n * KERNEL_LANES * sizeof *sums);
-    for (size_t t = 0; t < op->n_terms; t++)
-        kernels->dot(terms[t].in.width, terms[t].weight, pass->n, at(pass, &terms[t].in),
-                     terms[t].in.stride, sums);
-    kernels->join(pass->n, sums, op->constant, logits);
-    kernels->sigmoid(pass->n, logits, pass->scores);
+    output_in_parts(op, pass);
 }

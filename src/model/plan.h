@@ -25,6 +25,7 @@ struct pass {
     const struct network_batch *batch;
     size_t first, n; /* rows first .. first + n - 1 of the batch */
     float *scores;   /* of the block */
+    float *logits;   /* of the block; NULL: not wanted */
     struct ahead *ahead;
 };
 

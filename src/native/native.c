@@ -52,7 +52,7 @@ static void take_gradient_and_update(void *context, uint32_t task, unsigned memb
 
 static void run_parts_and_tables(struct backend *backend, team_task task)
 {
-    team_run(backend->team, backend->n_parts + backend->shape->n_sparse, task, backend);
+    team_run(backend->team, backend->n_parts + backend->n_tables, task, backend);
 }
 
 /* Three blocks or more a thread, but no smaller than a kernel's tiles want them. */
@@ -69,7 +69,7 @@ static uint32_t block_rows_for(uint32_t n_rows, unsigned n_threads)
 static int run_batch(struct backend *backend, const uint32_t *const *rows, uint32_t n_rows,
                      bool is_training, struct train_error *error)
 {
-    const uint32_t n_tables = backend->shape->n_sparse;
+    const uint32_t n_tables = backend->n_tables;
     backend->rows = rows;
     backend->n_rows = n_rows;
     backend->is_training = is_training;
@@ -178,7 +178,7 @@ static int store(struct backend *backend, struct parameters *values, struct para
 {
     (void)error;
     const uint64_t mode = float_mode_flush();
-    team_run(backend->team, backend->shape->n_sparse, catch_up_table, backend);
+    team_run(backend->team, backend->n_tables, catch_up_table, backend);
     float_mode_restore(mode);
     native_values_out(backend, values, moment1, moment2);
     return 0;
@@ -212,7 +212,7 @@ static int create(struct backend **ret_backend, const struct backend_options *op
     struct backend *backend = calloc(1, sizeof *backend);
     if (backend == NULL)
         return train_error_memory(error);
-    backend->shape = options->shape;
+    backend->spec = options->spec;
     backend->ranks = options->ranks;
     backend->adam = options->adam;
     backend->batch_rows = options->batch_rows;

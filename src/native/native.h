@@ -2,6 +2,9 @@
 /*
  * native.h: what the native backend is made of; backend.h is its contract.
  *
+ * The layers of the spec become a plan that runs both ways: for each layer a row of native_layers.c
+ * with its forward and its backward operation. A kind without a row cannot be trained here.
+ *
  * The parameters outside the tables (layers, layer norms, output) stand in one flat array, each
  * weight in the panels of kernels/kernels.h; gradients and moments stand in arrays of the same
  * layout, so Adam is one loop over them. A row of a table keeps its parameters, its moments and
@@ -19,13 +22,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/backend.h"
 #include "native/team.h"
 #include "native/train_kernels.h"
-#include "train/backend.h"
+#include "torch/ranks.h"
 
 enum {
     BLOCK_ROWS_MAX = 48, /* rows that go through the layers together */
-    NATIVE_EMBEDDING_MAX = 4096
+    NATIVE_EMBEDDING_MAX = 4096,
+    LAYER_INPUTS_MAX = 2,
+    LAYER_VECTORS_MAX = 3
 };
 
 /* One row of a table. */
@@ -41,7 +47,10 @@ struct row {
 
 struct table {
     uint32_t n_rows;
-    char *memory; /* [n_rows] records of row_bytes */
+    uint32_t parameter; /* its number among the network's */
+    uint32_t word;      /* of a record: the row's number */
+    size_t first;       /* of x0: the column that the table begins at */
+    char *memory;       /* [n_rows] records of row_bytes */
     /* of the batch */
     uint32_t *slots;    /* [batch_rows] */
     uint32_t *distinct; /* [n_distinct] */
@@ -51,28 +60,80 @@ struct table {
     bool is_outside;   /* an index was, or memory was not enough */
 };
 
-/* A linear layer, where its parameters stand in the flat arrays, and the batch's values, each
- * [batch_rows] rows of `stride`. */
+struct backend;
+struct layout;
+
+/* A column of a record that goes into x0. */
+struct column {
+    uint32_t word;
+    const struct table *table; /* NULL: a number */
+};
+
+/* What a layer makes of the batch, and the gradient of the loss by it: [batch_rows] rows of
+ * `stride`. */
+struct value {
+    size_t width, stride;
+    float *rows, *gradient;
+};
+
+/* A parameter that is a vector, or a part of one. Its gradient is the sum of the batch's rows, each
+ * times its factor; without rows, of the factors. */
+struct vector {
+    size_t place, width;  /* in the flat arrays */
+    const float *factors; /* [batch_rows], NULL: ones */
+    const float *rows;
+    size_t stride;
+};
+
+/* A layer of the spec in the plan: native_layers.c says by its kind which members it has. */
 struct layer {
-    struct linear forward;
-    struct linear backward; /* transposed, without a bias: packed again after each step */
-    size_t weight, bias;
-    size_t gamma, beta; /* of CROSS_LAYER_NORM */
-    size_t input_stride, stride;
-    const float *input; /* [batch_rows] rows of input_stride */
-    float *output;      /* after a deep layer's ReLU; before the rest of a cross layer */
-    float *delta;       /* gradient of the linear output */
-    /* of cross layers: c after it, gradients of that and of the input */
-    float *result;
-    float *delta_result;
-    float *delta_input;
+    const struct layer_class *class;
+    const struct value *inputs[LAYER_INPUTS_MAX];
+    bool is_added[LAYER_INPUTS_MAX]; /* backward, a later layer has begun the input's gradient */
+    uint32_t n_inputs;
+    const struct value *x0;
+    bool is_x0_added;
+    const struct value *value; /* an activation has that of the linear layer before it */
+    bool has_relu;             /* a linear layer, in the same kernel */
+    struct linear forward;     /* n_out 0: there is none */
+    struct linear backward;    /* transposed, without a bias: packed again after each step */
+    size_t weight;
+    float *product, *delta; /* the linear output, and the gradient of it; as a value's */
+    struct vector vectors[LAYER_VECTORS_MAX];
+    uint32_t n_vectors;
+};
+
+/* What the backend can do with a kind of layer. */
+struct layer_class {
+    bool has_product; /* its linear output is not its value */
+    bool is_in_place; /* its value is its input's, and so is the gradient */
+    bool reads_x0;
+    /* Of a plain layer (network/parameters.h): whether it can be computed. */
+    bool (*is_possible)(const struct network_spec *spec, const struct spec_layer *layer);
+    /* Places for its parameters. */
+    void (*lay_out)(struct layout *layout, struct layer *layer, const struct spec_layer *of);
+    /* Of rows first .. first + n - 1 of the batch: its value; the gradients of what it reads, from
+     * that of its value. scratch: [n] rows of the widest stride. Either may be NULL. */
+    void (*forward)(const struct backend *backend, const struct layer *layer, uint32_t first,
+                    uint32_t n);
+    void (*backward)(const struct backend *backend, const struct layer *layer, uint32_t first,
+                     uint32_t n, float *scratch);
+};
+
+/* By enum layer_kind; NULL: such a layer cannot be trained. native_layers.c */
+extern const struct layer_class *const layer_classes[LAYER_N_KINDS];
+
+/* Where a parameter outside the tables stands, or a part of it from element `first` on. */
+struct home {
+    uint32_t parameter;
+    const struct layer *layer; /* the weight of its linear layer; NULL: a vector */
+    size_t first, place, width;
 };
 
 /* What one task of the third job computes. */
 struct part {
-    enum { PART_PANEL, PART_VECTORS, PART_OUTPUT } kind;
-    bool is_normed;
     const struct layer *layer;
+    bool is_vectors; /* else a panel of the weight */
     size_t panel;
 };
 
@@ -92,7 +153,7 @@ struct scratch {
 };
 
 struct backend {
-    const struct network_shape *shape;
+    const struct network_spec *spec;
     const struct ranks *ranks; /* NULL: one */
     const struct kernels *kernels;
     struct train_kernels train;
@@ -110,18 +171,23 @@ struct backend {
     size_t n_known, steps_capacity;
 
     /* tables */
-    size_t row_width; /* embedding, padded */
+    size_t embedding; /* width of every table */
+    size_t row_width; /* padded */
     size_t row_bytes;
     struct table *tables;
+    uint32_t n_tables;
     uint32_t stamp;
+    struct column *columns; /* [n_columns] of x0, in its order */
+    uint32_t n_columns;
 
     /* layers */
     size_t n_flat;
     float *p, *g, *m, *v; /* [n_flat] */
-    struct layer cross[SHAPE_MAX_LAYERS], deep[SHAPE_MAX_LAYERS];
-    size_t width, deep_width; /* of c and of d */
-    size_t stride;
-    size_t output_cross, output_deep, output_bias;
+    struct value *values; /* [n_layers], by layer of the spec */
+    struct layer *layers; /* [n_layers] */
+    uint32_t n_layers;
+    struct home *homes; /* [n_homes] */
+    uint32_t n_homes;
     struct part *parts;
     uint32_t n_parts;
     float *transposed; /* all layers' second packing */
@@ -133,14 +199,10 @@ struct backend {
     uint32_t n_rows;
     float factor; /* 1 / all ranks' rows */
     bool is_training;
-    float *x0, *dx0;            /* [batch_rows] of stride */
-    float *c_last, *delta_last; /* after all cross layers */
-    float *delta_first;         /* of x0, as far as it comes through the cross layers */
-    const float *d_last;        /* after all deep layers */
-    size_t d_stride;
+    size_t widest;      /* the largest stride of a value */
     float *scores, *dz; /* [batch_rows] */
     double *losses;     /* [batch_rows] */
-    float *buffers;     /* all of these */
+    float *buffers;     /* all of these, and those of values and layers */
     size_t n_buffers;
 };
 
@@ -153,6 +215,20 @@ static inline struct row *table_row(const struct backend *backend, const struct 
 /* native_layout.c: memory. */
 int native_lay_out(struct backend *backend, struct train_error *error);
 void native_free(struct backend *backend);
+
+/* The network's parameters, of which each layer takes its own. */
+struct layout {
+    struct backend *backend;
+    const struct spec_parameter *parameters; /* [n] */
+    uint32_t n;
+    bool is_shared; /* a layer has found that another holds its parameter */
+};
+
+/* Places for a layer's parameters, while they are laid out. Those of a linear layer [n_out, n_in],
+ * its weight and its bias; a vector of `width` of the parameter in a role, from element `first`. */
+void layout_linear(struct layout *layout, struct layer *layer, size_t n_in, size_t n_out);
+struct vector *layout_vector(struct layout *layout, struct layer *layer, uint32_t role,
+                             size_t first, size_t width);
 
 /* native_values.c: to and from PyTorch's shapes. Moments may be NULL. */
 void native_values_in(struct backend *backend, const struct parameters *values,

@@ -24,7 +24,7 @@ struct exchange {
 static int check_counts(struct exchange *exchange, struct train_error *error)
 {
     const struct backend *backend = exchange->backend;
-    const uint32_t n_tables = backend->shape->n_sparse, n_ranks = backend->ranks->n_ranks;
+    const uint32_t n_tables = backend->n_tables, n_ranks = backend->ranks->n_ranks;
     for (uint32_t rank = 0; rank < n_ranks; rank++) {
         uint64_t total = 0;
         for (uint32_t t = 0; t < n_tables; t++) {
@@ -47,7 +47,7 @@ static int check_counts(struct exchange *exchange, struct train_error *error)
 static int gather_counts(struct exchange *exchange, struct train_error *error)
 {
     const struct backend *backend = exchange->backend;
-    const uint32_t n_tables = backend->shape->n_sparse, n_ranks = backend->ranks->n_ranks;
+    const uint32_t n_tables = backend->n_tables, n_ranks = backend->ranks->n_ranks;
     uint32_t *mine = calloc(n_tables + 1, sizeof *mine);
     exchange->counts = calloc((size_t)n_ranks * n_tables + 1, sizeof *exchange->counts);
     int result = -1;
@@ -65,8 +65,8 @@ static int gather_counts(struct exchange *exchange, struct train_error *error)
 
 static void list_mine(const struct backend *backend, uint32_t *rows, float *gradients)
 {
-    const size_t embedding = backend->shape->embedding;
-    for (uint32_t t = 0; t < backend->shape->n_sparse; t++) {
+    const size_t embedding = backend->embedding;
+    for (uint32_t t = 0; t < backend->n_tables; t++) {
         const struct table *table = &backend->tables[t];
         memcpy(rows, table->distinct, table->n_distinct * sizeof *rows);
         rows += table->n_distinct;
@@ -79,7 +79,7 @@ static int gather_rows(struct exchange *exchange, struct train_error *error)
 {
     const struct backend *backend = exchange->backend;
     const size_t n_ranks = backend->ranks->n_ranks, most = exchange->most;
-    const size_t size = most * backend->shape->embedding;
+    const size_t size = most * backend->embedding;
     uint32_t *rows = calloc(most + 1, sizeof *rows);
     float *gradients = calloc(size + 1, sizeof *gradients);
     exchange->rows = calloc(n_ranks * most + 1, sizeof *exchange->rows);
@@ -104,7 +104,7 @@ static int gather_rows(struct exchange *exchange, struct train_error *error)
 static bool add_rows(const struct backend *backend, struct table *table, const uint32_t *rows,
                      uint32_t n, const float *gradients)
 {
-    const size_t embedding = backend->shape->embedding;
+    const size_t embedding = backend->embedding;
     for (uint32_t i = 0; i < n; i++, gradients += embedding) {
         if (rows[i] >= table->n_rows)
             return false;
@@ -127,7 +127,7 @@ static void sum_table(void *context, uint32_t number, unsigned member)
 {
     const struct exchange *exchange = context;
     struct backend *backend = exchange->backend;
-    const uint32_t n_tables = backend->shape->n_sparse;
+    const uint32_t n_tables = backend->n_tables;
     struct table *table = &backend->tables[number];
     uint32_t total = 0;
     for (uint32_t rank = 0; rank < backend->ranks->n_ranks; rank++)
@@ -140,7 +140,7 @@ static void sum_table(void *context, uint32_t number, unsigned member)
         for (uint32_t t = 0; t < number; t++)
             first += counts[t];
         table->is_outside = !add_rows(backend, table, exchange->rows + first, counts[number],
-                                      exchange->gradients + first * backend->shape->embedding);
+                                      exchange->gradients + first * backend->embedding);
     }
     native_catch_up(backend, table, table->distinct, table->n_distinct, member);
     native_catch_up_rest(backend, member);
@@ -150,8 +150,8 @@ static int sum_tables(struct exchange *exchange, struct train_error *error)
 {
     struct backend *backend = exchange->backend;
     backend->stamp++;
-    team_run(backend->team, backend->shape->n_sparse, sum_table, exchange);
-    for (uint32_t t = 0; t < backend->shape->n_sparse; t++)
+    team_run(backend->team, backend->n_tables, sum_table, exchange);
+    for (uint32_t t = 0; t < backend->n_tables; t++)
         if (backend->tables[t].is_outside)
             return train_error_set(error,
                                    "the ranks' rows of table %u do not fit it: their "

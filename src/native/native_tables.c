@@ -31,10 +31,10 @@ static void prefetch_row(const struct backend *backend, const struct row *row)
 }
 
 /* The batch's rows into slots[], and on their way into the cache. False: one is outside. */
-static bool read_indices(const struct backend *backend, struct table *table, size_t word)
+static bool read_indices(const struct backend *backend, struct table *table)
 {
     for (uint32_t r = 0; r < backend->n_rows; r++) {
-        const uint32_t index = backend->rows[r][word];
+        const uint32_t index = backend->rows[r][table->word];
         if (index >= table->n_rows)
             return false;
         table->slots[r] = index;
@@ -47,7 +47,7 @@ void native_table_read(struct backend *backend, uint32_t number, unsigned member
 {
     struct table *table = &backend->tables[number];
     table->n_distinct = 0;
-    table->is_outside = !read_indices(backend, table, 1 + backend->shape->n_dense + number);
+    table->is_outside = !read_indices(backend, table);
     if (table->is_outside)
         return;
     for (uint32_t r = 0; r < backend->n_rows; r++) {
@@ -65,11 +65,10 @@ void native_table_read(struct backend *backend, uint32_t number, unsigned member
 void native_table_sum(struct backend *backend, uint32_t number)
 {
     struct table *table = &backend->tables[number];
-    const size_t embedding = backend->shape->embedding;
+    const struct value *x0 = &backend->values[0];
     memset(table->sums, 0, table->n_distinct * backend->row_width * sizeof *table->sums);
-    backend->train.gradient->sum_by_slot(
-        backend->n_rows, embedding, table->slots,
-        backend->dx0 + backend->shape->n_dense + number * embedding, backend->stride, table->sums);
+    backend->train.gradient->sum_by_slot(backend->n_rows, backend->embedding, table->slots,
+                                         x0->gradient + table->first, x0->stride, table->sums);
 }
 
 static void update_row(const struct backend *backend, struct row *row, struct adam_step step,

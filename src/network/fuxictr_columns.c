@@ -65,11 +65,7 @@ static int read_missing(struct fuxictr_reading *reading, const struct fuxictr_fe
     return row ? json_tree_whole(row, 0, INT32_MAX, &ret->missing_row, reading->error) : 0;
 }
 
-/*
- * An empty text in a list has a place and the padding's row. If the list is padded in front an
- * empty text is left out: those behind it, which fill a rectangular tensor, would take the last
- * places.
- */
+/* An empty text in a list has a place and the padding's row. */
 static int add_empty_word(struct fuxictr_reading *reading, struct spec_vocabulary *vocabulary,
                           uint32_t row)
 {
@@ -132,8 +128,7 @@ static int read_vocabulary(struct fuxictr_reading *reading, const struct fuxictr
         read_missing(reading, feature, words, ret) != 0)
         return fuxictr_name_file(reading, FUXICTR_VOCABULARY);
     if (check_sizes(reading, feature, vocabulary) != 0 ||
-        (ret->max_values && ret->keep == LIST_FIRST &&
-         add_empty_word(reading, vocabulary, ret->missing_row) != 0))
+        (ret->max_values && add_empty_word(reading, vocabulary, ret->missing_row) != 0))
         return -1;
     return keep_rows(reading, vocabulary, ret);
 }

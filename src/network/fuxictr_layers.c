@@ -152,7 +152,7 @@ static int check_names(struct fuxictr_reading *reading, const struct cross_form 
     const char *structure = is_stacked    ? is_parallel ? "stacked_parallel" : "stacked"
                             : is_parallel ? "parallel"
                                           : "crossnet_only";
-    const char *model = form ? form->model : "DCNv2";
+    const char *model = form ? form->model : has_part(reading, "dnn.") ? "DCN" : "DCNv2";
     if (form && form->kind == LAYER_CROSS_GATED && has_part(reading, "fc."))
         model = "GDCNP";
     if (fuxictr_check_text(reading, "model", model) != 0)

@@ -27,10 +27,20 @@
 /* A dimension of a tensor, by what it has to be equal to. */
 enum dimension { DIM_NONE, DIM_IN, DIM_OUT, DIM_RANK, DIM_EXPERTS, DIM_ONE_OR_OUT, DIM_ONE };
 
+/* The values that training starts from. */
+enum start {
+    START_UNIFORM, /* torch.nn.Linear: within 1 / sqrt(fan in) */
+    START_NORMAL,  /* torch.nn.Embedding: mean 0, deviation 1 */
+    START_ZEROS,
+    START_ONES
+};
+
 struct role {
     const char *key; /* in a model.json; NULL ends the list */
     enum dimension dims[3];
     bool is_optional;
+    bool is_statistic; /* of the data: no gradient moves it */
+    enum start start;
 };
 
 /* Roles by their places in spec_layer.tensors. */
@@ -44,8 +54,9 @@ struct kind {
     const char *name;   /* in a model.json */
     const char *people; /* of a cross layer, in a line for people: "2 with layer norm" */
     struct role roles[SPEC_MAX_ROLES + 1];
-    bool keeps_width; /* n_out is n_in */
-    bool is_cross;    /* has x0, whose width is n_in */
+    bool keeps_width;                                          /* n_out is n_in */
+    bool is_cross;                                             /* has x0, whose width is n_in */
+    uint64_t (*multiply_adds)(const struct spec_layer *layer); /* per row, see spec_count_layer() */
 };
 
 extern const struct kind layer_kinds[LAYER_N_KINDS];

@@ -253,3 +253,153 @@ int published_recognise(struct network_spec *spec, struct arena *arena,
         return format_error_memory(error);
     return 0;
 }
+
+/* ---- to be trained ---- */
+
+const char *const published_cross_names[PUBLISHED_N_CROSS] = {
+    [PUBLISHED_LAYER_NORM] = "layernorm", [PUBLISHED_FULL] = "full"};
+
+static const enum layer_kind cross_kinds[PUBLISHED_N_CROSS] = {
+    [PUBLISHED_LAYER_NORM] = LAYER_CROSS_LAYER_NORM, [PUBLISHED_FULL] = LAYER_CROSS_FULL};
+
+/* Columns without names. */
+static int make_columns(struct maker *maker, const struct published_sizes *sizes,
+                        const uint32_t *n_rows)
+{
+    struct published_category *categories = maker_room(maker, sizes->n_sparse, sizeof *categories);
+    const struct published_columns columns = {
+        .categories = categories,
+        .n_categories = sizes->n_sparse,
+        .numbers = maker_room(maker, sizes->n_dense, sizeof *columns.numbers),
+        .n_numbers = sizes->n_dense};
+    if (maker->is_short)
+        return -1;
+    for (uint32_t i = 0; i < sizes->n_sparse; i++)
+        categories[i] = (struct published_category){
+            .n_classes = n_rows[i] - 1, .unseen_row = n_rows[i] - 1, .missing_row = n_rows[i] - 1};
+    return begin(maker, &columns, sizes->n_cross, sizes->n_deep);
+}
+
+/* As spec_resolve() sets them by the shapes of tensors, which are not there yet. */
+static void set_widths(struct network_spec *spec, const struct published_sizes *sizes,
+                       const uint32_t *n_rows)
+{
+    struct spec_layer *layers = spec->layers;
+    struct spec_input *tables = (struct spec_input *)layers[0].parts + spec->n_values;
+    uint32_t deep = 0;
+    for (uint32_t i = 0; i < spec->n_lookups; i++) {
+        tables[i].n_rows = n_rows[i];
+        tables[i].width = sizes->embedding;
+    }
+    layers[0].n_out = spec->n_values + spec->n_lookups * sizes->embedding;
+    for (uint32_t i = 1; i < spec->n_layers; i++) {
+        for (uint32_t k = 0; k < layers[i].n_inputs; k++)
+            layers[i].n_in += layers[layers[i].inputs[k]].n_out;
+        layers[i].n_out = layers[i].kind == LAYER_LINEAR   ? sizes->deep[deep++]
+                          : layers[i].kind == LAYER_OUTPUT ? 1
+                                                           : layers[i].n_in;
+    }
+}
+
+int published_make(struct network_spec *spec, struct arena *arena,
+                   const struct published_sizes *sizes, const uint32_t *n_rows)
+{
+    struct maker maker = {.spec = spec, .arena = arena};
+    uint32_t deep = 0;
+    if (make_columns(&maker, sizes, n_rows) != 0)
+        return -1;
+    spec->source = text_of("the settings of a run");
+    for (uint32_t l = 0; l < sizes->n_cross; l++)
+        add_cross(&maker, l, cross_kinds[sizes->cross]);
+    const uint32_t cross = spec->n_layers - 1;
+    for (uint32_t l = 0; l < sizes->n_deep; l++)
+        deep = add_deep(&maker, 2 * (size_t)l, deep);
+    add_output(&maker, cross, deep, sizes->n_deep > 0);
+    if (maker.is_short)
+        return -1;
+    set_widths(spec, sizes, n_rows);
+    return 0;
+}
+
+/* Adds a layer to the sizes. */
+static const char *measure_cross(const struct spec_layer *layer, struct published_sizes *sizes)
+{
+    const uint32_t cross = layer->kind == LAYER_CROSS_FULL ? PUBLISHED_FULL : PUBLISHED_LAYER_NORM;
+    if (sizes->n_cross > 0 && sizes->cross != cross)
+        return "it has cross layers of both kinds";
+    if (sizes->n_cross == PUBLISHED_MAX_LAYERS)
+        return "it has too many layers";
+    sizes->cross = cross;
+    sizes->n_cross++;
+    return NULL;
+}
+
+static const char *measure_layer(const struct spec_layer *layer, struct published_sizes *sizes)
+{
+    switch (layer->kind) {
+    case LAYER_CROSS_FULL:
+    case LAYER_CROSS_LAYER_NORM:
+        return measure_cross(layer, sizes);
+    case LAYER_LINEAR:
+        if (sizes->n_deep == PUBLISHED_MAX_LAYERS)
+            return "it has too many layers";
+        sizes->deep[sizes->n_deep++] = layer->n_out;
+        return NULL;
+    case LAYER_ACTIVATION:
+        return layer->activation == ACTIVATE_RELU ? NULL : "an activation is not ReLU";
+    case LAYER_INPUT:
+    case LAYER_OUTPUT:
+        return NULL;
+    default:
+        return "it has layers of a kind that is not trained";
+    }
+}
+
+static const char *measure_tables(const struct network_spec *spec, struct published_sizes *sizes)
+{
+    const struct spec_layer *x0 = &spec->layers[0];
+    for (uint32_t i = 0; i < x0->n_parts; i++) {
+        const struct spec_input *part = &x0->parts[i];
+        if (part->kind != (i < spec->n_values ? INPUT_VALUE : INPUT_TABLE) ||
+            part->pooling != POOLING_NONE)
+            return "its x0 is not numbers, then one row of a table per category";
+        if (part->kind == INPUT_TABLE && sizes->embedding && part->width != sizes->embedding)
+            return "its embedding tables are of different width";
+        if (part->kind == INPUT_TABLE)
+            sizes->embedding = part->width;
+    }
+    return NULL;
+}
+
+/* Each layer reads the one before it, the first deep one x0, and the output the last ones. */
+static bool is_wired(const struct network_spec *spec, const struct published_sizes *sizes)
+{
+    const struct spec_layer *output = &spec->layers[spec->n_layers - 1];
+    const uint32_t first_deep = sizes->n_cross + 1;
+    for (uint32_t i = 1; i + 1 < spec->n_layers; i++) {
+        const struct spec_layer *layer = &spec->layers[i];
+        if (layer->n_inputs != 1 || layer->inputs[0] != (i == first_deep ? 0 : i - 1))
+            return false;
+    }
+    return output->inputs[0] == sizes->n_cross &&
+           output->n_inputs == (sizes->n_deep > 0 ? 2u : 1u) &&
+           output->inputs[output->n_inputs - 1] == spec->n_layers - 2;
+}
+
+const char *published_measure(const struct network_spec *spec, struct published_sizes *ret_sizes)
+{
+    struct published_sizes sizes = {.n_dense = spec->n_values, .n_sparse = spec->n_lookups};
+    const char *reason = NULL;
+    for (uint32_t i = 0; i < spec->n_layers && reason == NULL; i++)
+        reason = measure_layer(&spec->layers[i], &sizes);
+    if (reason == NULL)
+        reason = measure_tables(spec, &sizes);
+    if (reason)
+        return reason;
+    if (sizes.n_deep == 0 && spec->layers[spec->n_layers - 1].n_inputs > 1)
+        return "its output looks at x0 itself";
+    if (!is_wired(spec, &sizes))
+        return "its layers are connected in another way than the published network's";
+    *ret_sizes = sizes;
+    return NULL;
+}

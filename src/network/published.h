@@ -42,6 +42,36 @@ int published_recognise(struct network_spec *spec, struct arena *arena,
                         const struct tensor_list *list, const struct published_columns *columns,
                         struct format_error *error);
 
+/* ---- a network to be trained ---- */
+
+enum { PUBLISHED_MAX_LAYERS = 32 }; /* cross layers; deep layers */
+
+enum published_cross { PUBLISHED_LAYER_NORM, PUBLISHED_FULL, PUBLISHED_N_CROSS };
+
+/* By enum published_cross: "layernorm", "full". */
+extern const char *const published_cross_names[PUBLISHED_N_CROSS];
+
+/* What the settings of a run and its columns say of the network. Plain numbers: rank 0 sends them
+ * to the others as they lie. */
+struct published_sizes {
+    uint32_t n_dense, n_sparse;
+    uint32_t embedding; /* width of every table */
+    uint32_t cross;     /* enum published_cross */
+    uint32_t n_cross, n_deep;
+    uint32_t deep[PUBLISHED_MAX_LAYERS]; /* widths */
+};
+
+/*
+ * The spec with all widths: its columns have no names, and `n_rows` [n_sparse] are those of the
+ * tables, the last row for the values without a class. -1: out of memory.
+ */
+int published_make(struct network_spec *spec, struct arena *arena,
+                   const struct published_sizes *sizes, const uint32_t *n_rows);
+
+/* The sizes that published_make() would make the layers of a spec with widths from. NULL, or why no
+ * sizes tell them: "it has ..", without a full stop. */
+const char *published_measure(const struct network_spec *spec, struct published_sizes *ret_sizes);
+
 /* Whether a tensor of this name is an embedding table. */
 bool published_is_table(struct text name);
 

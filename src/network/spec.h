@@ -8,8 +8,8 @@
  * LAYER_INPUT gathers its vector from embedding tables and numbers. The loader, the forward pass,
  * training, --inspect and the converted file read a spec; nobody else knows a network's names.
  *
- * Who makes one: published.c of the tensors' names, json_*.c of a model.json, fuxictr*.c of a
- * folder of FuxiCTR. kinds.h says what each kind of layer holds.
+ * Who makes one: published.c of the tensors' names or of the settings of a run, json_*.c of a
+ * model.json, fuxictr*.c of a folder of FuxiCTR. kinds.h says what each kind of layer holds.
  *
  * Everything is in the arena of its maker, and immutable once spec_resolve() has set the widths.
  */
@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "arena.h"
 #include "format/format_error.h"
@@ -275,6 +276,23 @@ bool tensor_part_fit(struct tensor *view, const uint64_t *wanted, unsigned n_wan
 /* A tensor that the network has, NUL-terminated: it tells the prefix that the others share. NULL:
  * there is none. */
 const char *spec_anchor(const struct network_spec *spec);
+
+struct layer_count {
+    uint64_t parameters, bytes; /* of its tensors, as their file holds them */
+    uint64_t multiply_adds;     /* products per row; but those of activations, softmaxes, and of the
+                                 * pooling of lists, which depends on the list */
+};
+
+/* Of a layer of a resolved spec. A tensor that two layers or inputs share counts in the first. */
+struct layer_count spec_count_layer(const struct network_spec *spec, uint32_t number,
+                                    const struct tensor_list *list);
+
+/*
+ * Draws a resolved spec: a line per layer in the order of computation, beside lines that lead from
+ * each value to the layers that read it; below a layer its tensors; then totals. Up to 100
+ * characters wide, but for more than 5 values at once. -1: out of memory.
+ */
+int spec_draw(const struct network_spec *spec, const struct tensor_list *list, FILE *out);
 
 /* "x0 129 wide; cross layers: 2 with layer norm; deep layers: 128, 64", cut to fit. */
 void spec_describe(const struct network_spec *spec, char *out, size_t out_size);

@@ -114,6 +114,16 @@ unsigned request_json_first_members(struct json_reader list)
     return found;
 }
 
+int request_json_flag(const char *name, enum json_kind kind, enum request_flag *ret_flag,
+                      struct request_error *error)
+{
+    *ret_flag = kind == JSON_TRUE ? FLAG_TRUE : kind == JSON_FALSE ? FLAG_FALSE : FLAG_UNSET;
+    if (*ret_flag == FLAG_UNSET && kind != JSON_NULL)
+        return request_error_set(error, 400, "\"%s\" must be true or false, not %s.", name,
+                                 request_json_kind_name(kind));
+    return 0;
+}
+
 int request_json_require_rows(const struct frame *frame, struct request_error *error)
 {
     if (frame->n_rows == 0)

@@ -54,6 +54,14 @@ enum {
 };
 unsigned request_json_first_members(struct json_reader list);
 
+/* What a client asks for with a boolean parameter. */
+enum request_flag { FLAG_UNSET, FLAG_FALSE, FLAG_TRUE };
+
+/* Of the parameter `name`, whose value is of that kind: unset if it is null. -1: it is no boolean.
+ */
+int request_json_flag(const char *name, enum json_kind kind, enum request_flag *ret_flag,
+                      struct request_error *error);
+
 /* -1: the frame has no rows. */
 int request_json_require_rows(const struct frame *frame, struct request_error *error);
 

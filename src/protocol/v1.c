@@ -200,7 +200,7 @@ static bool holds_tensors(const struct frame *frame, const struct json_reader *j
            schema_look_up(frame->schema, text_of("datatype")) == SCHEMA_NOT_FOUND;
 }
 
-int v1_parse(struct frame *frame, struct text body, const char *model_name,
+int v1_parse(struct frame *frame, struct text body, const char *model_name, bool *ret_wants_logits,
              struct request_error *error)
 {
     struct json_reader json, value;
@@ -215,6 +215,8 @@ int v1_parse(struct frame *frame, struct text body, const char *model_name,
     /* "inputs" beats "instances", and the last of equal keys counts: what is wrong with
      * the others' meaning does not matter, so it is kept until the end is seen. */
     enum { NEITHER, INSTANCES, INPUTS } found = NEITHER;
+    enum json_kind logit = JSON_NULL; /* of the last member of that name */
+    enum request_flag wants_logits;
     struct request_error wrong;
     int status = 0;
     bool first = true;
@@ -224,6 +226,8 @@ int v1_parse(struct frame *frame, struct text body, const char *model_name,
         const int which = text_is(key, "inputs")      ? INPUTS
                           : text_is(key, "instances") ? INSTANCES
                                                       : NEITHER;
+        if (which == NEITHER && text_is(key, "logit"))
+            logit = json_peek(&json);
         if (which == NEITHER || which < (int)found) {
             json_skip(&json);
             continue;
@@ -253,6 +257,9 @@ int v1_parse(struct frame *frame, struct text body, const char *model_name,
         *error = wrong;
         return -1;
     }
+    if (request_json_flag("logit", logit, &wants_logits, error) != 0)
+        return -1;
+    *ret_wants_logits = wants_logits == FLAG_TRUE;
     return request_json_require_rows(frame, error);
 }
 

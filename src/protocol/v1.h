@@ -8,7 +8,7 @@
  * row of its instance). In a column of lists a list of scalars is one row's, unless the instance
  * gives a value a row: another column as a list, or a list of lists. An instance may also be a list
  * of such objects. Of equal keys the last counts. Columns that the model does not use are checked
- * as JSON and ignored.
+ * as JSON and ignored. {"logit": true} beside them asks for logits instead of probabilities.
  */
 #ifndef DCNV2_PROTOCOL_V1_H
 #define DCNV2_PROTOCOL_V1_H
@@ -17,10 +17,11 @@
 
 /* 0: *frame holds one row or more, every column full. -1: *error is set; `model_name` stands in
  * messages only. */
-int v1_parse(struct frame *frame, struct text body, const char *model_name,
+int v1_parse(struct frame *frame, struct text body, const char *model_name, bool *ret_wants_logits,
              struct request_error *error);
 
-/* {"predictions":[[p],..]}. The reply is in `arena`; at == NULL: out of memory. */
+/* {"predictions":[[p],..]}, of scores or logits. The reply is in `arena`; at == NULL: out of
+ * memory. */
 struct text v1_render(struct arena *arena, const float *scores, uint32_t n_rows);
 
 #endif

@@ -4,15 +4,19 @@
 #include "protocol/request_json.h"
 #include "protocol/v2_tensors.h"
 
-/* What a client asks for with a boolean parameter. */
-enum flag { FLAG_UNSET, FLAG_FALSE, FLAG_TRUE };
+/* A boolean parameter that is looked at; the client's own are not. */
+struct parameter {
+    const char *name;
+    enum request_flag flag;
+};
 
-/* Finds the boolean `name` in an object of parameters, or null. */
-static int read_flag(struct json_reader *json, const char *name, enum flag *ret_flag,
-                     struct request_error *error)
+/* Sets those that stand in an object of parameters, or null; the others are unset. */
+static int read_parameters(struct json_reader *json, struct parameter *parameters, size_t n,
+                           struct request_error *error)
 {
     const enum json_kind kind = json_peek(json);
-    *ret_flag = FLAG_UNSET;
+    for (size_t i = 0; i < n; i++)
+        parameters[i].flag = FLAG_UNSET;
     if (kind == JSON_NULL)
         return json_skip(json) ? 0 : -1;
     if (kind != JSON_OBJECT)
@@ -23,21 +27,17 @@ static int read_flag(struct json_reader *json, const char *name, enum flag *ret_
     bool first = true;
     struct text key;
     while (json_next_key(json, &first, &key)) {
-        const enum json_kind value = json_peek(json);
-        if (text_is(key, name)) {
-            if (value != JSON_TRUE && value != JSON_FALSE && value != JSON_NULL)
-                return request_error_set(error, 400, "\"%s\" must be true or false, not %s.", name,
-                                         request_json_kind_name(value));
-            *ret_flag = value == JSON_TRUE    ? FLAG_TRUE
-                        : value == JSON_FALSE ? FLAG_FALSE
-                                              : FLAG_UNSET;
-        }
+        for (size_t i = 0; i < n; i++)
+            if (text_is(key, parameters[i].name) &&
+                request_json_flag(parameters[i].name, json_peek(json), &parameters[i].flag,
+                                  error) != 0)
+                return -1;
         json_skip(json);
     }
     return json->reason ? -1 : 0;
 }
 
-static int read_output(struct json_reader *json, const char *model_name, enum flag *ret_binary,
+static int read_output(struct json_reader *json, const char *model_name, struct parameter *binary,
                        struct request_error *error)
 {
     const enum json_kind kind = json_peek(json);
@@ -53,7 +53,7 @@ static int read_output(struct json_reader *json, const char *model_name, enum fl
         if (text_is(key, "name") && json_peek(json) == JSON_STRING) {
             json_string(json, &name);
         } else if (text_is(key, "parameters")) {
-            if (read_flag(json, "binary_data", ret_binary, error) != 0)
+            if (read_parameters(json, binary, 1, error) != 0)
                 return -1;
         } else {
             json_skip(json);
@@ -70,11 +70,11 @@ static int read_output(struct json_reader *json, const char *model_name, enum fl
 }
 
 /* A list of outputs, or null for all. There is one output: what is said last counts. */
-static int read_outputs(struct json_reader *json, const char *model_name, enum flag *ret_binary,
+static int read_outputs(struct json_reader *json, const char *model_name, struct parameter *binary,
                         struct request_error *error)
 {
     const enum json_kind kind = json_peek(json);
-    *ret_binary = FLAG_UNSET;
+    binary->flag = FLAG_UNSET;
     if (kind == JSON_NULL)
         return json_skip(json) ? 0 : -1;
     if (kind != JSON_ARRAY)
@@ -84,7 +84,7 @@ static int read_outputs(struct json_reader *json, const char *model_name, enum f
         return -1;
     bool first = true;
     while (json_next_element(json, &first))
-        if (read_output(json, model_name, ret_binary, error) != 0)
+        if (read_output(json, model_name, binary, error) != 0)
             return -1;
     return json->reason ? -1 : 0;
 }
@@ -101,13 +101,16 @@ static int read_id(struct json_reader *json, struct text *ret_id, struct request
                              request_json_kind_name(kind));
 }
 
+/* Of the request. */
+enum { BINARY_OUTPUTS, LOGITS, N_PARAMETERS };
+
 /* The members of the request, of which the last of equal keys counts. */
 struct request_members {
     bool has_inputs, has_instances;
     struct json_reader inputs; /* at the value of "inputs" */
     struct text id;
-    enum flag binary_outputs; /* of "parameters": all outputs */
-    enum flag binary_output;  /* of the one in "outputs" */
+    struct parameter parameters[N_PARAMETERS];
+    struct parameter binary; /* of the output in "outputs": beats BINARY_OUTPUTS */
     /* A mistake in what a member means waits until the whole text is known to be JSON and
      * no later member of that name replaces it. */
     enum { INPUTS, ID, PARAMETERS, OUTPUTS, N_MEMBERS } member;
@@ -137,10 +140,10 @@ static void read_request_member(struct v2_reader *v2, struct text key, const cha
         status = read_id(json, &request->id, error);
         break;
     case PARAMETERS:
-        status = read_flag(json, "binary_data_output", &request->binary_outputs, error);
+        status = read_parameters(json, request->parameters, N_PARAMETERS, error);
         break;
     case OUTPUTS:
-        status = read_outputs(json, model_name, &request->binary_output, error);
+        status = read_outputs(json, model_name, &request->binary, error);
         break;
     default: /* the client's own */
         request->has_instances |= text_is(key, "instances");
@@ -176,6 +179,9 @@ int v2_parse(struct frame *frame, struct text body, size_t json_length, const ch
                            .binary = {body.at + json_length, body.length - json_length}};
     v2.seen = arena_calloc(frame->arena, schema_n_columns(frame->schema), 1);
     struct request_members request = {
+        .parameters =
+            {[BINARY_OUTPUTS] = {.name = "binary_data_output"}, [LOGITS] = {.name = "logit"}},
+        .binary = {.name = "binary_data"},
         .errors = arena_alloc(frame->arena, N_MEMBERS * sizeof(struct request_error))};
     if (v2.seen == NULL || request.errors == NULL)
         return request_error_out_of_memory(error);
@@ -202,8 +208,9 @@ int v2_parse(struct frame *frame, struct text body, size_t json_length, const ch
     if (!request.has_inputs)
         return request_error_set(error, 400, "\"inputs\" is missing.");
     ret_options->id = request.id;
+    ret_options->wants_logits = request.parameters[LOGITS].flag == FLAG_TRUE;
     ret_options->binary_output =
-        request.binary_output == FLAG_TRUE ||
-        (request.binary_output == FLAG_UNSET && request.binary_outputs == FLAG_TRUE);
+        request.binary.flag == FLAG_TRUE ||
+        (request.binary.flag == FLAG_UNSET && request.parameters[BINARY_OUTPUTS].flag == FLAG_TRUE);
     return request_json_require_rows(frame, error);
 }

@@ -22,6 +22,8 @@
 struct v2_options {
     struct text id; /* at == NULL: none was sent, or null */
     bool binary_output;
+    bool wants_logits; /* "parameters": {"logit": true}: the output holds logits, not probabilities
+                        */
 };
 
 /*
@@ -61,6 +63,7 @@ struct v2_reply {
 };
 
 /* `random`: 16 random bytes for the id (RFC 4122 version 4) where the request had none. */
+/* scores: or logits */
 struct v2_reply v2_render(struct arena *arena, const char *model_name,
                           const struct v2_options *options, const unsigned char random[16],
                           const float *scores, uint32_t n_rows);

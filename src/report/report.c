@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "network/kinds.h"
 #include "number.h"
 
 const struct report_epoch *report_best(const struct report *report)
@@ -145,18 +146,39 @@ static void add_data(struct document *document, cJSON *root, const struct report
     add_count(document, data, "bad_rows", report->n_bad_rows);
 }
 
+uint32_t report_embedding(const struct report *report)
+{
+    const struct spec_layer *x0 = &report->network->layers[0];
+    for (uint32_t i = 0; i < x0->n_parts; i++)
+        if (x0->parts[i].kind == INPUT_TABLE)
+            return x0->parts[i].width;
+    return 0;
+}
+
+/* As dcnv2-train --cross has it. */
+static const char *cross_name(const struct spec_layer *layer)
+{
+    return layer->kind == LAYER_CROSS_LAYER_NORM ? "layernorm" : layer_kinds[layer->kind].people;
+}
+
 static void add_network(struct document *document, cJSON *root, const struct report *report)
 {
-    const struct network_shape *shape = report->shape;
+    const struct network_spec *spec = report->network;
+    const char *cross = "none";
+    uint32_t n_cross = 0;
+    for (uint32_t i = 0; i < spec->n_layers; i++)
+        if (layer_kinds[spec->layers[i].kind].is_cross && n_cross++ == 0)
+            cross = cross_name(&spec->layers[i]);
     cJSON *network = add_object(document, root, "network");
-    add_count(document, network, "dense", shape->n_dense);
-    add_count(document, network, "sparse", shape->n_sparse);
-    add_count(document, network, "embedding", shape->embedding);
-    add_text(document, network, "cross", shape->cross == CROSS_FULL ? "full" : "layernorm");
-    add_count(document, network, "cross_layers", shape->n_cross);
+    add_count(document, network, "dense", spec->n_values);
+    add_count(document, network, "sparse", spec->n_lookups);
+    add_count(document, network, "embedding", report_embedding(report));
+    add_text(document, network, "cross", cross);
+    add_count(document, network, "cross_layers", n_cross);
     cJSON *deep = add_array(document, network, "deep");
-    for (uint32_t i = 0; i < shape->n_deep; i++)
-        add_count(document, deep, NULL, shape->deep[i]);
+    for (uint32_t i = 0; i < spec->n_layers; i++)
+        if (spec->layers[i].kind == LAYER_LINEAR)
+            add_count(document, deep, NULL, spec->layers[i].n_out);
     add_count(document, network, "parameters", report->n_parameters);
 }
 

@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "network/spec.h"
 #include "report/evaluate.h"
-#include "train/shape.h"
 
 struct report_loss {
     uint64_t step; /* the last one of those it is the mean of */
@@ -40,7 +40,7 @@ struct report_setting {
 
 struct report {
     const char *version, *backend;
-    const struct network_shape *shape;
+    const struct network_spec *network;
     uint64_t n_parameters;
     uint64_t n_train_rows, n_train_clicks, n_valid_rows;
     uint64_t n_bad_rows;
@@ -60,6 +60,9 @@ struct report {
 
 /* The epoch whose files were written. NULL: none is of that number. */
 const struct report_epoch *report_best(const struct report *report);
+
+/* The width of the first embedding table. 0: there is none. */
+uint32_t report_embedding(const struct report *report);
 
 /* Rows trained a second over all epochs. NAN: none took any time. */
 double report_rows_per_second(const struct report *report);

@@ -144,16 +144,13 @@ static void put_tiles(const struct page *page)
 
 static void put_network(const struct page *page)
 {
-    const struct network_shape *shape = page->report->shape;
+    const struct network_spec *network = page->report->network;
+    char layers[1024];
     FILE *out = page->out;
+    spec_describe(network, layers, sizeof layers);
     fprintf(out,
-            "<p class=\"faint\">DCNv2: %u sparse columns with embeddings of %u, %u dense; "
-            "%u cross layers (%s); deep layers ",
-            shape->n_sparse, shape->embedding, shape->n_dense, shape->n_cross,
-            shape->cross == CROSS_FULL ? "full" : "layer norm");
-    for (uint32_t i = 0; i < shape->n_deep; i++)
-        fprintf(out, "%s%u", i ? "-" : "", shape->deep[i]);
-    fputs(shape->n_deep ? "; " : "none; ", out);
+            "<p class=\"faint\">DCNv2: %u sparse columns with embeddings of %u, %u dense; %s; ",
+            network->n_lookups, report_embedding(page->report), network->n_values, layers);
     html_count(out, page->report->n_parameters);
     fputs(" parameters.</p>\n", out);
 }

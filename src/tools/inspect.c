@@ -104,14 +104,17 @@ static void print_dense(FILE *out, const struct text *names, const struct scalin
     }
 }
 
-static void print_network(FILE *out, const struct network_spec *spec)
+static int print_network(struct inspection *inspection, const struct network_spec *spec,
+                         const struct tensor_list *list)
 {
     char line[LINE_MAX_LENGTH];
+    FILE *out = inspection->out;
     spec_describe(spec, line, sizeof line);
     fprintf(out, "network: %u dense and %u sparse columns; %s\n",
             spec->n_columns - spec->n_categories, spec->n_categories, line);
     for (uint32_t i = 0; i < spec->n_assumptions; i++)
         fprintf(out, "assumed: %.*s\n", TEXT_SHOWN(spec->assumptions[i]));
+    return spec_draw(spec, list, out) == 0 ? DCNV2_OK : model_error_memory(inspection->error);
 }
 
 /* ---- a state dict ---- */
@@ -163,9 +166,8 @@ static int recognise(struct inspection *inspection, const struct tensor_list *li
     const struct published_columns columns = {categories, n_tables, numbers, (uint32_t)n_dense};
     if (published_recognise(&spec, arena, list, &columns, &reason) == 0 &&
         spec_resolve(&spec, arena, list, &reason) == 0)
-        print_network(inspection->out, &spec);
-    else
-        fprintf(inspection->out, "network: not recognised: %s\n", reason.message);
+        return print_network(inspection, &spec, list);
+    fprintf(inspection->out, "network: not recognised: %s\n", reason.message);
     return DCNV2_OK;
 }
 
@@ -210,27 +212,35 @@ static int inspect_encoder(struct inspection *inspection)
     return DCNV2_OK;
 }
 
-/* ---- a converted file ---- */
+/* ---- a converted file, a folder with a model.json ---- */
 
 static struct text class_of_column(const void *column, uint32_t i)
 {
     return reading_class(column, i);
 }
 
-static void print_converted(struct inspection *inspection, const struct reading *reading,
-                            const struct safetensors *file, const struct dcnv2_model *model)
+/* What the files of both kinds of whole models tell. */
+static int print_model(struct inspection *inspection, const struct reading *reading,
+                       const struct dcnv2_model *model, const struct tensor_list *list)
 {
     FILE *out = inspection->out;
-    fprintf(out, "%s: a converted model of %zu bytes\n", inspection->path, inspection->bytes.size);
-    print_network(out, &model->spec);
+    if (print_network(inspection, &model->spec, list) != DCNV2_OK)
+        return inspection->error->status;
     if (model->note)
         fprintf(out, "note: %s\n", model->note);
-    print_dense(out, reading->names + reading->n_sparse, reading->scaling, reading->n_dense);
-    fprintf(out, "sparse columns: %u\n", reading->n_sparse);
+    if (!reading->is_described)
+        print_dense(out, reading->names + reading->n_sparse, reading->scaling, reading->n_dense);
+    fprintf(out, "%s: %u\n", reading->is_described ? "vocabularies" : "sparse columns",
+            reading->n_sparse);
     for (uint32_t i = 0; i < reading->n_sparse; i++)
         print_column(out, i, reading->names[i], reading->columns[i].n_classes, class_of_column,
                      &reading->columns[i]);
-    print_tensors(out, &file->list);
+    print_tensors(out, list);
+    return DCNV2_OK;
+}
+
+static void print_metadata(FILE *out, const struct safetensors *file)
+{
     fputs("metadata, beside a checksum of each tensor, which were found right:\n", out);
     for (size_t i = 0; i < file->metadata.n_entries; i++) {
         const struct safetensors_entry *entry = &file->metadata.entries[i];
@@ -244,22 +254,42 @@ static void print_converted(struct inspection *inspection, const struct reading 
     }
 }
 
+static int print_converted(struct inspection *inspection, const struct reading *reading,
+                           const struct dcnv2_model *model)
+{
+    struct safetensors file;
+    struct format_error reason;
+    if (safetensors_read(&file, &inspection->arena, inspection->bytes.at, inspection->bytes.size,
+                         &reason) != 0)
+        return model_error_from(inspection->error, DCNV2_ERROR_FORMAT, inspection->path, &reason);
+    fprintf(inspection->out, "%s: a converted model of %zu bytes\n", inspection->path,
+            inspection->bytes.size);
+    const int status = print_model(inspection, reading, model, &file.list);
+    if (status == DCNV2_OK)
+        print_metadata(inspection->out, &file);
+    return status;
+}
+
+static int print_described(struct inspection *inspection, const struct reading *reading,
+                           const struct dcnv2_model *model)
+{
+    fprintf(inspection->out, "%s: %s of %zu bytes, with a model.json\n", inspection->path,
+            reading->weights_path, reading->model_bytes.size);
+    return print_model(inspection, reading, model, &reading->tensors);
+}
+
 /* As the server loads it, so that everything it would refuse is refused. */
-static int inspect_converted(struct inspection *inspection)
+static int inspect_model(struct inspection *inspection)
 {
     const struct dcnv2_source source = {.model_path = inspection->path};
     struct reading reading;
-    struct safetensors file;
-    struct format_error reason;
     dcnv2_model *model = NULL;
     int status = reading_open(&reading, &source, inspection->error);
     if (status == DCNV2_OK)
         status = model_make(&reading, &model);
-    if (status == DCNV2_OK && safetensors_read(&file, &inspection->arena, inspection->bytes.at,
-                                               inspection->bytes.size, &reason) != 0)
-        status = model_error_from(inspection->error, DCNV2_ERROR_FORMAT, inspection->path, &reason);
     if (status == DCNV2_OK)
-        print_converted(inspection, &reading, &file, model);
+        status =
+            (reading.is_converted ? print_converted : print_described)(inspection, &reading, model);
     dcnv2_model_free(model);
     reading_close(&reading);
     return status;
@@ -269,6 +299,8 @@ int inspect_file(const char *path, FILE *out, struct dcnv2_error *error)
 {
     struct inspection inspection = {.path = path, .out = out, .error = error};
     struct format_error reason;
+    if (described_is_folder(path))
+        return inspect_model(&inspection);
     if (file_read(path, &inspection.bytes, &reason) != 0)
         return model_error_from(error, DCNV2_ERROR_IO, path, &reason);
     const uint8_t *bytes = inspection.bytes.at;
@@ -276,7 +308,7 @@ int inspect_file(const char *path, FILE *out, struct dcnv2_error *error)
     arena_init(&inspection.arena, reading_limit_bytes(size));
     int status;
     if (safetensors_is_converted(bytes, size))
-        status = inspect_converted(&inspection);
+        status = inspect_model(&inspection);
     else if (torch_file_is(bytes, size))
         status = inspect_state_dict(&inspection);
     else if (sklearn_file_is(bytes, size))

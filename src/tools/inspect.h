@@ -9,8 +9,8 @@
 
 /*
  * Prints what the file holds: a PyTorch state dict, a pickled encoder or a converted file, found
- * by its content. It is read and checked as a server does before the first line is printed.
- * Returns a status; otherwise nothing is printed and *error is set.
+ * by its content, or a folder with a model.json. It is read and checked as a server does before the
+ * first line is printed. Returns a status; otherwise nothing is printed and *error is set.
  */
 int inspect_file(const char *path, FILE *out, struct dcnv2_error *error);
 

@@ -19,6 +19,7 @@ struct command {
     const char *label;
     uint64_t max_bad_rows;
     bool match_numbers;
+    bool logit;
     unsigned n_threads;
     const char *const *files;
     size_t n_files;
@@ -38,6 +39,8 @@ static const struct setting all[] = {
      "bad rows to leave out and count (0)"},
     {"match-numbers", NULL, AT(SETTING_FLAG, match_numbers),
      "find an id in another form of the same number, as the server's --match_numbers (false)"},
+    {"logit", NULL, AT(SETTING_FLAG, logit),
+     "write logits, the numbers in front of the sigmoid, instead of probabilities (false)"},
     {"threads", NULL, NUMBER(n_threads, 1, 1024), "threads (the container's CPUs)"},
 };
 
@@ -45,10 +48,11 @@ static const struct settings settings = SETTINGS_OF(all);
 
 static void print_help(void)
 {
-    fputs("usage: dcnv2-score --model-path model.safetensors FILE ..\n\n"
-          "Writes a click probability a line to stdout, in the order of the rows; how many there\n"
-          "were, and AUC and log loss where there are labels, to stderr.\n\n",
-          stdout);
+    fputs(
+        "usage: dcnv2-score --model-path model.safetensors FILE ..\n\n"
+        "Writes a click probability per line to stdout, in the order of the rows; how many there\n"
+        "were, and AUC and log loss if there are labels, to stderr.\n\n",
+        stdout);
     settings_print_help(&settings, stdout);
     fputs("  --help, --version\n\n"
           "The second column is the environment variable of the same meaning; a flag beats it.\n"
@@ -88,6 +92,7 @@ static int score(const struct command *command)
             .label_is_optional = command->label == NULL,
             .max_bad_rows = command->max_bad_rows,
             .match_numbers = command->match_numbers,
+            .writes_logits = command->logit,
             .n_threads = command->n_threads ? command->n_threads : cpus_available()};
         status = score_files(&initial, &options, stdout, &result, &error);
     }

@@ -3,14 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/backend.h"
 #include "memory.h"
+#include "torch/ranks.h"
 #include "torch/torch_load.h"
-#include "train/backend.h"
+#include "torch/torch_network.h"
 
 struct backend {
     const struct torch_plugin *plugin;
     void *network;
-    const struct network_shape *shape;
+    uint32_t n_dense, n_sparse;
     const struct ranks *ranks; /* NULL: one rank */
     uint32_t batch_rows;
     float *dense;     /* [batch_rows, n_dense] */
@@ -49,60 +51,61 @@ static void torch_free(struct backend *backend)
 static int allocate_batch(struct backend *backend, struct train_error *error)
 {
     const size_t n_rows = backend->batch_rows;
-    backend->dense = calloc(n_rows * backend->shape->n_dense + 1, sizeof *backend->dense);
-    backend->indices = calloc(n_rows * backend->shape->n_sparse + 1, sizeof *backend->indices);
+    backend->dense = calloc(n_rows * backend->n_dense + 1, sizeof *backend->dense);
+    backend->indices = calloc(n_rows * backend->n_sparse + 1, sizeof *backend->indices);
     backend->labels = calloc(n_rows + 1, sizeof *backend->labels);
     return backend->dense && backend->indices && backend->labels ? 0 : train_error_memory(error);
 }
 
-/* What shape.h says of the parameters: created for it and freed again. */
-static int count_elements(struct backend *backend, struct train_error *error)
+static int count_elements(struct backend *backend, const struct torch_network *network,
+                          struct train_error *error)
 {
-    struct parameters parameters;
-    if (parameters_create(backend->shape, &parameters, error) != 0)
-        return -1;
-    backend->n_parameters = parameters.n;
-    backend->n_elements = calloc(parameters.n, sizeof *backend->n_elements);
-    for (size_t i = 0; backend->n_elements && i < parameters.n; i++) {
-        backend->n_elements[i] = parameters.all[i].n_elements;
-        backend->n_gradients += parameters.all[i].n_elements;
+    backend->n_parameters = network->n_tensors;
+    backend->n_elements = calloc(network->n_tensors + 1u, sizeof *backend->n_elements);
+    for (size_t i = 0; backend->n_elements && i < network->n_tensors; i++) {
+        const struct torch_tensor *tensor = &network->tensors[i];
+        backend->n_elements[i] = 1;
+        for (uint32_t d = 0; d < tensor->n_dims; d++)
+            backend->n_elements[i] *= (size_t)tensor->sizes[d];
+        backend->n_gradients += backend->n_elements[i];
     }
-    parameters_free(&parameters);
     return backend->n_elements ? 0 : train_error_memory(error);
 }
 
-static int create_network(struct backend *backend, const struct backend_options *options,
-                          struct train_error *error)
+static int create_network(struct backend *backend, struct torch_network *network,
+                          const struct backend_options *options, struct train_error *error)
 {
-    const struct network_shape *shape = options->shape;
-    const struct torch_network network = {
-        .n_dense = shape->n_dense,
-        .n_sparse = shape->n_sparse,
-        .embedding = shape->embedding,
-        .n_rows = shape->n_rows,
-        .is_full_cross = shape->cross == CROSS_FULL,
-        .n_cross = shape->n_cross,
-        .n_deep = shape->n_deep,
-        .deep = shape->deep,
-        .learning_rate = options->adam.learning_rate,
-        .beta1 = options->adam.beta1,
-        .beta2 = options->adam.beta2,
-        .eps = options->adam.eps,
-        .n_threads = options->n_threads,
-    };
+    network->learning_rate = options->adam.learning_rate;
+    network->beta1 = options->adam.beta1;
+    network->beta2 = options->adam.beta2;
+    network->eps = options->adam.eps;
+    network->n_threads = options->n_threads;
     backend->plugin = torch_load(error);
     if (backend->plugin == NULL)
         return -1;
-    if (backend->plugin->network_create(&network, &backend->network, backend->message) != 0)
+    if (backend->plugin->network_create(network, &backend->network, backend->message) != 0)
         return failed(backend, error);
-    return 0;
+    return count_elements(backend, network, error);
+}
+
+/* The network as the spec says, which is described for as long as it takes to create it. */
+static int create_from_spec(struct backend *backend, const struct backend_options *options,
+                            struct train_error *error)
+{
+    struct torch_network network;
+    struct arena arena;
+    arena_init(&arena, SIZE_MAX);
+    const int status = torch_network_make(options->spec, &arena, &network, error) != 0
+                           ? -1
+                           : create_network(backend, &network, options, error);
+    arena_free(&arena);
+    return status;
 }
 
 static int prepare(struct backend *backend, const struct backend_options *options,
                    struct train_error *error)
 {
-    if (create_network(backend, options, error) != 0 || allocate_batch(backend, error) != 0 ||
-        count_elements(backend, error) != 0)
+    if (create_from_spec(backend, options, error) != 0 || allocate_batch(backend, error) != 0)
         return -1;
     if (backend->ranks == NULL || backend->ranks->n_ranks == 1)
         return 0;
@@ -116,7 +119,8 @@ static int torch_create(struct backend **ret_backend, const struct backend_optio
     struct backend *backend = calloc(1, sizeof *backend);
     if (backend == NULL)
         return train_error_memory(error);
-    backend->shape = options->shape;
+    backend->n_dense = options->spec->n_values;
+    backend->n_sparse = options->spec->n_lookups;
     backend->ranks = options->ranks;
     backend->batch_rows = options->batch_rows;
     if (prepare(backend, options, error) != 0) {
@@ -185,7 +189,7 @@ static int torch_backend_store(struct backend *backend, struct parameters *value
 static struct torch_batch make_batch(struct backend *backend, const uint32_t *const *rows,
                                      uint32_t n_rows, bool has_labels)
 {
-    const size_t n_dense = backend->shape->n_dense, n_sparse = backend->shape->n_sparse;
+    const size_t n_dense = backend->n_dense, n_sparse = backend->n_sparse;
     for (uint32_t i = 0; i < n_rows; i++) {
         const uint32_t *row = rows[i];
         if (has_labels)

@@ -16,15 +16,49 @@
 extern "C" {
 #endif
 
-enum { TORCH_PLUGIN_VERSION = 1, TORCH_MESSAGE_SIZE = 512 };
+enum { TORCH_PLUGIN_VERSION = 2, TORCH_MESSAGE_SIZE = 512, TORCH_MAX_ROLES = 4 };
 
-/* A network's shape and Adam's settings, in plain numbers. */
+struct torch_tensor {
+    uint32_t n_dims;
+    int64_t sizes[3]; /* [n_dims] */
+};
+
+/* network/kinds.h has the formulas. */
+enum torch_layer_kind {
+    TORCH_INPUT = 1,
+    TORCH_LINEAR,
+    TORCH_RELU,
+    TORCH_CROSS_FULL,
+    TORCH_CROSS_LAYER_NORM,
+    TORCH_OUTPUT
+};
+
+/* A part of an input layer's value: a dense column of the batch, or rows of a table by one of its
+ * index columns. */
+struct torch_part {
+    uint32_t is_table;
+    uint32_t column;
+    uint32_t tensor;
+};
+
+/* A layer makes one value per row, of those of earlier layers. */
+struct torch_layer {
+    uint32_t kind;
+    uint32_t n_inputs;
+    const uint32_t *inputs;            /* [n_inputs]: several stand behind each other */
+    uint32_t x0;                       /* of TORCH_CROSS_FULL */
+    uint32_t tensors[TORCH_MAX_ROLES]; /* by the roles of the kind: numbers of tensors */
+    double epsilon;
+    uint32_t n_parts; /* of TORCH_INPUT */
+    const struct torch_part *parts;
+};
+
+/* A network and Adam's settings in plain numbers. Borrowed while network_create() runs. */
 struct torch_network {
-    uint32_t n_dense, n_sparse, embedding;
-    const uint32_t *n_rows; /* [n_sparse] */
-    uint32_t is_full_cross; /* DCN v2's own layers instead of those with layer norm */
-    uint32_t n_cross, n_deep;
-    const uint32_t *deep; /* [n_deep] */
+    uint32_t n_dense, n_sparse; /* columns of a batch */
+    uint32_t n_tensors, n_layers;
+    const struct torch_tensor *tensors; /* [n_tensors] */
+    const struct torch_layer *layers;   /* [n_layers], the last is the output */
     double learning_rate, beta1, beta2, eps;
     uint32_t n_threads;
     uint32_t is_double; /* computes in float64: the reference of the reference */
@@ -50,7 +84,7 @@ struct torch_plugin {
     int (*group_gather)(void *group, const void *mine, size_t size, void *ret_all, char *message);
     int (*group_broadcast)(void *group, void *bytes, size_t size, char *message);
 
-    /* ---- the network on ATen tensors with autograd; parameters in the order of shape.h */
+    /* ---- the network on ATen tensors with autograd; parameters in the order of its tensors */
     int (*network_create)(const struct torch_network *network, void **ret_network, char *message);
     void (*network_free)(void *network);
     /* which: 0 values, 1 first moments, 2 second moments. values: [n_elements of parameter i] */

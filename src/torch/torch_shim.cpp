@@ -300,100 +300,103 @@ struct Parameter {
     Tensor values, moments[2];
 };
 
-/* The parameters in the order of shape.h, and where each part begins. */
+/* A torch_layer that owns its lists. */
+struct Layer {
+    torch_layer layer;
+    std::vector<uint32_t> inputs;
+    std::vector<torch_part> parts;
+    explicit Layer(const torch_layer &from)
+        : layer(from), inputs(from.inputs, from.inputs + from.n_inputs),
+          parts(from.parts, from.parts + from.n_parts)
+    {
+    }
+};
+
 struct Network {
-    uint32_t n_dense, n_sparse, n_cross, n_deep;
-    bool is_full_cross;
+    uint32_t n_dense, n_sparse;
     double learning_rate, beta1, beta2, eps;
     at::ScalarType type;
     std::vector<Parameter> parameters;
+    std::vector<Layer> layers;
     uint64_t n_steps = 0;
 
-    size_t cross_stride() const
-    {
-        return is_full_cross ? 2 : 4;
-    }
-    size_t first_deep() const
-    {
-        return n_sparse + n_cross * cross_stride();
-    }
     const Tensor &value(size_t i) const
     {
         return parameters.at(i).values;
     }
-    Tensor linear(const Tensor &x, size_t i) const
+    Tensor linear(const Layer &of, const Tensor &x) const
     {
-        return at::linear(x, value(i), value(i + 1));
+        return at::linear(x, value(of.layer.tensors[0]), value(of.layer.tensors[1]));
     }
 };
 
-void add_parameter(Network &network, at::IntArrayRef sizes)
+Parameter make_parameter(const torch_tensor &from, at::ScalarType type)
 {
+    const at::IntArrayRef sizes(from.sizes, from.n_dims);
     Parameter parameter;
-    parameter.values = at::zeros(sizes, network.type).requires_grad_(true);
+    parameter.values = at::zeros(sizes, type).requires_grad_(true);
     for (Tensor &moment : parameter.moments)
-        moment = at::zeros(sizes, network.type);
-    network.parameters.push_back(parameter);
+        moment = at::zeros(sizes, type);
+    return parameter;
 }
 
-void add_linear(Network &network, int64_t n_out, int64_t n_in)
-{
-    add_parameter(network, {n_out, n_in});
-    add_parameter(network, {n_out});
-}
-
-void add_parameters(Network &network, const torch_network &from)
-{
-    const int64_t width = from.n_dense + (int64_t)from.n_sparse * from.embedding;
-    for (uint32_t i = 0; i < from.n_sparse; i++)
-        add_parameter(network, {from.n_rows[i], from.embedding});
-    for (uint32_t i = 0; i < from.n_cross; i++) {
-        add_linear(network, width, width);
-        if (!from.is_full_cross) {
-            add_parameter(network, {width});
-            add_parameter(network, {width});
-        }
-    }
-    int64_t n_in = width;
-    for (uint32_t i = 0; i < from.n_deep; i++) {
-        add_linear(network, from.deep[i], n_in);
-        n_in = from.deep[i];
-    }
-    add_linear(network, 1, width + (from.n_deep ? n_in : 0));
-}
-
-/* Rows' scores, [n_rows]: model/network.h has the equations. */
-Tensor forward(const Network &network, const torch_batch &batch)
+Tensor input_value(const Network &network, const Layer &of, const torch_batch &batch)
 {
     const int64_t n_rows = batch.n_rows;
     const Tensor dense =
         at::from_blob(const_cast<float *>(batch.dense), {n_rows, network.n_dense}, at::kFloat);
     const Tensor indices =
         at::from_blob(const_cast<int64_t *>(batch.indices), {n_rows, network.n_sparse}, at::kLong);
-    std::vector<Tensor> inputs;
-    if (network.n_dense > 0)
-        inputs.push_back(dense.to(network.type));
-    for (uint32_t i = 0; i < network.n_sparse; i++)
-        inputs.push_back(at::embedding(network.value(i), indices.select(1, i).contiguous()));
-    const Tensor x0 = at::cat(inputs, 1);
+    std::vector<Tensor> parts;
+    for (const torch_part &part : of.parts)
+        parts.push_back(part.is_table ? at::embedding(network.value(part.tensor),
+                                                      indices.select(1, part.column).contiguous())
+                                      : dense.narrow(1, part.column, 1).to(network.type));
+    return at::cat(parts, 1);
+}
 
-    Tensor cross = x0;
-    for (uint32_t l = 0; l < network.n_cross; l++) {
-        const size_t i = network.n_sparse + l * network.cross_stride();
-        const Tensor linear = network.linear(cross, i);
-        if (network.is_full_cross)
-            cross = x0 * linear + cross;
-        else
-            cross = at::layer_norm(linear, {x0.size(1)}, network.value(i + 2), network.value(i + 3),
-                                   1e-5) +
-                    cross;
+/* What a layer reads: the values behind each other. */
+Tensor read_inputs(const Layer &of, const std::vector<Tensor> &values)
+{
+    std::vector<Tensor> inputs;
+    for (const uint32_t input : of.inputs)
+        inputs.push_back(values.at(input));
+    return inputs.size() == 1 ? inputs[0] : at::cat(inputs, 1);
+}
+
+/* network/kinds.h has the formulas. values: those of the layers before. */
+Tensor layer_value(const Network &network, const Layer &of, const std::vector<Tensor> &values,
+                   const torch_batch &batch)
+{
+    if (of.layer.kind == TORCH_INPUT)
+        return input_value(network, of, batch);
+    const Tensor x = read_inputs(of, values);
+    switch (of.layer.kind) {
+    case TORCH_LINEAR:
+        return network.linear(of, x);
+    case TORCH_RELU:
+        return at::relu(x);
+    case TORCH_CROSS_FULL:
+        return values.at(of.layer.x0) * network.linear(of, x) + x;
+    case TORCH_CROSS_LAYER_NORM:
+        return at::layer_norm(network.linear(of, x), {x.size(1)},
+                              network.value(of.layer.tensors[2]),
+                              network.value(of.layer.tensors[3]), of.layer.epsilon) +
+               x;
+    case TORCH_OUTPUT:
+        return at::sigmoid(network.linear(of, x)).squeeze(1);
+    default:
+        throw std::logic_error("a layer of an unknown kind: " + std::to_string(of.layer.kind));
     }
-    Tensor deep = x0;
-    for (uint32_t l = 0; l < network.n_deep; l++)
-        deep = at::relu(network.linear(deep, network.first_deep() + 2 * l));
-    const Tensor last = network.n_deep ? at::cat({cross, deep}, 1) : cross;
-    const Tensor logits = network.linear(last, network.first_deep() + 2 * network.n_deep);
-    return at::sigmoid(logits).squeeze(1);
+}
+
+/* Rows' scores, [n_rows]. */
+Tensor forward(const Network &network, const torch_batch &batch)
+{
+    std::vector<Tensor> values;
+    for (const Layer &layer : network.layers)
+        values.push_back(layer_value(network, layer, values, batch));
+    return values.back();
 }
 
 /* One step of one parameter in the operations of torch.optim.Adam. */
@@ -418,15 +421,15 @@ int network_create(const torch_network *from, void **ret_network, char *message)
         auto network = std::make_unique<Network>();
         network->n_dense = from->n_dense;
         network->n_sparse = from->n_sparse;
-        network->n_cross = from->n_cross;
-        network->n_deep = from->n_deep;
-        network->is_full_cross = from->is_full_cross;
         network->learning_rate = from->learning_rate;
         network->beta1 = from->beta1;
         network->beta2 = from->beta2;
         network->eps = from->eps;
         network->type = from->is_double ? at::kDouble : at::kFloat;
-        add_parameters(*network, *from);
+        for (uint32_t i = 0; i < from->n_tensors; i++)
+            network->parameters.push_back(make_parameter(from->tensors[i], network->type));
+        for (uint32_t i = 0; i < from->n_layers; i++)
+            network->layers.emplace_back(from->layers[i]);
         *ret_network = network.release();
     });
 }

@@ -175,8 +175,9 @@ static int write_to(FILE *stream, const struct checkpoint *checkpoint, struct ar
     for (int s = 0; s < N_SETS; s++)
         for (size_t i = 0; i < checkpoint->values->n; i++) {
             const struct parameter *parameter = &set_of(checkpoint, s)->all[i];
-            add_tensor(&list, set_name(arena, s, parameter->name), TENSOR_F32, parameter->sizes[0],
-                       parameter->n_dims == 2 ? parameter->sizes[1] : 0, parameter->values);
+            struct tensor *tensor = &list.tensors[list.n_tensors++];
+            *tensor = parameter_tensor(parameter);
+            tensor->name = set_name(arena, s, parameter->name);
         }
     if (safetensors_header(&list, &metadata, arena, &header, error) != 0)
         return -1;

@@ -11,8 +11,8 @@
 #ifndef DCNV2_TRAIN_CHECKPOINT_H
 #define DCNV2_TRAIN_CHECKPOINT_H
 
+#include "backend/parameters.h"
 #include "train/history.h"
-#include "train/shape.h"
 
 #define CHECKPOINT_NAME "checkpoint.safetensors"
 

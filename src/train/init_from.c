@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 
 #include "model/model.h"
-#include "network/kinds.h"
 #include "train/model_files.h"
 
 /* ---- the encoder ---- */
@@ -83,48 +82,13 @@ static int make_encoder(struct initial_model *initial, struct train_error *error
     return status;
 }
 
-/* ---- the shape ---- */
+/* ---- the network ---- */
 
 static int refuse(const struct initial_model *initial, const char *reason,
                   struct train_error *error)
 {
     return train_error_set(error, "%s: %s: training cannot go on from it",
                            initial->source.model_path, reason);
-}
-
-static int read_tables(struct initial_model *initial, struct train_error *error)
-{
-    const struct network_spec *spec = &initial->model->spec;
-    const struct spec_input *tables = spec->layers[0].parts + spec->n_values;
-    struct network_shape *shape = &initial->shape;
-    uint32_t *n_rows = arena_calloc(&initial->encoder.arena, shape->n_sparse + 1u, sizeof *n_rows);
-    if (n_rows == NULL)
-        return train_error_memory(error);
-    for (uint32_t i = 0; i < shape->n_sparse; i++) {
-        if (tables[i].width != tables[0].width)
-            return refuse(initial, "its embedding tables are of different width", error);
-        n_rows[i] = initial->encoder.sparse[i].n_classes + 1;
-    }
-    shape->embedding = shape->n_sparse ? tables[0].width : 0;
-    shape->n_rows = n_rows;
-    return 0;
-}
-
-static int read_layer(struct initial_model *initial, const struct spec_layer *layer,
-                      struct train_error *error)
-{
-    struct network_shape *shape = &initial->shape;
-    if (shape->n_deep == SHAPE_MAX_LAYERS || shape->n_cross == SHAPE_MAX_LAYERS)
-        return refuse(initial, "it has too many layers", error);
-    if (layer->kind == LAYER_LINEAR)
-        shape->deep[shape->n_deep++] = layer->n_out;
-    if (!layer_kinds[layer->kind].is_cross)
-        return 0;
-    const enum cross_kind kind = layer->kind == LAYER_CROSS_FULL ? CROSS_FULL : CROSS_LAYER_NORM;
-    if (shape->n_cross++ && shape->cross != kind)
-        return refuse(initial, "it has cross layers of both kinds", error);
-    shape->cross = kind;
-    return 0;
 }
 
 /* What the trainer fits: a StandardScaler, and one row behind the classes for all other values. */
@@ -141,34 +105,35 @@ static bool is_encoder_plain(const struct reading *reading)
 }
 
 /* model_make() has found that the tensors are a network's and what it is made of. */
-static int read_shape(struct initial_model *initial, struct train_error *error)
+static int read_sizes(struct initial_model *initial, struct train_error *error)
 {
-    const struct network_spec *spec = &initial->model->spec;
-    struct network_shape *shape = &initial->shape;
-    *shape = (struct network_shape){.n_dense = initial->encoder.n_dense,
-                                    .n_sparse = initial->encoder.n_sparse,
-                                    .cross = CROSS_LAYER_NORM};
     if (initial->reading.is_described || !is_encoder_plain(&initial->reading))
         return refuse(initial,
                       "its encoder is not a StandardScaler with one row for all unknown values",
                       error);
-    for (uint32_t i = 0; i < spec->n_layers; i++)
-        if (read_layer(initial, &spec->layers[i], error) != 0)
-            return -1;
-    if (shape->n_deep == 0 && spec->layers[spec->n_layers - 1].n_inputs > 1)
-        return refuse(initial, "its output looks at x0 itself", error);
-    return read_tables(initial, error);
+    const char *reason = published_measure(&initial->model->spec, &initial->sizes);
+    return reason ? refuse(initial, reason, error) : 0;
 }
 
-void initial_model_copy(const struct initial_model *initial, struct parameters *ret_values)
+/* Both specs list their parameters in the same order. The names may differ: a file counts the
+ * layers without tensors that lie between its deep ones. */
+int initial_model_copy(const struct initial_model *initial, struct parameters *ret_values,
+                       struct train_error *error)
 {
-    for (size_t i = 0; i < ret_values->n; i++) {
+    struct arena arena;
+    const struct spec_parameter *own;
+    uint32_t n;
+    arena_init(&arena, SIZE_MAX);
+    int status = spec_parameters(&initial->model->spec, &arena, &own, &n);
+    for (uint32_t i = 0; status == 0 && i < n; i++) {
         struct parameter *parameter = &ret_values->all[i];
-        struct tensor rows = *tensor_find(&initial->reading.tensors, parameter->name);
-        rows.sizes[0] = parameter->sizes[0]; /* of a table perhaps fewer than there are */
+        struct tensor rows = *tensor_find(&initial->reading.tensors, own[i].name);
+        rows.sizes[0] = parameter->sizes[0];
         rows.n_elements = parameter->n_elements;
         tensor_copy_f32(&rows, parameter->values);
     }
+    arena_free(&arena);
+    return status == 0 ? 0 : train_error_memory(error);
 }
 
 /* ---- files ---- */
@@ -218,7 +183,7 @@ int initial_model_read(struct initial_model *initial, const char *path, struct t
     }
     initial->paths[0] = model;
     initial->paths[1] = encoder;
-    return status == 0 ? read_shape(initial, error) : status;
+    return status == 0 ? read_sizes(initial, error) : status;
 }
 
 void initial_model_free(struct initial_model *initial)

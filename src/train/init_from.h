@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * init_from.h: a model that exists, as training and scoring need it: its files (any kind that the
- * server reads), encoder, shape and parameters.
+ * server reads), encoder, sizes and parameters.
  */
 #ifndef DCNV2_TRAIN_INIT_FROM_H
 #define DCNV2_TRAIN_INIT_FROM_H
 
+#include "backend/parameters.h"
 #include "data/fit.h"
 #include "model/reading.h"
-#include "train/shape.h"
+#include "network/published.h"
 
 /* Not to be copied or moved while it is open: parts point at others. */
 struct initial_model {
@@ -16,7 +17,7 @@ struct initial_model {
     const char *const *sparse_names;
     const char *label; /* column of the data that it was trained on; NULL: not known */
     dcnv2_model *model;
-    struct network_shape shape; /* set by initial_model_read() alone */
+    struct published_sizes sizes; /* set by initial_model_read() alone */
 
     /* Of its own: */
     char *paths[2];
@@ -34,15 +35,15 @@ int initial_model_open(struct initial_model *initial, const struct dcnv2_source 
 
 /*
  * The same by one path: of a converted file, of a state dict (its encoder is looked for beside it)
- * or of a folder with the pair, under the names of model_files.h; and its shape. Rows of a table
- * beyond its classes and the one row more, to which no value leads, are left out of n_rows.
- * -1, too: the trainer could not have made it: tables of different width, cross layers of both
- * kinds, too many layers, an output that looks at x0 itself.
+ * or of a folder with the pair, under the names of model_files.h; and its sizes.
+ * -1, too: the trainer could not have made it: published_measure() says why.
  */
 int initial_model_read(struct initial_model *initial, const char *path, struct train_error *error);
 
-/* Its parameters, into those of a network of its shape. */
-void initial_model_copy(const struct initial_model *initial, struct parameters *ret_values);
+/* Its parameters, into those of a network of its sizes. Rows of a table beyond the classes and the
+ * one row more, to which no value leads, are left out. -1: out of memory. */
+int initial_model_copy(const struct initial_model *initial, struct parameters *ret_values,
+                       struct train_error *error);
 
 /* Accepts a zeroed one; empties it. */
 void initial_model_free(struct initial_model *initial);

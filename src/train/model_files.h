@@ -7,8 +7,8 @@
 #ifndef DCNV2_TRAIN_MODEL_FILES_H
 #define DCNV2_TRAIN_MODEL_FILES_H
 
+#include "backend/parameters.h"
 #include "data/fit.h"
-#include "train/shape.h"
 
 #define MODEL_FILES_WEIGHTS   "model_weights.pth"
 #define MODEL_FILES_ENCODER   "preprocess_metadata.pkl"

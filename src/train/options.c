@@ -28,7 +28,7 @@ static const struct setting all[] = {
     {"embedding", NULL, NUMBER(embedding, 1, 256), "width of an embedding (8)"},
     {"cross", NULL, CHOICE(cross, "layernorm|full"),
      "cross layers LayerNorm(Wc+b)+c, or DCN v2's x0*(Wc+b)+c (layernorm)"},
-    {"cross-layers", NULL, NUMBER(n_cross, 0, SHAPE_MAX_LAYERS), "how many (2)"},
+    {"cross-layers", NULL, NUMBER(n_cross, 0, PUBLISHED_MAX_LAYERS), "how many (2)"},
     {"dnn", NULL, AT(SETTING_TEXT, deep), "widths of the deep layers, or none (128,64)"},
     {"init-from", NULL, AT(SETTING_TEXT, init_from),
      "go on from a model's weights, encoder and layers: model.safetensors, or a folder with the "
@@ -84,7 +84,7 @@ static int read_deep(struct train_options *options)
     for (;;) {
         char *end;
         const unsigned long width = *at >= '0' && *at <= '9' ? strtoul(at, &end, 10) : 0;
-        if (width < 1 || width > 16384 || options->n_deep == SHAPE_MAX_LAYERS)
+        if (width < 1 || width > 16384 || options->n_deep == PUBLISHED_MAX_LAYERS)
             return -1;
         options->deep_widths[options->n_deep++] = (uint32_t)width;
         if (*end == '\0')
@@ -113,7 +113,7 @@ static void set_defaults(struct train_options *options)
     if (options->min_count == NO_MIN_COUNT)
         options->min_count = 1;
     set_default(&options->embedding, 8);
-    set_default(&options->cross, CROSS_LAYER_NORM);
+    set_default(&options->cross, PUBLISHED_LAYER_NORM);
     set_default(&options->n_cross, 2);
 }
 

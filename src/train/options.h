@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 #include "dcnv2.h"
+#include "network/published.h"
 #include "settings.h"
 #include "train/log_settings.h"
-#include "train/shape.h"
 
 enum train_backend { TRAIN_NATIVE, TRAIN_TORCH };
 enum train_best_by { TRAIN_BEST_BY_AUC, TRAIN_BEST_BY_LOG_LOSS };
@@ -27,11 +27,11 @@ struct train_options {
     uint64_t min_count, max_bad_rows;
 
     unsigned embedding;
-    unsigned cross; /* enum cross_kind */
+    unsigned cross; /* enum published_cross */
     unsigned n_cross;
     const char *deep; /* widths as text, NULL: the default; what it says is in .. */
     uint32_t n_deep;
-    uint32_t deep_widths[SHAPE_MAX_LAYERS];
+    uint32_t deep_widths[PUBLISHED_MAX_LAYERS];
     const char *init_from; /* or NULL */
 
     unsigned epochs, batch_size;

@@ -23,44 +23,43 @@ static int check_number(const char *name, uint64_t number, uint64_t least, uint6
         number, name, least, most);
 }
 
-int received_check_shape(const struct network_shape *shape, unsigned rank,
+int received_check_sizes(const struct published_sizes *sizes, unsigned rank,
                          struct train_error *error)
 {
-    if (check_number("number of dense columns", shape->n_dense, 0, CSV_MAX_CELLS, rank, error) ||
-        check_number("number of category columns", shape->n_sparse, 0, CSV_MAX_CELLS, rank,
+    if (check_number("number of dense columns", sizes->n_dense, 0, CSV_MAX_CELLS, rank, error) ||
+        check_number("number of category columns", sizes->n_sparse, 0, CSV_MAX_CELLS, rank,
                      error) ||
-        check_number("width of the embeddings", shape->embedding, shape->n_sparse ? 1 : 0,
+        check_number("width of the embeddings", sizes->embedding, sizes->n_sparse ? 1 : 0,
                      EMBEDDING_MOST, rank, error) ||
         check_number("width of the network's input",
-                     shape->n_dense + (uint64_t)shape->n_sparse * shape->embedding, 1, LAYER_MOST,
+                     sizes->n_dense + (uint64_t)sizes->n_sparse * sizes->embedding, 1, LAYER_MOST,
                      rank, error) ||
-        check_number("kind of cross layers", (uint64_t)shape->cross, CROSS_LAYER_NORM, CROSS_FULL,
-                     rank, error) ||
-        check_number("number of cross layers", shape->n_cross, 0, SHAPE_MAX_LAYERS, rank, error) ||
-        check_number("number of deep layers", shape->n_deep, 0, SHAPE_MAX_LAYERS, rank, error))
+        check_number("kind of cross layers", sizes->cross, 0, PUBLISHED_N_CROSS - 1, rank, error) ||
+        check_number("number of cross layers", sizes->n_cross, 0, PUBLISHED_MAX_LAYERS, rank,
+                     error) ||
+        check_number("number of deep layers", sizes->n_deep, 0, PUBLISHED_MAX_LAYERS, rank, error))
         return -1;
-    for (uint32_t i = 0; i < shape->n_deep; i++)
-        if (check_number("width of a deep layer", shape->deep[i], 1, LAYER_MOST, rank, error) != 0)
+    for (uint32_t i = 0; i < sizes->n_deep; i++)
+        if (check_number("width of a deep layer", sizes->deep[i], 1, LAYER_MOST, rank, error) != 0)
             return -1;
     return 0;
 }
 
-int received_check_rows_announced(const struct network_shape *shape, uint64_t n_train,
+int received_check_rows_announced(const struct published_sizes *sizes, uint64_t n_train,
                                   uint64_t n_valid, unsigned rank, struct train_error *error)
 {
-    const uint64_t row_bytes = (1 + (uint64_t)shape->n_dense + shape->n_sparse) * sizeof(uint32_t);
+    const uint64_t row_bytes = (1 + (uint64_t)sizes->n_dense + sizes->n_sparse) * sizeof(uint32_t);
     const uint64_t most = memory_limit_bytes() / row_bytes;
     if (check_number("number of training rows", n_train, 0, most, rank, error) != 0)
         return -1;
     return check_number("number of validation rows", n_valid, 0, most - n_train, rank, error);
 }
 
-int received_check_tables(const struct network_shape *shape, unsigned rank,
+int received_check_tables(const uint32_t *n_rows, uint32_t n_tables, unsigned rank,
                           struct train_error *error)
 {
-    for (uint32_t i = 0; i < shape->n_sparse; i++)
-        if (check_number("number of rows of a table", shape->n_rows[i], 1, UINT32_MAX, rank,
-                         error) != 0)
+    for (uint32_t i = 0; i < n_tables; i++)
+        if (check_number("number of rows of a table", n_rows[i], 1, UINT32_MAX, rank, error) != 0)
             return -1;
     return 0;
 }
@@ -73,37 +72,37 @@ static float float_of(uint32_t word)
 }
 
 /* Whether something is wrong with a row; `fault`: what it has, and in which column. */
-static bool find_fault(const uint32_t *row, const struct network_shape *shape, char *fault,
-                       size_t size)
+static bool find_fault(const struct dataset *dataset, const uint32_t *row, const uint32_t *n_rows,
+                       char *fault, size_t size)
 {
     const float label = float_of(row[0]);
-    const uint32_t *dense = row + 1, *indices = dense + shape->n_dense;
+    const uint32_t *dense = row + 1, *indices = dense + dataset->n_dense;
     if (label != 0 && label != 1) {
         snprintf(fault, size, "the label %g", (double)label);
         return true;
     }
-    for (uint32_t i = 0; i < shape->n_dense; i++)
+    for (uint32_t i = 0; i < dataset->n_dense; i++)
         if (!isfinite(float_of(dense[i]))) {
             snprintf(fault, size, "the value %g in dense column %u", (double)float_of(dense[i]),
                      i + 1);
             return true;
         }
-    for (uint32_t i = 0; i < shape->n_sparse; i++)
-        if (indices[i] >= shape->n_rows[i]) {
+    for (uint32_t i = 0; i < dataset->n_sparse; i++)
+        if (indices[i] >= n_rows[i]) {
             snprintf(fault, size, "the index %u in category column %u, whose table has %u rows",
-                     indices[i], i + 1, shape->n_rows[i]);
+                     indices[i], i + 1, n_rows[i]);
             return true;
         }
     return false;
 }
 
 int received_check_rows(const struct dataset *dataset, uint64_t first, uint64_t n,
-                        const struct network_shape *shape, const char *what, unsigned rank,
+                        const uint32_t *n_rows, const char *what, unsigned rank,
                         struct train_error *error)
 {
     char fault[128];
     for (uint64_t i = first; i < first + n; i++)
-        if (find_fault(dataset_row(dataset, i), shape, fault, sizeof fault))
+        if (find_fault(dataset, dataset_row(dataset, i), n_rows, fault, sizeof fault))
             return train_error_set(error, "rank %u: %s row %" PRIu64 " that rank 0 has sent has %s",
                                    rank, what, i + 1, fault);
     return 0;

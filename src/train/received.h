@@ -9,24 +9,24 @@
 #define DCNV2_TRAIN_RECEIVED_H
 
 #include "data/dataset.h"
-#include "train/shape.h"
+#include "data/train_error.h"
+#include "network/published.h"
 
-/* shape->n_rows is not looked at. */
-int received_check_shape(const struct network_shape *shape, unsigned rank,
+int received_check_sizes(const struct published_sizes *sizes, unsigned rank,
                          struct train_error *error);
 
 /* Both data sets must fit into memory. */
-int received_check_rows_announced(const struct network_shape *shape, uint64_t n_train,
+int received_check_rows_announced(const struct published_sizes *sizes, uint64_t n_train,
                                   uint64_t n_valid, unsigned rank, struct train_error *error);
 
-/* shape->n_rows: each table has the out-of-vocabulary row at least. */
-int received_check_tables(const struct network_shape *shape, unsigned rank,
+/* n_rows: [n_tables]; each table has the out-of-vocabulary row at least. */
+int received_check_tables(const uint32_t *n_rows, uint32_t n_tables, unsigned rank,
                           struct train_error *error);
 
 /* Rows [first, first + n): labels are 0 or 1, dense values finite, indices inside their tables.
- * `what`: "training" or "validation". */
+ * n_rows: [n_sparse], of the tables; `what`: "training" or "validation". */
 int received_check_rows(const struct dataset *dataset, uint64_t first, uint64_t n,
-                        const struct network_shape *shape, const char *what, unsigned rank,
+                        const uint32_t *n_rows, const char *what, unsigned rank,
                         struct train_error *error);
 
 #endif

@@ -26,16 +26,16 @@ __attribute__((format(printf, 3, 4))) static void add(struct run_settings *setti
     settings->all[settings->n++] = (struct report_setting){name, copy ? copy : "?"};
 }
 
-static void add_shape(struct run_settings *settings, const struct network_shape *shape)
+static void add_sizes(struct run_settings *settings, const struct published_sizes *sizes)
 {
     char deep[256] = "none";
     size_t length = 0;
-    for (uint32_t i = 0; i < shape->n_deep; i++)
+    for (uint32_t i = 0; i < sizes->n_deep; i++)
         length += (size_t)snprintf(deep + length, sizeof deep - length, "%s%u", i ? "," : "",
-                                   shape->deep[i]);
-    add(settings, "embedding", "%u", shape->embedding);
-    add(settings, "cross", "%s", shape->cross == CROSS_FULL ? "full" : "layernorm");
-    add(settings, "cross-layers", "%u", shape->n_cross);
+                                   sizes->deep[i]);
+    add(settings, "embedding", "%u", sizes->embedding);
+    add(settings, "cross", "%s", published_cross_names[sizes->cross]);
+    add(settings, "cross-layers", "%u", sizes->n_cross);
     add(settings, "dnn", "%s", deep);
 }
 
@@ -50,7 +50,7 @@ int run_settings_make(struct run_settings *ret_settings, const struct train_opti
     if (settings->all == NULL)
         return train_error_memory(error);
     add(settings, "version", "%s", DCNV2_VERSION);
-    add_shape(settings, &data->shape);
+    add_sizes(settings, &data->sizes);
     add(settings, "batch-size", "%u", options->batch_size);
     add(settings, "learning-rate", "%.17g", options->learning_rate);
     add(settings, "seed", "%" PRIu64, options->seed);
@@ -134,7 +134,7 @@ int run_report_write(const struct run_report *run, struct train_error *error)
     const struct report report = {.version = DCNV2_VERSION,
                                   .backend =
                                       run->options->backend == TRAIN_TORCH ? "torch" : "native",
-                                  .shape = &data->shape,
+                                  .network = &data->spec,
                                   .n_parameters = count_parameters(run->values),
                                   .n_train_rows = data->train.n_rows,
                                   .n_train_clicks = data->n_clicks,
@@ -150,7 +150,7 @@ int run_report_write(const struct run_report *run, struct train_error *error)
                                   .epochs = run->history->epochs,
                                   .n_epochs = run->history->n_epochs,
                                   .columns = columns,
-                                  .n_columns = data->shape.n_sparse,
+                                  .n_columns = data->sizes.n_sparse,
                                   .settings = run->settings->all,
                                   .n_settings = run->settings->n};
     const char *folder = run->options->output;

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "train/random.h"
+#include "backend/random.h"
 
 /* Apart from those of the parameters. */
 #define SHUFFLE_STREAMS (UINT64_C(1) << 32)

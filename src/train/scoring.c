@@ -26,6 +26,7 @@ struct block {
     struct arena texts; /* of the cells */
     struct cell *cells; /* [n_columns, BLOCK_ROWS], column after column, in the schema's order */
     float *scores;      /* [BLOCK_ROWS]; NAN: none */
+    float *logits;      /* [BLOCK_ROWS], where the scores are some; NULL: not wanted */
     struct click_log_place *places; /* [BLOCK_ROWS] */
     struct refusal refusals[BLOCK_TASKS];
 };
@@ -173,9 +174,10 @@ static void score_rows(struct scoring *scoring, uint32_t task, struct member *me
             encode_rows(scoring, member, first, n_good, &encoded, &refusal->error) != 0)
             return;
     }
-    (void)dcnv2_predict(scoring->initial->model, member->workspace, n_good, encoded.dense,
-                        encoded.lookups, block->scores + first,
-                        &error); /* write_scores() finds the row */
+    (void)dcnv2_predict_logits(scoring->initial->model, member->workspace, n_good, encoded.dense,
+                               encoded.lookups, block->scores + first,
+                               block->logits ? block->logits + first : NULL,
+                               &error); /* write_scores() finds the row */
 }
 
 static void run_task(void *context, uint32_t task, unsigned member)
@@ -210,6 +212,7 @@ static int write_scores(struct scoring *scoring, FILE *out)
 {
     char line[NUMBER_FLOAT_MAX + 1];
     const struct block *block = scoring->scored;
+    const float *written = block->logits ? block->logits : block->scores;
     for (uint32_t i = 0; i < block->n_rows; i++) {
         const struct refusal *refusal = &block->refusals[i / TASK_ROWS];
         if (refusal->row == i)
@@ -222,7 +225,7 @@ static int write_scores(struct scoring *scoring, FILE *out)
                                    "out of the range of the model",
                                    block->places[i].file,
                                    (unsigned long long)block->places[i].line);
-        const size_t length = number_print_float(block->scores[i], line);
+        const size_t length = number_print_float(written[i], line);
         line[length] = '\n';
         if (fwrite(line, 1, length + 1, out) != length + 1)
             return train_error_set(scoring->error, "scores cannot be written: %s", strerror(errno));
@@ -322,7 +325,10 @@ static bool open_block(const struct scoring *scoring, struct block *block)
     block->cells = calloc(BLOCK_ROWS * n_columns, sizeof *block->cells);
     block->scores = calloc(BLOCK_ROWS, sizeof *block->scores);
     block->places = calloc(BLOCK_ROWS, sizeof *block->places);
-    return block->cells && block->scores && block->places;
+    if (scoring->options->writes_logits)
+        block->logits = calloc(BLOCK_ROWS, sizeof *block->logits);
+    return block->cells && block->scores && block->places &&
+           (block->logits || !scoring->options->writes_logits);
 }
 
 static int open_all(struct scoring *scoring)
@@ -353,6 +359,7 @@ static void close_all(struct scoring *scoring)
         arena_free(&scoring->blocks[i].texts);
         free(scoring->blocks[i].cells);
         free(scoring->blocks[i].scores);
+        free(scoring->blocks[i].logits);
         free(scoring->blocks[i].places);
     }
     free(scoring->members);

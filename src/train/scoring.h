@@ -21,6 +21,7 @@ struct scoring_options {
     const char *label; /* NULL: not measured */
     bool label_is_optional;
     bool match_numbers; /* encode/other_form.h */
+    bool writes_logits; /* instead of scores; what is measured is the scores */
     uint64_t max_bad_rows;
     unsigned n_threads; /* at least 1 */
 };
@@ -35,10 +36,10 @@ struct scoring_result {
 };
 
 /*
- * Writes a score a line to `out`, in its shortest form. -1: *error; scores of rows before the one
- * that it names may have been written. A dense value that the model's scaler takes beyond the range
- * of a float makes a bad row; one within it whose score is not a number is an error, and so is a
- * row that the model refuses because a value is unknown or missing.
+ * Writes a score per line to `out`, or a logit, in its shortest form. -1: *error; scores of rows
+ * before the one that it names may have been written. A dense value that the model's scaler takes
+ * beyond the range of a float makes a bad row; one within it whose score is not a number is an
+ * error, and so is a row that the model refuses because a value is unknown or missing.
  */
 int score_files(const struct initial_model *initial, const struct scoring_options *options,
                 FILE *out, struct scoring_result *ret_result, struct train_error *error);

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "backend/backend.h"
 #include "cpus.h"
-#include "train/backend.h"
 #include "train/checkpoint.h"
 #include "train/model_files.h"
 #include "train/progress.h"
@@ -201,8 +201,9 @@ static int start_from(struct run *run)
     parameters_initialise(&run->values, run->options->seed);
     if (status == 0 && run->ranks.rank == 0) {
         if (run->options->init_from)
-            initial_model_copy(&run->data.initial, &run->values);
-        status = read_checkpoint(run, pending, &is_resumed);
+            status = initial_model_copy(&run->data.initial, &run->values, run->error);
+        if (status == 0)
+            status = read_checkpoint(run, pending, &is_resumed);
     }
     struct resumption said = {
         is_resumed,     run->step, run->epoch, run->in_epoch, run->epochs_without_better,
@@ -493,7 +494,7 @@ static int make_backend(struct run *run)
 {
     const struct train_options *options = run->options;
     const struct backend_options wanted = {
-        .shape = &run->data.shape,
+        .spec = &run->data.spec,
         .adam = {options->learning_rate, 0.9, 0.999, 1e-8, options->dense_adam},
         .batch_rows = options->batch_size,
         .n_threads = run->n_threads,
@@ -502,9 +503,9 @@ static int make_backend(struct run *run)
     run->batch = calloc(options->batch_size, sizeof *run->batch);
     if (run->batch == NULL)
         return train_error_memory(run->error);
-    if (parameters_create(&run->data.shape, &run->values, run->error) != 0 ||
-        parameters_create(&run->data.shape, &run->moment1, run->error) != 0 ||
-        parameters_create(&run->data.shape, &run->moment2, run->error) != 0)
+    if (parameters_create(&run->data.spec, &run->values, run->error) != 0 ||
+        parameters_create(&run->data.spec, &run->moment1, run->error) != 0 ||
+        parameters_create(&run->data.spec, &run->moment2, run->error) != 0)
         return -1;
     return run->class->create(&run->backend, &wanted, run->error);
 }

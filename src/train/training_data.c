@@ -19,24 +19,17 @@ enum state { STATE_READING, STATE_READY, STATE_FAILED, STATE_STOPPED };
 /* Plain numbers: sent as they lie. */
 struct announcement {
     uint32_t state;
-    uint32_t n_dense, n_sparse, embedding, cross, n_cross, n_deep, deep[SHAPE_MAX_LAYERS];
+    struct published_sizes sizes;
     uint64_t n_train, n_valid;
 };
 
 static int announce(const struct ranks *ranks, const struct training_data *data, enum state state,
                     struct train_error *error)
 {
-    const struct network_shape *shape = &data->shape;
     struct announcement said = {.state = state,
-                                .n_dense = shape->n_dense,
-                                .n_sparse = shape->n_sparse,
-                                .embedding = shape->embedding,
-                                .cross = shape->cross,
-                                .n_cross = shape->n_cross,
-                                .n_deep = shape->n_deep,
+                                .sizes = data->sizes,
                                 .n_train = data->train.n_rows,
                                 .n_valid = data->valid.n_rows};
-    memcpy(said.deep, shape->deep, sizeof said.deep);
     return ranks_broadcast(ranks, &said, sizeof said, error);
 }
 
@@ -44,20 +37,14 @@ static int announce(const struct ranks *ranks, const struct training_data *data,
 static int take_announced(struct training_data *data, const struct announcement *heard,
                           unsigned rank, struct train_error *error)
 {
-    data->shape = (struct network_shape){.n_dense = heard->n_dense,
-                                         .n_sparse = heard->n_sparse,
-                                         .embedding = heard->embedding,
-                                         .cross = (enum cross_kind)heard->cross,
-                                         .n_cross = heard->n_cross,
-                                         .n_deep = heard->n_deep};
-    memcpy(data->shape.deep, heard->deep, sizeof heard->deep);
-    if (received_check_shape(&data->shape, rank, error) != 0 ||
-        received_check_rows_announced(&data->shape, heard->n_train, heard->n_valid, rank, error) !=
-            0)
+    const struct published_sizes *sizes = &heard->sizes;
+    if (received_check_sizes(sizes, rank, error) != 0 ||
+        received_check_rows_announced(sizes, heard->n_train, heard->n_valid, rank, error) != 0)
         return -1;
-    dataset_init(&data->train, heard->n_dense, heard->n_sparse);
-    dataset_init(&data->valid, heard->n_dense, heard->n_sparse);
-    data->n_rows_of_tables = calloc(heard->n_sparse + 1u, sizeof(uint32_t));
+    data->sizes = *sizes;
+    dataset_init(&data->train, sizes->n_dense, sizes->n_sparse);
+    dataset_init(&data->valid, sizes->n_dense, sizes->n_sparse);
+    data->n_rows_of_tables = calloc(sizes->n_sparse + 1u, sizeof(uint32_t));
     if (data->n_rows_of_tables == NULL)
         return train_error_memory(error);
     for (uint64_t i = 0; i < heard->n_train; i++)
@@ -92,9 +79,8 @@ static int listen(const struct ranks *ranks, struct training_data *data,
                                  heard.state);
 }
 
-static int share_rows(const struct ranks *ranks, struct dataset *dataset,
-                      const struct network_shape *shape, const char *what,
-                      struct train_error *error)
+static int share_rows(const struct ranks *ranks, struct dataset *dataset, const uint32_t *n_rows,
+                      const char *what, struct train_error *error)
 {
     const size_t words = dataset_words(dataset);
     for (uint64_t at = 0; at < dataset->n_rows; at += DATASET_BLOCK_ROWS) {
@@ -104,7 +90,7 @@ static int share_rows(const struct ranks *ranks, struct dataset *dataset,
             0)
             return -1;
         if (ranks->rank != 0 &&
-            received_check_rows(dataset, at, n, shape, what, ranks->rank, error) != 0)
+            received_check_rows(dataset, at, n, n_rows, what, ranks->rank, error) != 0)
             return -1;
     }
     return 0;
@@ -114,14 +100,15 @@ static int share(const struct ranks *ranks, struct training_data *data, struct t
 {
     if (ranks->n_ranks == 1)
         return 0;
-    if (ranks_broadcast(ranks, data->n_rows_of_tables, data->shape.n_sparse * sizeof(uint32_t),
+    if (ranks_broadcast(ranks, data->n_rows_of_tables, data->sizes.n_sparse * sizeof(uint32_t),
                         error) != 0)
         return -1;
-    data->shape.n_rows = data->n_rows_of_tables;
-    if (ranks->rank != 0 && received_check_tables(&data->shape, ranks->rank, error) != 0)
+    const uint32_t *n_rows = data->n_rows_of_tables;
+    if (ranks->rank != 0 &&
+        received_check_tables(n_rows, data->sizes.n_sparse, ranks->rank, error) != 0)
         return -1;
-    return share_rows(ranks, &data->train, &data->shape, "training", error) ||
-                   share_rows(ranks, &data->valid, &data->shape, "validation", error)
+    return share_rows(ranks, &data->train, n_rows, "training", error) ||
+                   share_rows(ranks, &data->valid, n_rows, "validation", error)
                ? -1
                : 0;
 }
@@ -219,22 +206,19 @@ const struct fitted_encoder *training_data_encoder(const struct training_data *d
                : &data->encoder;
 }
 
-static int make_shape(struct training_data *data, const struct train_options *options,
+static int make_sizes(struct training_data *data, const struct train_options *options,
                       struct train_error *error)
 {
     const struct fitted_encoder *encoder = training_data_encoder(data);
-    struct network_shape *shape = &data->shape;
-    if (options->init_from) {
-        *shape = data->initial.shape;
-    } else {
-        *shape = (struct network_shape){.n_dense = encoder->n_dense,
-                                        .n_sparse = encoder->n_sparse,
-                                        .embedding = options->embedding,
-                                        .cross = (enum cross_kind)options->cross,
-                                        .n_cross = options->n_cross,
-                                        .n_deep = options->n_deep};
-        memcpy(shape->deep, options->deep_widths, sizeof shape->deep);
-    }
+    data->sizes = (struct published_sizes){.n_dense = encoder->n_dense,
+                                           .n_sparse = encoder->n_sparse,
+                                           .embedding = options->embedding,
+                                           .cross = options->cross,
+                                           .n_cross = options->n_cross,
+                                           .n_deep = options->n_deep};
+    memcpy(data->sizes.deep, options->deep_widths, sizeof data->sizes.deep);
+    if (options->init_from)
+        data->sizes = data->initial.sizes;
     data->n_rows_of_tables = calloc(encoder->n_sparse + 1u, sizeof(uint32_t));
     if (data->n_rows_of_tables == NULL)
         return train_error_memory(error);
@@ -322,7 +306,7 @@ static int read_all(struct training_data *data, struct reading_progress *reading
         *error = reading->error;
         return -1;
     }
-    return status ? status : make_shape(data, options, error);
+    return status ? status : make_sizes(data, options, error);
 }
 
 /* ---- */
@@ -333,6 +317,7 @@ int training_data_read(struct training_data *data, const struct train_options *o
     struct train_error unheard;
     int status;
     *data = (struct training_data){0};
+    arena_init(&data->arena, SIZE_MAX);
     if (ranks->rank == 0) {
         struct reading_progress reading = {.options = options, .ranks = ranks, .data = data};
         status = read_all(data, &reading, error);
@@ -349,7 +334,8 @@ int training_data_read(struct training_data *data, const struct train_options *o
     }
     if (share(ranks, data, error) != 0)
         return -1;
-    data->shape.n_rows = data->n_rows_of_tables;
+    if (published_make(&data->spec, &data->arena, &data->sizes, data->n_rows_of_tables) != 0)
+        return train_error_memory(error);
     const float one = 1;
     for (uint64_t i = 0; i < data->train.n_rows; i++)
         data->n_clicks += memcmp(dataset_row(&data->train, i), &one, sizeof one) == 0;
@@ -362,6 +348,7 @@ void training_data_free(struct training_data *data)
     initial_model_free(&data->initial);
     free(data->n_unseen);
     free(data->n_rows_of_tables);
+    arena_free(&data->arena);
     dataset_free(&data->train);
     dataset_free(&data->valid);
 }

@@ -11,6 +11,7 @@
 #define DCNV2_TRAIN_TRAINING_DATA_H
 
 #include "data/fit.h"
+#include "network/published.h"
 #include "torch/ranks.h"
 #include "train/init_from.h"
 #include "train/options.h"
@@ -23,8 +24,10 @@ struct training_data {
     uint64_t n_bad_rows;
 
     /* of every rank */
-    struct network_shape shape;
-    uint32_t *n_rows_of_tables;  /* shape.n_rows */
+    struct published_sizes sizes;
+    uint32_t *n_rows_of_tables;  /* [sizes.n_sparse] */
+    struct network_spec spec;    /* of the network to be trained, made from both */
+    struct arena arena;          /* its own */
     struct dataset train, valid; /* valid.n_rows 0: there are none */
     uint64_t n_clicks;           /* in train */
 };

@@ -3,8 +3,10 @@
 #ifndef DCNV2_TRAIN_VALIDATION_H
 #define DCNV2_TRAIN_VALIDATION_H
 
+#include "backend/backend.h"
+#include "data/dataset.h"
 #include "report/evaluate.h"
-#include "train/backend.h"
+#include "torch/ranks.h"
 #include "train/progress.h"
 
 /* What is scored, and by what; all of it borrowed. */

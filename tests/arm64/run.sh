@@ -19,7 +19,7 @@ if [ ! -e "$root/usr/include/zlib.h" ]; then
 fi
 
 libraries=$root/usr/lib/aarch64-linux-gnu:$root/lib/aarch64-linux-gnu
-make -s -j"$(nproc)" B=build/arm64 CC=aarch64-linux-gnu-gcc OBJCOPY=aarch64-linux-gnu-objcopy \
+make -s -j"$(nproc)" B=build/arm64 CC=aarch64-linux-gnu-gcc OBJCOPY=aarch64-linux-gnu-objcopy AR=aarch64-linux-gnu-ar \
     CFLAGS="-O2 -g -I$root/usr/include -I$root/usr/include/aarch64-linux-gnu" \
     LDFLAGS="-L$root/usr/lib/aarch64-linux-gnu -L$root/lib/aarch64-linux-gnu -Wl,-rpath-link,$libraries" \
     all build/arm64/tests/kernels

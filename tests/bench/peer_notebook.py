@@ -96,7 +96,7 @@ def notebooks_order(n_rows, seed, epoch):
 
 
 class Xoshiro:
-    """src/train/random.h in Python."""
+    """src/backend/random.h in Python."""
     MASK = 2**64 - 1
 
     def __init__(self, seed, stream):

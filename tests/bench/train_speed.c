@@ -14,8 +14,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "train/backend.h"
-#include "train/random.h"
+#include "backend/backend.h"
+#include "backend/random.h"
+#include "network/published.h"
 
 enum { TABLES = 16, ROWS = 211033, WORDS = 2 + TABLES };
 
@@ -86,7 +87,7 @@ static int run(struct backend *backend, const struct backend_options *options,
     const double wall_used = seconds(CLOCK_MONOTONIC) - wall;
     const double cpu_used = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     struct parameters values;
-    if (parameters_create(options->shape, &values, error) != 0)
+    if (parameters_create(options->spec, &values, error) != 0)
         return -1;
     const double before = seconds(CLOCK_MONOTONIC);
     const int result = native_backend.store(backend, &values, NULL, NULL, error);
@@ -106,7 +107,7 @@ static int measure(const struct backend_options *options, const uint32_t *const 
 {
     struct parameters values;
     struct backend *backend;
-    if (parameters_create(options->shape, &values, error) != 0)
+    if (parameters_create(options->spec, &values, error) != 0)
         return -1;
     parameters_initialise(&values, 1);
     int result = native_backend.create(&backend, options, error);
@@ -125,15 +126,19 @@ int main(int argc, char **argv)
     uint32_t n_rows[TABLES];
     for (int t = 0; t < TABLES; t++)
         n_rows[t] = cardinalities[t] + 1;
-    const struct network_shape shape = {.n_dense = 1,
-                                        .n_sparse = TABLES,
-                                        .n_rows = n_rows,
-                                        .embedding = 8,
-                                        .n_cross = 2,
-                                        .n_deep = 2,
-                                        .deep = {128, 64}};
+    const struct published_sizes sizes = {.n_dense = 1,
+                                          .n_sparse = TABLES,
+                                          .embedding = 8,
+                                          .n_cross = 2,
+                                          .n_deep = 2,
+                                          .deep = {128, 64}};
+    struct network_spec spec;
+    struct arena arena;
+    arena_init(&arena, SIZE_MAX);
+    if (published_make(&spec, &arena, &sizes, n_rows) != 0)
+        return 1;
     struct backend_options options = {
-        .shape = &shape,
+        .spec = &spec,
         .adam = {.learning_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8},
         .n_threads = argc > 1 ? (unsigned)atoi(argv[1]) : 1,
         .batch_rows = argc > 2 ? (uint32_t)atoi(argv[2]) : 128};
@@ -151,5 +156,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", error.message);
     free(records);
     free(order);
+    arena_free(&arena);
     return result != 0;
 }

@@ -11,7 +11,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int has_lists = 0; has_lists < 2; has_lists++) {
         fuzz_make_lists(&f, has_lists);
         fixture_reset(&f);
-        if (v1_parse(&f.frame, (struct text){(const char *)data, size}, "dcnv2", &f.error) == 0)
+        bool wants_logits;
+        if (v1_parse(&f.frame, (struct text){(const char *)data, size}, "dcnv2", &wants_logits,
+                     &f.error) == 0)
             fuzz_check_frame(&f.frame);
         else
             fuzz_check_error(&f.error);

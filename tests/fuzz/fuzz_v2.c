@@ -28,6 +28,7 @@ static uint64_t sum(uint64_t before, const void *at, size_t n)
 static uint64_t sum_frame(const struct frame *frame, const struct v2_options *options)
 {
     uint64_t seen = sum(frame->n_rows, &options->binary_output, sizeof options->binary_output);
+    seen = sum(seen, &options->wants_logits, sizeof options->wants_logits);
     if (options->id.at)
         seen = sum(seen, options->id.at, options->id.length);
     for (uint32_t c = 0; c < FUZZ_COLUMNS; c++) {
@@ -51,7 +52,7 @@ static uint64_t sum_frame(const struct frame *frame, const struct v2_options *op
 static uint64_t seen_with(struct fixture *f, struct text body, size_t json_length,
                           struct v2_memory *memory)
 {
-    struct v2_options options = {{NULL, 0}, false};
+    struct v2_options options = {0};
     fixture_reset(f);
     if (v2_parse(&f->frame, body, json_length, "dcnv2", memory, &options, &f->error) != 0) {
         fuzz_check_error(&f->error);

@@ -354,6 +354,35 @@ def test_inspect_shows_a_state_dict():
         check(part in out, f"{part!r} is not in {out[:600]!r}")
 
 
+def drawing(out):
+    return out[out.index("            layer "):out.index(" multiply-adds per row")]
+
+
+def test_inspect_draws_the_same_network_of_each_kind_of_source():
+    with folder() as place:
+        drawn = drawing(inspect(MODEL_PATH))
+        for line in ("+-o         cross_layers.1     cross_layer_norm                129 -> 129      17028      17028",
+                     "o-+         output             output                            193 -> 1        194        193",
+                     "| |           weight      cross_layers.0.0.weight [129, 129]"):
+            check(line in drawn, f"{line!r} is not in {drawn}")
+        check(max(map(len, drawn.splitlines())) <= 100, "wider than 100 columns")
+        check(drawing(inspect(convert(place / "model"))) == drawn, "another drawing of the converted file")
+
+
+def test_inspect_draws_the_network_of_a_folder_with_a_description():
+    with folder() as place:
+        modelfile.write_state_dict(place / "m.pt", {"w": ([1, 1], [0.5])})
+        (place / "model.json").write_text(json.dumps(
+            {"dcnv2_model": 1, "weights": "m.pt", "columns": [{"name": "p", "type": "number"}], "layers": [
+                {"name": "x", "kind": "input", "parts": [{"value": "p"}]},
+                {"name": "out", "kind": "output", "input": "x", "weight": "w"}]}))
+        out = inspect(place)
+        check("with a model.json" in out and "weight      w [1, 1]" in drawing(out), out)
+        (place / "model.json").write_text("{}")
+        code, _, err = run("--inspect", place, env={name: None for name in MODEL_ENV})
+        check(code == 1 and "model.json" in err and err.count("\n") == 1, f"{code}: {err}")
+
+
 def test_inspect_shows_an_encoder():
     out = inspect(ENCODER_PATH)
     for part in ("LabelEncoder", '"price": mean 0.192017929', '"userid": 401 classes: "1008096"',

@@ -27,11 +27,13 @@ static void must(int result, const char *text)
 }
 
 static struct backend *make_backend(const struct backend_class *class,
-                                    const struct network_shape *shape,
-                                    const struct parameters *start, unsigned n_threads)
+                                    const struct test_shape *shape, const struct parameters *start,
+                                    unsigned n_threads)
 {
-    const struct backend_options options = {
-        .shape = shape, .adam = default_adam(), .batch_rows = BATCH, .n_threads = n_threads};
+    const struct backend_options options = {.spec = make_spec(shape),
+                                            .adam = default_adam(),
+                                            .batch_rows = BATCH,
+                                            .n_threads = n_threads};
     struct backend *backend;
     must(class->create(&backend, &options, &error), error.message);
     must(class->load(backend, start, NULL, NULL, 0, &error), error.message);
@@ -40,7 +42,7 @@ static struct backend *make_backend(const struct backend_class *class,
 
 /* Everything that takes part, on rows for N_STEPS batches. */
 struct match {
-    struct network_shape shape;
+    struct test_shape shape;
     struct rows rows;
     struct backend *native, *torch;
     const struct torch_plugin *plugin;
@@ -48,7 +50,7 @@ struct match {
     struct parameters values, of_native, of_torch, of_reference;
 };
 
-static struct match make_match(enum cross_kind cross, uint64_t seed)
+static struct match make_match(enum published_cross cross, uint64_t seed)
 {
     struct match match = {.shape = published_shape(cross), .plugin = torch_load(&error)};
     must(match.plugin ? 0 : -1, error.message);
@@ -57,12 +59,11 @@ static struct match make_match(enum cross_kind cross, uint64_t seed)
     match.of_native = make_parameters(&match.shape, 0);
     match.of_torch = make_parameters(&match.shape, 0);
     match.of_reference = make_parameters(&match.shape, 0);
-    const struct torch_network network = plugin_network(&match.shape);
+    const struct torch_network network = plugin_network(make_spec(&match.shape));
     must(match.plugin->network_create(&network, &match.reference, message), message);
     return match;
 }
 
-/* The backends borrow the shape where it stays. */
 static void start_match(struct match *match, unsigned n_threads)
 {
     match->native = make_backend(&native_backend, &match->shape, &match->values, n_threads);
@@ -174,7 +175,7 @@ static double median(double *values, size_t n)
 }
 
 /* At the native parameters of each step, which all take over. */
-static void check_gradients(enum cross_kind cross, uint64_t seed)
+static void check_gradients(enum published_cross cross, uint64_t seed)
 {
     static struct compared compared;
     memset(&compared, 0, sizeof compared);
@@ -204,12 +205,12 @@ static void check_gradients(enum cross_kind cross, uint64_t seed)
 
 TEST(gradients_with_layer_norm_agree_at_50_steps)
 {
-    check_gradients(CROSS_LAYER_NORM, 3);
+    check_gradients(PUBLISHED_LAYER_NORM, 3);
 }
 
 TEST(gradients_of_full_cross_layers_agree_at_50_steps)
 {
-    check_gradients(CROSS_FULL, 4);
+    check_gradients(PUBLISHED_FULL, 4);
 }
 
 /* ---- steps */
@@ -232,7 +233,7 @@ static bool compare_parameters(const struct parameters *a, const struct paramete
 }
 
 /* Each takes its own steps from one start. Returns whether native and libtorch end near. */
-static bool take_steps(enum cross_kind cross, uint64_t seed)
+static bool take_steps(enum published_cross cross, uint64_t seed)
 {
     struct match match = make_match(cross, seed);
     start_match(&match, 2);
@@ -269,7 +270,7 @@ static bool take_steps(enum cross_kind cross, uint64_t seed)
  * alone. libtorch's float32 leaves its own float64 as often. Measured: one start of seven at most
  * with the vector kernels, by one or two parameters and 1.5e-5.
  */
-static void check_steps(enum cross_kind cross, uint64_t seed)
+static void check_steps(enum published_cross cross, uint64_t seed)
 {
 #ifdef __SANITIZE_ADDRESS__
     enum { N_STARTS = 2 }; /* the other build counts; here each takes ten times as long */
@@ -286,18 +287,18 @@ static void check_steps(enum cross_kind cross, uint64_t seed)
 
 TEST(fifty_steps_alone_end_in_the_same_place_with_layer_norm)
 {
-    check_steps(CROSS_LAYER_NORM, 100);
+    check_steps(PUBLISHED_LAYER_NORM, 100);
 }
 
 TEST(fifty_steps_alone_end_in_the_same_place_with_full_cross_layers)
 {
-    check_steps(CROSS_FULL, 200);
+    check_steps(PUBLISHED_FULL, 200);
 }
 
 /* Moments and count of steps go from one to the other and on. */
 TEST(a_backend_goes_on_where_the_other_was)
 {
-    struct match match = make_match(CROSS_LAYER_NORM, 8);
+    struct match match = make_match(PUBLISHED_LAYER_NORM, 8);
     start_match(&match, 1);
     struct parameters moment1 = make_parameters(&match.shape, 0);
     struct parameters moment2 = make_parameters(&match.shape, 0);
@@ -326,7 +327,7 @@ TEST(a_backend_goes_on_where_the_other_was)
 
 TEST(scores_agree)
 {
-    struct match match = make_match(CROSS_FULL, 9);
+    struct match match = make_match(PUBLISHED_FULL, 9);
     start_match(&match, 1);
     enum { N = 3 * BATCH + 5 };
     float native[N], torch[N];

@@ -10,16 +10,16 @@
 enum { N_STEPS = 20, BATCH = 128 };
 
 static const struct backend_class *class;
-static enum cross_kind cross;
+static enum published_cross cross;
 static bool is_uneven; /* rank 0 has the whole batch, the others have no rows */
 
 /* Tables small enough for a report. */
-static struct network_shape shape_of_test(void)
+static struct test_shape shape_of_test(void)
 {
     static const uint32_t n_rows[] = {900, 40, 300};
-    struct network_shape shape = small_shape(cross);
+    struct test_shape shape = small_shape(cross);
     shape.n_rows = n_rows;
-    shape.embedding = 8;
+    shape.sizes.embedding = 8;
     return shape;
 }
 
@@ -50,7 +50,7 @@ static int train(struct backend *backend, const struct ranks *ranks, const struc
 }
 
 /* Values and moments of everything, one after another. */
-static int report_state(struct backend *backend, const struct network_shape *shape,
+static int report_state(struct backend *backend, const struct test_shape *shape,
                         struct rank_report *report)
 {
     struct parameters state[3];
@@ -77,10 +77,10 @@ static int run_rank(const struct ranks_options *options, struct rank_report *rep
     struct ranks ranks;
     if (ranks_join(&ranks, options, &report->error) != 0)
         return -1;
-    const struct network_shape shape = shape_of_test();
+    const struct test_shape shape = shape_of_test();
     struct parameters start = make_parameters(&shape, 5);
     struct rows rows = make_rows(&shape, N_STEPS * BATCH, 6);
-    const struct backend_options backend_options = {.shape = &shape,
+    const struct backend_options backend_options = {.spec = make_spec(&shape),
                                                     .adam = default_adam(),
                                                     .batch_rows = BATCH,
                                                     .n_threads = 1,
@@ -152,18 +152,18 @@ static void check_replicas(void)
 TEST(native_replicas_are_equal_and_follow_one_rank)
 {
     class = &native_backend;
-    cross = CROSS_LAYER_NORM;
+    cross = PUBLISHED_LAYER_NORM;
     check_replicas();
-    cross = CROSS_FULL;
+    cross = PUBLISHED_FULL;
     check_replicas();
 }
 
 TEST(libtorch_replicas_are_equal_and_follow_one_rank)
 {
     class = &torch_backend;
-    cross = CROSS_LAYER_NORM;
+    cross = PUBLISHED_LAYER_NORM;
     check_replicas();
-    cross = CROSS_FULL;
+    cross = PUBLISHED_FULL;
     check_replicas();
 }
 

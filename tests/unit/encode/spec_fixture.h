@@ -110,11 +110,12 @@ static inline void spec_print(struct spec_fixture *f, const struct encoded *enco
 static inline int spec_encode(struct spec_fixture *f, const char *body)
 {
     struct v2_options v2;
+    bool wants_logits;
     const bool is_v2 = strstr(body, "\"datatype\"") != NULL;
     memset(f->counts, 0, sizeof f->counts);
     CHECK(frame_init(&f->frame, &f->encoder.schema, &f->request, SPEC_ROWS) == 0);
     int status = is_v2 ? v2_parse(&f->frame, text_of(body), strlen(body), "m", NULL, &v2, &f->error)
-                       : v1_parse(&f->frame, text_of(body), "m", &f->error);
+                       : v1_parse(&f->frame, text_of(body), "m", &wants_logits, &f->error);
     if (status == 0)
         status =
             encoder_encode(&f->encoder, &f->frame, &f->options, &f->encoded, f->counts, &f->error);

@@ -91,9 +91,10 @@ struct golden_case {
 static int parse_case(const struct golden_case *c)
 {
     struct v2_options options;
+    bool wants_logits;
     fixture_reset(&f);
     return c->v2 ? v2_parse(&f.frame, c->body, c->json_length, "m", NULL, &options, &f.error)
-                 : v1_parse(&f.frame, c->body, "dcnv2", &f.error);
+                 : v1_parse(&f.frame, c->body, "dcnv2", &wants_logits, &f.error);
 }
 
 /* What cell_text.h says of column 0, row by row. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_model_batch.c: a row's score has the same bits however it is asked for. */
+#include <math.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -248,6 +249,75 @@ TEST(what_a_workspace_served_before_does_not_show)
     close_pool();
 }
 
+/* ---- logits */
+
+/* Logits of rows first .. first + n - 1 of the golden ones, and scores of the same call. */
+static bool score_with_logits(size_t first, size_t n, float *scores, float *logits)
+{
+    const struct golden_network *network = &pool.network;
+    float *dense = place_at_end(dense_map, map_bytes, network->n_dense * n);
+    uint32_t *indices = place_at_end(indices_map, map_bytes, network->n_sparse * n);
+    struct dcnv2_error error = {0};
+    for (size_t c = 0; c < network->n_dense; c++)
+        memcpy(dense + c * n, network->dense + c * network->n_rows + first, n * sizeof *dense);
+    for (size_t c = 0; c < network->n_sparse; c++)
+        memcpy(indices + c * n, network->indices + c * network->n_rows + first,
+               n * sizeof *indices);
+    const int status = predict_logits_of(network->model, pool.workspace, n, dense, indices, scores,
+                                         logits, &error);
+    CHECK_MSG(status == DCNV2_OK, "%s", error.message);
+    return status == DCNV2_OK;
+}
+
+/* The logit of PyTorch's probability, and how far a float logit may be from it. */
+static void check_logit(const char *name, size_t row, float score, float logit)
+{
+    const double p = pool.network.in_double[row], wanted = log(p / (1 - p));
+    const double sigmoid = 1 / (1 + exp(-(double)logit));
+    CHECK_MSG(fabs((double)logit - wanted) <= 2e-6 * fmax(1, fabs(wanted)),
+              "%s, row %zu: %.9g, %.9g", name, row, (double)logit, wanted);
+    /* The logit's rounding moves the probability by p * (1 - p) times as much; EXP_LOWEST. */
+    CHECK_MSG(fabs(sigmoid - (double)score) <=
+                  (double)score * (0x1p-24 + fabs((double)logit) * 0x1p-24 + 1e-9) + 1.7e-38,
+              "%s, row %zu: sigmoid(%.9g) is %.9g, score %.9g", name, row, (double)logit, sigmoid,
+              (double)score);
+}
+
+static void check_logits(const char *name)
+{
+    static float scores[POOL_ROWS], logits[POOL_ROWS], plain[POOL_ROWS];
+    const size_t all = pool.network.n_rows, n_rows = all < POOL_ROWS ? all : POOL_ROWS;
+    if (!score_with_logits(0, n_rows, plain, NULL) || !score_with_logits(0, n_rows, scores, logits))
+        return;
+    CHECK_MSG(memcmp(scores, plain, n_rows * sizeof *scores) == 0, "%s: other scores", name);
+    for (size_t row = 0; row < n_rows; row++) {
+        float score, logit;
+        check_logit(name, row, scores[row], logits[row]);
+        if (score_with_logits(row, 1, &score, &logit))
+            CHECK_MSG(memcmp(&logit, &logits[row], sizeof logit) == 0, "%s, row %zu alone", name,
+                      row);
+    }
+}
+
+TEST(logits_stand_in_front_of_scores_of_the_same_bits)
+{
+    static const char *const sets[] = {NULL, "scalar", "avx2"};
+    for (size_t s = 0; s < sizeof sets / sizeof sets[0]; s++) {
+        if (kernels_select(sets[s]) == NULL)
+            continue;
+        choose_set(sets[s]);
+        for (size_t i = 0; golden_networks[i]; i++) {
+            if (open_pool(golden_networks[i]))
+                check_logits(golden_networks[i]);
+            close_pool();
+        }
+        if (open_pool("paper"))
+            check_logits("paper");
+        close_pool();
+    }
+    choose_set(NULL);
+}
+
 /* ---- indices */
 
 /* A batch of `n` rows, all of classes 0, but one index. */
@@ -302,6 +372,7 @@ int main(void)
     RUN(a_rows_bits_are_the_same_at_every_position);
     RUN(a_rows_bits_are_the_same_on_every_kernel_set);
     RUN(what_a_workspace_served_before_does_not_show);
+    RUN(logits_stand_in_front_of_scores_of_the_same_bits);
     RUN(an_index_outside_its_table_is_refused_wherever_it_stands);
     return test_report();
 }

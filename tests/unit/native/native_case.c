@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/random.h"
+#include "backend/random.h"
 
 enum { WIDTH_MAX = 256 };
 
@@ -20,40 +20,41 @@ static void ensure(bool is_fine, const char *what)
 
 static void fill_records(struct native_case *c, struct random *random)
 {
-    const size_t words = 1 + c->shape.n_dense + c->shape.n_sparse;
+    const size_t words = 1 + c->sizes.n_dense + c->sizes.n_sparse;
     for (uint32_t r = 0; r < c->n_records; r++) {
         uint32_t *record = c->records + r * words;
         const float label = random_unit(random) < 0.3;
         memcpy(record, &label, sizeof label);
-        for (uint32_t i = 0; i < c->shape.n_dense; i++) {
+        for (uint32_t i = 0; i < c->sizes.n_dense; i++) {
             const float value = (float)(2 * random_unit(random) - 1);
             memcpy(record + 1 + i, &value, sizeof value);
         }
-        for (uint32_t t = 0; t < c->shape.n_sparse; t++) { /* few rows often, many seldom */
+        for (uint32_t t = 0; t < c->sizes.n_sparse; t++) { /* few rows often, many seldom */
             const double unit = random_unit(random);
-            record[1 + c->shape.n_dense + t] = (uint32_t)(unit * unit * unit * c->n_rows_of[t]);
+            record[1 + c->sizes.n_dense + t] = (uint32_t)(unit * unit * unit * c->n_rows_of[t]);
         }
         c->rows[r] = record;
     }
 }
 
-void case_create(struct native_case *c, struct network_shape shape, uint32_t largest_table,
+void case_create(struct native_case *c, struct published_sizes sizes, uint32_t largest_table,
                  uint32_t n_records, uint64_t seed)
 {
     struct random random;
     struct train_error error;
     random_start(&random, seed, 0);
-    *c = (struct native_case){.shape = shape, .n_records = n_records};
-    for (uint32_t t = 0; t < shape.n_sparse; t++)
+    *c = (struct native_case){.sizes = sizes, .n_records = n_records};
+    for (uint32_t t = 0; t < sizes.n_sparse; t++)
         c->n_rows_of[t] = t % 3 == 2 ? 1 + (uint32_t)random_below(&random, 3)
                                      : 1 + (uint32_t)random_below(&random, largest_table);
-    c->shape.n_rows = c->n_rows_of;
-    ensure(parameters_create(&c->shape, &c->start, &error) == 0, "no memory");
+    arena_init(&c->arena, SIZE_MAX);
+    ensure(published_make(&c->spec, &c->arena, &sizes, c->n_rows_of) == 0, "no memory");
+    ensure(parameters_create(&c->spec, &c->start, &error) == 0, "no memory");
     for (size_t i = 0; i < c->start.n; i++)
         for (uint64_t k = 0; k < c->start.all[i].n_elements; k++)
             c->start.all[i].values[k] =
-                (float)(random_unit(&random) - 0.5) * (i < shape.n_sparse ? 2.0f : 0.5f);
-    const size_t words = 1 + shape.n_dense + shape.n_sparse;
+                (float)(random_unit(&random) - 0.5) * (i < sizes.n_sparse ? 2.0f : 0.5f);
+    const size_t words = 1 + sizes.n_dense + sizes.n_sparse;
     c->records = calloc(n_records * words + 1, sizeof *c->records);
     c->rows = calloc(n_records + 1, sizeof *c->rows);
     ensure(c->records && c->rows, "no memory");
@@ -67,6 +68,7 @@ void case_create(struct native_case *c, struct network_shape shape, uint32_t lar
 void case_free(struct native_case *c)
 {
     parameters_free(&c->start);
+    arena_free(&c->arena);
     free(c->records);
     free(c->rows);
 }
@@ -76,7 +78,7 @@ struct backend *case_backend(const struct native_case *c)
     struct backend_options options = c->options;
     struct backend *backend;
     struct train_error error;
-    options.shape = &c->shape;
+    options.spec = &c->spec;
     ensure(native_backend.create(&backend, &options, &error) == 0, "no backend");
     ensure(native_backend.load(backend, &c->start, NULL, NULL, 0, &error) == 0, "not loaded");
     return backend;
@@ -88,7 +90,7 @@ void case_state_create(const struct native_case *c, struct case_state *state)
 {
     struct train_error error;
     for (int i = 0; i < 3; i++)
-        ensure(parameters_create(&c->shape, &state->all[i], &error) == 0, "no memory");
+        ensure(parameters_create(&c->spec, &state->all[i], &error) == 0, "no memory");
 }
 
 void case_state_free(struct case_state *state)
@@ -143,40 +145,40 @@ static void layer_norm(double *const **values, double *y, size_t n)
         y[i] = (y[i] - mean) / sqrt(variance + 1e-5) * gamma[i] + beta[i];
 }
 
-static double score_of(const struct network_shape *shape, double *const *values,
+static double score_of(const struct published_sizes *sizes, double *const *values,
                        const uint32_t *record)
 {
     double x0[WIDTH_MAX], c[WIDTH_MAX], d[WIDTH_MAX], y[WIDTH_MAX];
-    const size_t width = shape_width(shape), e = shape->embedding;
+    const size_t width = sizes->n_dense + sizes->n_sparse * sizes->embedding, e = sizes->embedding;
     size_t n_d = width;
-    for (uint32_t i = 0; i < shape->n_dense; i++) {
+    for (uint32_t i = 0; i < sizes->n_dense; i++) {
         float value;
         memcpy(&value, record + 1 + i, sizeof value);
         x0[i] = (double)value;
     }
-    for (uint32_t t = 0; t < shape->n_sparse; t++)
-        memcpy(x0 + shape->n_dense + t * e, values[t] + record[1 + shape->n_dense + t] * e,
+    for (uint32_t t = 0; t < sizes->n_sparse; t++)
+        memcpy(x0 + sizes->n_dense + t * e, values[t] + record[1 + sizes->n_dense + t] * e,
                e * sizeof *x0);
-    values += shape->n_sparse;
+    values += sizes->n_sparse;
     memcpy(c, x0, sizeof c);
     memcpy(d, x0, sizeof d);
-    for (uint32_t l = 0; l < shape->n_cross; l++) {
+    for (uint32_t l = 0; l < sizes->n_cross; l++) {
         linear(&values, c, width, y, width);
-        if (shape->cross == CROSS_LAYER_NORM)
+        if (sizes->cross == PUBLISHED_LAYER_NORM)
             layer_norm(&values, y, width);
         for (size_t i = 0; i < width; i++)
-            c[i] += shape->cross == CROSS_LAYER_NORM ? y[i] : x0[i] * y[i];
+            c[i] += sizes->cross == PUBLISHED_LAYER_NORM ? y[i] : x0[i] * y[i];
     }
-    for (uint32_t l = 0; l < shape->n_deep; l++) {
-        linear(&values, d, n_d, y, shape->deep[l]);
-        n_d = shape->deep[l];
+    for (uint32_t l = 0; l < sizes->n_deep; l++) {
+        linear(&values, d, n_d, y, sizes->deep[l]);
+        n_d = sizes->deep[l];
         for (size_t i = 0; i < n_d; i++)
             d[i] = y[i] > 0 ? y[i] : 0;
     }
     double z = values[1][0];
     for (size_t i = 0; i < width; i++)
         z += values[0][i] * c[i];
-    for (size_t i = 0; shape->n_deep && i < n_d; i++)
+    for (size_t i = 0; sizes->n_deep && i < n_d; i++)
         z += values[0][width + i] * d[i];
     return 1 / (1 + exp(-z));
 }
@@ -188,7 +190,7 @@ double case_loss(const struct native_case *c, double *const *values, const uint3
     for (uint32_t r = 0; r < n_rows; r++) {
         float label;
         memcpy(&label, rows[r], sizeof label);
-        const double score = score_of(&c->shape, values, rows[r]);
+        const double score = score_of(&c->sizes, values, rows[r]);
         sum -= log(label != 0 ? score : 1 - score);
         if (ret_scores)
             ret_scores[r] = score;

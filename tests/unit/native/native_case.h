@@ -9,12 +9,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "train/backend.h"
+#include "backend/backend.h"
+#include "network/published.h"
+#include "torch/ranks.h"
 
 enum { CASE_TABLES_MAX = 16 };
 
 struct native_case {
-    struct network_shape shape;
+    struct published_sizes sizes;
+    struct network_spec spec; /* made of them */
+    struct arena arena;       /* its own */
     uint32_t n_rows_of[CASE_TABLES_MAX];
     struct parameters start;
     uint32_t *records; /* [n_records] rows as dataset.h has them */
@@ -23,8 +27,8 @@ struct native_case {
     struct backend_options options;
 };
 
-/* Of a shape whose n_rows are 1 to largest_table, with values of all kinds, and records. */
-void case_create(struct native_case *c, struct network_shape shape, uint32_t largest_table,
+/* Of a network whose tables have 1 to largest_table rows, with values of all kinds, and records. */
+void case_create(struct native_case *c, struct published_sizes sizes, uint32_t largest_table,
                  uint32_t n_records, uint64_t seed);
 void case_free(struct native_case *c);
 

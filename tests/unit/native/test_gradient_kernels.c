@@ -10,8 +10,8 @@
 
 #include <stdlib.h>
 
+#include "backend/random.h"
 #include "test.h"
-#include "train/random.h"
 
 enum { ROWS = 70, STRIDE = 208, SIZE = ROWS * STRIDE };
 

@@ -3,13 +3,13 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "backend/random.h"
 #include "native/native_case.h"
 #include "test.h"
-#include "train/random.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 
-static const struct network_shape shapes[] = {
+static const struct published_sizes networks[] = {
     {.n_dense = 1, .n_sparse = 16, .embedding = 8, .n_cross = 2, .n_deep = 2, .deep = {128, 64}},
     {.n_dense = 3, .n_sparse = 4, .embedding = 5, .n_cross = 3, .n_deep = 1, .deep = {33}},
     {.n_dense = 0, .n_sparse = 3, .embedding = 16, .n_cross = 1, .n_deep = 3, .deep = {17, 1, 9}},
@@ -51,11 +51,11 @@ static void check_gradient(const struct native_case *c, double **values, size_t 
     }
 }
 
-static void check_gradients(const struct network_shape *shape, enum cross_kind cross,
+static void check_gradients(const struct published_sizes *sizes, enum published_cross cross,
                             uint32_t n_rows)
 {
     struct native_case c;
-    struct network_shape with = *shape;
+    struct published_sizes with = *sizes;
     struct random random;
     random_start(&random, n_rows, 0);
     struct train_error error;
@@ -63,7 +63,7 @@ static void check_gradients(const struct network_shape *shape, enum cross_kind c
     with.cross = cross;
     case_create(&c, with, 50, n_rows, 7 + n_rows);
     struct backend *backend = case_backend(&c);
-    CHECK(parameters_create(&c.shape, &gradients, &error) == 0);
+    CHECK(parameters_create(&c.spec, &gradients, &error) == 0);
     CHECK(native_backend.gradients(backend, c.rows, n_rows, &gradients, &error) == 0);
     double **values = case_doubles(&c);
     for (size_t i = 0; i < gradients.n; i++)
@@ -76,18 +76,18 @@ static void check_gradients(const struct network_shape *shape, enum cross_kind c
 
 TEST(gradients_are_those_of_central_differences)
 {
-    for (size_t i = 0; i < LENGTH(shapes); i++)
-        for (int cross = CROSS_LAYER_NORM; cross <= CROSS_FULL; cross++) {
-            check_gradients(&shapes[i], (enum cross_kind)cross, 1);
-            check_gradients(&shapes[i], (enum cross_kind)cross, i == 0 ? 50 : 130);
+    for (size_t i = 0; i < LENGTH(networks); i++)
+        for (int cross = PUBLISHED_LAYER_NORM; cross <= PUBLISHED_FULL; cross++) {
+            check_gradients(&networks[i], (enum published_cross)cross, 1);
+            check_gradients(&networks[i], (enum published_cross)cross, i == 0 ? 50 : 130);
         }
 }
 
 /* More rows than a batch may have: scores are computed in several. */
-static void check_scores(const struct network_shape *shape, enum cross_kind cross)
+static void check_scores(const struct published_sizes *sizes, enum published_cross cross)
 {
     struct native_case c;
-    struct network_shape with = *shape;
+    struct published_sizes with = *sizes;
     struct train_error error;
     with.cross = cross;
     case_create(&c, with, 50, 300, 3);
@@ -115,9 +115,9 @@ static void check_scores(const struct network_shape *shape, enum cross_kind cros
 
 TEST(scores_and_loss_are_those_of_the_equations)
 {
-    for (size_t i = 0; i < LENGTH(shapes); i++) {
-        check_scores(&shapes[i], CROSS_LAYER_NORM);
-        check_scores(&shapes[i], CROSS_FULL);
+    for (size_t i = 0; i < LENGTH(networks); i++) {
+        check_scores(&networks[i], PUBLISHED_LAYER_NORM);
+        check_scores(&networks[i], PUBLISHED_FULL);
     }
 }
 
@@ -155,11 +155,11 @@ TEST(a_step_is_that_of_adam)
     struct parameters gradients;
     struct train_error error;
     double loss;
-    case_create(&c, shapes[1], 50, 60, 5);
+    case_create(&c, networks[1], 50, 60, 5);
     struct backend *backend = case_backend(&c);
     case_state_create(&c, &before);
     case_state_create(&c, &after);
-    CHECK(parameters_create(&c.shape, &gradients, &error) == 0);
+    CHECK(parameters_create(&c.spec, &gradients, &error) == 0);
     for (int t = 1; t <= 5; t++) {
         const uint32_t *const *rows = c.rows + 10 * t;
         case_store(backend, &before);
@@ -181,10 +181,10 @@ TEST(loss_falls_where_there_is_something_to_learn)
     struct native_case c;
     struct train_error error;
     double first = 0, loss = 0;
-    case_create(&c, shapes[1], 50, 128, 9);
+    case_create(&c, networks[1], 50, 128, 9);
     for (uint32_t r = 0; r < c.n_records; r++) {
-        uint32_t *record = c.records + r * (1 + c.shape.n_dense + c.shape.n_sparse);
-        const float label = record[1 + c.shape.n_dense] % 2 == 0;
+        uint32_t *record = c.records + r * (1 + c.sizes.n_dense + c.sizes.n_sparse);
+        const float label = record[1 + c.sizes.n_dense] % 2 == 0;
         memcpy(record, &label, sizeof label);
     }
     struct backend *backend = case_backend(&c);
@@ -202,9 +202,9 @@ TEST(an_index_outside_its_table_is_an_error)
     struct native_case c;
     struct train_error error;
     double loss;
-    case_create(&c, shapes[1], 50, 20, 5);
+    case_create(&c, networks[1], 50, 20, 5);
     struct backend *backend = case_backend(&c);
-    c.records[1 + c.shape.n_dense + 1] = c.n_rows_of[1];
+    c.records[1 + c.sizes.n_dense + 1] = c.n_rows_of[1];
     CHECK(native_backend.step(backend, c.rows, 20, 20, &loss, &error) == -1);
     CHECK_MSG(strstr(error.message, "table 1"), "%s", error.message);
     CHECK(native_backend.step(backend, c.rows + 1, 19, 19, &loss, &error) == 0);
@@ -218,20 +218,62 @@ TEST(what_cannot_be_is_an_error)
     struct train_error error;
     struct backend *backend;
     double loss;
-    case_create(&c, shapes[1], 50, 20, 5);
+    case_create(&c, networks[1], 50, 20, 5);
     c.options.batch_rows = 10;
     backend = case_backend(&c);
     CHECK(native_backend.step(backend, c.rows, 11, 11, &loss, &error) == -1);
     CHECK(native_backend.load(backend, &c.start, NULL, NULL, UINT64_C(1) << 40, &error) == -1);
     native_backend.free(backend);
     struct backend_options options = c.options;
-    options.shape = &c.shape;
+    options.spec = &c.spec;
     options.adam.beta1 = 1;
     CHECK(native_backend.create(&backend, &options, &error) == -1);
     options.adam.beta1 = 0.9;
     options.adam.eps = 0;
     CHECK(native_backend.create(&backend, &options, &error) == -1);
     case_free(&c);
+}
+
+/* With one thing of the spec changed. */
+static void check_refused(struct native_case *c, const char *expected)
+{
+    struct train_error error;
+    struct backend *backend;
+    struct backend_options options = c->options;
+    options.spec = &c->spec;
+    CHECK(native_backend.create(&backend, &options, &error) == -1);
+    CHECK_MSG(strcmp(error.message, expected) == 0, "%s", error.message);
+    case_free(c);
+}
+
+TEST(a_layer_that_cannot_be_trained_is_named)
+{
+    struct native_case c;
+    case_create(&c, networks[1], 50, 20, 5);
+    c.spec.layers[2].kind = LAYER_CROSS_VECTOR;
+    check_refused(&c,
+                  "the native backend cannot train layer \"cross_layers.1\" (cross_vector): such "
+                  "layers can be served only");
+    case_create(&c, networks[1], 50, 20, 5);
+    c.spec.layers[5].activation = ACTIVATE_GELU;
+    check_refused(&c,
+                  "the native backend cannot train layer \"dnn.1\" (activation): its form can be "
+                  "served only");
+    case_create(&c, networks[1], 50, 20, 5);
+    c.spec.layers[3].epsilon = 1e-6f;
+    check_refused(&c,
+                  "the native backend cannot train layer \"cross_layers.2\" (cross_layer_norm): "
+                  "its form can be served only");
+    case_create(&c, networks[1], 50, 20, 5);
+    ((struct spec_input *)c.spec.layers[0].parts)[4].kind = INPUT_TIMES;
+    check_refused(&c,
+                  "the native backend cannot train layer \"x0\" (input): its form can be served "
+                  "only");
+    case_create(&c, networks[1], 50, 20, 5);
+    c.spec.layers[2].tensors[ROLE_BIAS] = c.spec.layers[1].tensors[ROLE_BIAS];
+    check_refused(&c,
+                  "the native backend cannot train a tensor that stands in several places of the "
+                  "network");
 }
 
 int main(void)
@@ -242,5 +284,6 @@ int main(void)
     RUN(loss_falls_where_there_is_something_to_learn);
     RUN(an_index_outside_its_table_is_an_error);
     RUN(what_cannot_be_is_an_error);
+    RUN(a_layer_that_cannot_be_trained_is_named);
     return test_report();
 }

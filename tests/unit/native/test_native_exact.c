@@ -7,10 +7,10 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "backend/random.h"
 #include "native/float_mode.h"
 #include "native/native_case.h"
 #include "test.h"
-#include "train/random.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 
@@ -61,17 +61,17 @@ static void scatter_edges(const struct native_case *c, uint64_t seed)
     random_start(&random, seed, UINT64_MAX);
     for (size_t i = 0; i < c->start.n; i++)
         for (uint64_t k = 0; k < c->start.all[i].n_elements; k++)
-            if (random_below(&random, i < c->shape.n_sparse ? 4 : 50) == 0)
+            if (random_below(&random, i < c->sizes.n_sparse ? 4 : 50) == 0)
                 c->start.all[i].values[k] = edges[random_below(&random, LENGTH(edges) - 2)];
 }
 
 /* ---- lazy and dense ---- */
 
-static const struct network_shape shapes[] = {
+static const struct published_sizes networks[] = {
     {.n_dense = 1, .n_sparse = 6, .embedding = 8, .n_cross = 1, .n_deep = 1, .deep = {16}},
     {.n_dense = 0, .n_sparse = 5, .embedding = 5, .n_cross = 2, .n_deep = 0},
     {.n_dense = 2, .n_sparse = 3, .embedding = 19, .n_cross = 0, .n_deep = 2, .deep = {9, 4}},
-    {.n_dense = 2, .n_sparse = 4, .embedding = 2, .cross = CROSS_FULL, .n_cross = 2},
+    {.n_dense = 2, .n_sparse = 4, .embedding = 2, .cross = PUBLISHED_FULL, .n_cross = 2},
 };
 
 static const struct adam_options adams[] = {
@@ -108,7 +108,7 @@ static void compare_lazy_with_dense(size_t number, uint32_t n_steps, bool has_mo
     struct case_state start, lazy, dense;
     struct train_error error;
     const uint32_t n_steps_before = has_moments ? 5 + (uint32_t)number * 1000 : 0;
-    case_create(&c, shapes[number % LENGTH(shapes)], 90, RECORDS, number);
+    case_create(&c, networks[number % LENGTH(networks)], 90, RECORDS, number);
     c.options.adam = adams[number % LENGTH(adams)];
     c.options.batch_rows = BATCH_MAX;
     scatter_edges(&c, number);
@@ -143,13 +143,13 @@ static void compare_lazy_with_dense(size_t number, uint32_t n_steps, bool has_mo
 
 TEST(lazy_adam_has_the_bits_of_dense_adam)
 {
-    for (size_t number = 0; number < LENGTH(shapes) * LENGTH(adams); number++)
+    for (size_t number = 0; number < LENGTH(networks) * LENGTH(adams); number++)
         compare_lazy_with_dense(number, 600, false);
 }
 
 TEST(lazy_adam_has_them_from_any_start)
 {
-    for (size_t number = 0; number < LENGTH(shapes) * LENGTH(adams); number++)
+    for (size_t number = 0; number < LENGTH(networks) * LENGTH(adams); number++)
         compare_lazy_with_dense(number, 200, true);
 }
 
@@ -163,7 +163,7 @@ TEST(lazy_adam_has_them_after_moments_have_died)
 /* A step that leaves p as it is, and later ones that do not: no reason to rest. */
 static void compare_growing(struct adam_options adam, float p, float m, float v)
 {
-    static const struct network_shape one_table = {.n_dense = 1, .n_sparse = 1, .embedding = 3};
+    static const struct published_sizes one_table = {.n_dense = 1, .n_sparse = 1, .embedding = 3};
     struct native_case c;
     struct case_state start, after[2];
     struct train_error error;
@@ -224,10 +224,10 @@ TEST(dense_adam_is_adam_element_by_element)
     struct parameters gradients;
     struct train_error error;
     double loss;
-    case_create(&c, shapes[0], 30, RECORDS, 4);
+    case_create(&c, networks[0], 30, RECORDS, 4);
     case_state_create(&c, &state);
     case_state_create(&c, &after);
-    CHECK(parameters_create(&c.shape, &gradients, &error) == 0);
+    CHECK(parameters_create(&c.spec, &gradients, &error) == 0);
     struct backend *backend = case_backend(&c); /* lazy */
     case_store(backend, &state);
     const uint64_t mode = float_mode_flush();
@@ -277,8 +277,8 @@ TEST(threads_change_no_bit)
     struct case_state one, many;
     float scores[2][RECORDS];
     double losses[2];
-    for (size_t i = 0; i < LENGTH(shapes); i++) {
-        case_create(&c, shapes[i], 300, RECORDS, i);
+    for (size_t i = 0; i < LENGTH(networks); i++) {
+        case_create(&c, networks[i], 300, RECORDS, i);
         c.options.batch_rows = 250;
         case_state_create(&c, &one);
         case_state_create(&c, &many);
@@ -300,7 +300,7 @@ TEST(a_run_that_is_stored_and_loaded_goes_on_with_the_same_bits)
     struct native_case c;
     struct case_state through, middle, resumed;
     struct train_error error;
-    case_create(&c, shapes[0], 90, RECORDS, 11);
+    case_create(&c, networks[0], 90, RECORDS, 11);
     case_state_create(&c, &through);
     case_state_create(&c, &middle);
     case_state_create(&c, &resumed);

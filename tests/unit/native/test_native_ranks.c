@@ -128,14 +128,14 @@ static float largest_difference(const struct parameters *a, const struct paramet
     return largest;
 }
 
-static const struct network_shape shape = {
+static const struct published_sizes sizes = {
     .n_dense = 1, .n_sparse = N_TABLES, .embedding = 5, .n_cross = 2, .n_deep = 1, .deep = {20}};
 
 TEST(replicas_have_equal_bits_and_follow_one_rank)
 {
     struct native_case c;
     struct replica one[1], many[REPLICAS_MAX];
-    case_create(&c, shape, 60, RECORDS, 21);
+    case_create(&c, sizes, 60, RECORDS, 21);
     c.options.batch_rows = BATCH;
     run_ranks(&c, one, 1);
     for (unsigned n_ranks = 2; n_ranks <= REPLICAS_MAX; n_ranks++) {
@@ -159,7 +159,7 @@ TEST(a_rank_that_is_lost_ends_the_step)
 {
     struct native_case c;
     struct replica replicas[2];
-    case_create(&c, shape, 60, RECORDS, 22);
+    case_create(&c, sizes, 60, RECORDS, 22);
     c.options.batch_rows = BATCH;
     group.is_broken = true;
     run_ranks(&c, replicas, 2);
@@ -173,7 +173,7 @@ TEST(a_count_that_no_batch_has_ends_the_step_before_it_is_used)
 {
     struct native_case c;
     struct replica replicas[2];
-    case_create(&c, shape, 60, RECORDS, 23);
+    case_create(&c, sizes, 60, RECORDS, 23);
     c.options.batch_rows = BATCH;
     const uint32_t counts[] = {BATCH + 1, UINT32_MAX};
     for (int i = 0; i < 2; i++) {

@@ -12,6 +12,7 @@
 enum { USERID, BRAND, PRICE, MAX_ROWS = 1000 };
 
 static struct fixture f;
+static bool wants_logits;
 
 /* Parses a body whose memory ends with its last byte; it stays until the next call. */
 static int parse_bytes(const char *bytes, size_t length)
@@ -20,7 +21,7 @@ static int parse_bytes(const char *bytes, size_t length)
     fixture_drop(body);
     body = fixture_copy(bytes, length);
     fixture_reset(&f);
-    const int status = v1_parse(&f.frame, body, "dcnv2", &f.error);
+    const int status = v1_parse(&f.frame, body, "dcnv2", &wants_logits, &f.error);
     if (status == 0) {
         CHECK(f.frame.n_rows > 0);
         for (int c = 0; c < 3; c++)
@@ -276,7 +277,8 @@ TEST(a_long_column_name_does_not_hide_the_rest_of_a_message)
         builder_text(&body, "\": [1, 2, [3]], \"price\": 1}]}");
         builder_add(&names, ",price", 7);
         fixture_init(&wide, names.at, 1, 1, MAX_ROWS);
-        CHECK(v1_parse(&wide.frame, builder_view(&body), "dcnv2", &wide.error) == -1);
+        CHECK(v1_parse(&wide.frame, builder_view(&body), "dcnv2", &wants_logits, &wide.error) ==
+              -1);
         CHECK(wide.error.http_status == 400 && error_is_for_clients(&wide.error));
         CHECK_MSG(strstr(wide.error.message, "row 3"), "\"%s\"", wide.error.message);
         CHECK_MSG(strstr(wide.error.message, "\xE4\xB8\xAD"), "\"%s\"", wide.error.message);
@@ -472,7 +474,7 @@ TEST(a_request_that_does_not_fit_the_arena_is_an_error)
         struct request_error error = {0};
         arena_init(&arena, limit);
         if (frame_init(&frame, &f.schema, &arena, MAX_ROWS) == 0) {
-            if (v1_parse(&frame, text_of(body), "dcnv2", &error) != 0) {
+            if (v1_parse(&frame, text_of(body), "dcnv2", &wants_logits, &error) != 0) {
                 n_refused++;
                 CHECK_MSG(error.http_status == 413 || error.http_status >= 500,
                           "%zu bytes: %d \"%s\"", limit, error.http_status, error.message);
@@ -486,15 +488,44 @@ TEST(a_request_that_does_not_fit_the_arena_is_an_error)
     CHECK(n_refused > 10);
 }
 
+TEST(logits_are_asked_for_beside_the_instances)
+{
+#define WITH(member) "{\"inputs\": [{\"userid\": 1, \"brand\": 2, \"price\": 3}], " member "}"
+    static const struct {
+        const char *body;
+        bool wants_logits;
+    } cases[] = {
+        {WITH("\"logit\": true"), true},
+        {WITH("\"logit\": false"), false},
+        {WITH("\"logit\": null"), false},
+        {WITH("\"logits\": true"), false},
+        {WITH("\"logit\": 1, \"logit\": true"), true},
+        {WITH("\"logit\": true, \"logit\": false"), false},
+        {"{\"logit\": true, \"instances\": [{\"userid\": 1, \"brand\": 2, \"price\": 3}]}", true},
+        {"{\"inputs\": [{\"userid\": 1, \"brand\": 2, \"price\": 3, \"logit\": true}]}", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (accepts(cases[i].body, 1))
+            CHECK_MSG(wants_logits == cases[i].wants_logits, "%s", cases[i].body);
+    refuses(WITH("\"logit\": 1"), "\"logit\" must be true or false", "a number", NULL);
+    refuses(WITH("\"logit\": \"true\""), "\"logit\" must be true or false", "a string", NULL);
+    refuses(WITH("\"logit\": [true]"), "\"logit\" must be true or false", "a list", NULL);
+    refuses(WITH("\"logit\": true, \"logit\": {}"), "\"logit\" must be", "an object", NULL);
+    refuses(WITH("\"logit\": tru"), "Unrecognized request format", NULL, NULL);
+#undef WITH
+}
+
 TEST(scores_are_written_as_the_shortest_text_of_their_float)
 {
     static const float scores[] = {0.05672386288642883f, 1.0f, 0.0f, 0.5f, 1e-7f,
                                    0.06861408054828644f};
+    static const float logits[] = {-2.8111312f, -120.0f, 17.5f, -3.4028235e38f};
     struct arena arena;
     arena_init(&arena, 1 << 16);
     CHECK(text_is(v1_render(&arena, scores, 1), "{\"predictions\":[[0.056723863]]}"));
     CHECK(text_is(v1_render(&arena, scores, 6), "{\"predictions\":[[0.056723863],[1],[0],[0.5],"
                                                 "[1e-7],[0.06861408]]}"));
+    CHECK(text_is(v1_render(&arena, logits, 4), "{\"predictions\":[[-2.8111312],[-120],[17.5],"
+                                                "[-3.4028235e38]]}"));
     arena_free(&arena);
 }
 
@@ -558,6 +589,7 @@ int main(void)
     RUN(more_rows_than_allowed_are_a_413);
     RUN(a_hundred_thousand_unknown_keys_and_large_texts_are_passed_over);
     RUN(a_request_that_does_not_fit_the_arena_is_an_error);
+    RUN(logits_are_asked_for_beside_the_instances);
     RUN(scores_are_written_as_the_shortest_text_of_their_float);
     RUN(a_reply_of_any_size_reads_back_to_the_same_floats);
     fixture_free(&f);

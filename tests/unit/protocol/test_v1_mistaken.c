@@ -14,7 +14,8 @@ static int parse(struct fixture *f, const char *columns, const char *bytes)
 {
     const struct text body = fixture_copy(bytes, strlen(bytes));
     fixture_init(f, columns, 1, 1, 1000);
-    const int status = v1_parse(&f->frame, body, "m", &f->error);
+    bool wants_logits;
+    const int status = v1_parse(&f->frame, body, "m", &wants_logits, &f->error);
     fixture_drop(body);
     fixture_free(f);
     return status;

@@ -14,7 +14,7 @@ static struct arena arena;
 
 static struct v2_reply render(const char *model_name, struct text id, bool binary, uint32_t n_rows)
 {
-    const struct v2_options options = {id, binary};
+    const struct v2_options options = {.id = id, .binary_output = binary};
     return v2_render(&arena, model_name, &options, random_bytes, scores, n_rows);
 }
 
@@ -63,7 +63,7 @@ TEST(without_an_id_the_reply_has_a_uuid_of_version_4)
     }
     static const unsigned char zero[16],
         ones[16] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
-    const struct v2_options options = {{NULL, 0}, false};
+    const struct v2_options options = {0};
     struct text body = v2_render(&arena, "m", &options, zero, scores, 1).body;
     CHECK(has(body, "\"00000000-0000-4000-8000-000000000000\""));
     body = v2_render(&arena, "m", &options, ones, scores, 1).body;
@@ -130,7 +130,7 @@ TEST(a_reply_of_many_rows_is_whole)
     CHECK(many != NULL);
     for (int i = 0; i < N; i++)
         many[i] = 1.1754944e-38f * (float)(i + 1); /* long texts */
-    const struct v2_options options = {{"x", 1}, false};
+    const struct v2_options options = {.id = {"x", 1}};
     const struct v2_reply reply = v2_render(&arena, "m", &options, random_bytes, many, N);
     CHECK(reply.body.at != NULL);
     if (reply.body.at) {
@@ -155,7 +155,7 @@ TEST(a_reply_that_does_not_fit_the_arena_is_nothing)
         for (size_t limit = 0; limit < 100; limit += 10) {
             struct arena small;
             arena_init(&small, limit);
-            const struct v2_options options = {{"x", 1}, binary};
+            const struct v2_options options = {.id = {"x", 1}, .binary_output = binary};
             CHECK(v2_render(&small, "m", &options, random_bytes, scores, 3).body.at == NULL);
             arena_free(&small);
         }

@@ -39,6 +39,42 @@ TEST(outputs_are_asked_for_by_name)
     }
 }
 
+TEST(logits_are_asked_for_by_a_parameter_of_the_request)
+{
+    static const struct {
+        const char *members;
+        bool wants_logits, binary;
+    } cases[] = {
+        {"\"parameters\": {\"logit\": true}", true, false},
+        {"\"parameters\": {\"logit\": false}", false, false},
+        {"\"parameters\": {\"logit\": null}", false, false},
+        {"\"parameters\": {\"content_type\": \"pd\", \"logit\": true, \"x\": 1}", true, false},
+        {"\"parameters\": {\"logit\": true, \"binary_data_output\": true}", true, true},
+        {"\"parameters\": {\"binary_data_output\": true}", false, true},
+        {"\"parameters\": {\"logit\": true}, \"outputs\": [{\"name\": \"output-0\", "
+         "\"parameters\": {\"binary_data\": true}}]",
+         true, true},
+        {"\"parameters\": {\"logit\": true, \"logit\": false}", false, false},
+        {"\"parameters\": {\"logit\": 5}, \"parameters\": {\"logit\": true}", true, false},
+        {"\"parameters\": {\"logit\": true}, \"parameters\": {}", false, false},
+        {"\"parameters\": {\"logit\": true}, \"parameters\": null", false, false},
+        {"\"logit\": true", false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[1200];
+        snprintf(body, sizeof body, "{%s, " INPUTS2 "}", cases[i].members);
+        if (!accepts(body, 2))
+            continue;
+        CHECK_MSG(options.wants_logits == cases[i].wants_logits, "%s", cases[i].members);
+        CHECK_MSG(options.binary_output == cases[i].binary, "%s", cases[i].members);
+    }
+    static const char say[] = "\"logit\" must be true or false";
+    refuses("{" INPUTS2 ", \"parameters\": {\"logit\": 1}}", say, "a number");
+    refuses("{" INPUTS2 ", \"parameters\": {\"logit\": \"true\"}}", say, "a string");
+    refuses("{\"parameters\": {\"logit\": []}, " INPUTS2 "}", say, "a list");
+    refuses("{\"parameters\": {\"logit\": {}, \"logit\": true}, " INPUTS2 "}", say, "an object");
+}
+
 TEST(an_unknown_output_is_refused_as_kserve_refuses_it)
 {
     static const char nope[] = "Unexpected inference output 'nope' for model 'dcnv2'";
@@ -217,6 +253,7 @@ int main(void)
 {
     fixture_init(&f, COLUMNS, 2, 1, MAX_ROWS);
     RUN(outputs_are_asked_for_by_name);
+    RUN(logits_are_asked_for_by_a_parameter_of_the_request);
     RUN(an_unknown_output_is_refused_as_kserve_refuses_it);
     RUN(parameters_that_are_no_object_are_a_400);
     RUN(what_has_no_inputs_is_a_400);

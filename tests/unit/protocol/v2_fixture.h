@@ -25,7 +25,7 @@ static inline void check_memory_changes_nothing(struct text body, size_t length,
     if (again.frame.schema == NULL)
         fixture_init(&again, COLUMNS, 2, 1, MAX_ROWS);
     for (int round = 0; round < 2; round++) {
-        struct v2_options found = {{NULL, 0}, false};
+        struct v2_options found = {0};
         fixture_reset(&again);
         CHECK(v2_parse(&again.frame, body, length, "dcnv2", &memory, &found, &again.error) ==
               status);
@@ -35,6 +35,7 @@ static inline void check_memory_changes_nothing(struct text body, size_t length,
             continue;
         }
         CHECK(found.binary_output == options.binary_output && text_equal(found.id, options.id));
+        CHECK(found.wants_logits == options.wants_logits);
         for (int c = 0; c < 3; c++) {
             const struct column *a = &again.frame.columns[c], *b = &f.frame.columns[c];
             CHECK(a->n == b->n && a->kinds == b->kinds);
@@ -55,7 +56,7 @@ static inline int parse_bytes(const char *bytes, size_t length)
     fixture_drop(body);
     body = fixture_copy(bytes, length);
     fixture_reset(&f);
-    options = (struct v2_options){{NULL, 0}, false};
+    options = (struct v2_options){0};
     const int status = v2_parse(&f.frame, body, length, "dcnv2", NULL, &options, &f.error);
     check_memory_changes_nothing(body, length, status);
     if (status == 0) {

@@ -7,14 +7,26 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "network/published.h"
 #include "test.h"
 
 #define HOSTILE "<script>alert('x')</script> & \"y\"\n\x7f"
 
 enum { N_LOSSES = 1000, N_EPOCHS = 3, N_COLUMNS = 2, N_SETTINGS = 2 };
 
+static struct network_spec network;
+static struct arena arena; /* its own */
+
+static void make_network(void)
+{
+    static const uint32_t n_rows[] = {4, 1000001};
+    static const struct published_sizes sizes = {
+        .n_dense = 1, .n_sparse = 2, .embedding = 8, .n_cross = 2, .n_deep = 2, .deep = {128, 64}};
+    arena_init(&arena, SIZE_MAX);
+    CHECK(published_make(&network, &arena, &sizes, n_rows) == 0);
+}
+
 struct run {
-    struct network_shape shape;
     struct report_loss losses[N_LOSSES];
     struct report_epoch epochs[N_EPOCHS];
     struct report_column columns[N_COLUMNS];
@@ -44,15 +56,7 @@ static struct evaluation some_evaluation(unsigned epoch, bool has_groups)
 
 static void run_init(struct run *run)
 {
-    static const uint32_t n_rows[] = {4, 1000001};
     memset(run, 0, sizeof *run);
-    run->shape = (struct network_shape){.n_dense = 1,
-                                        .n_sparse = 2,
-                                        .n_rows = n_rows,
-                                        .embedding = 8,
-                                        .n_cross = 2,
-                                        .n_deep = 2,
-                                        .deep = {128, 64}};
     for (unsigned i = 0; i < N_LOSSES; i++)
         run->losses[i] = (struct report_loss){(i + 1) * 100, 0.7 / (1 + i * 0.01)};
     for (unsigned i = 0; i < N_EPOCHS; i++)
@@ -64,7 +68,7 @@ static void run_init(struct run *run)
     run->settings[1] = (struct report_setting){"train-data", HOSTILE};
     run->report = (struct report){.version = "1.2.3",
                                   .backend = "native",
-                                  .shape = &run->shape,
+                                  .network = &network,
                                   .n_parameters = 8012345,
                                   .n_train_rows = 1000,
                                   .n_train_clicks = 150,
@@ -302,6 +306,9 @@ TEST(the_page_is_balanced_and_asks_for_nothing_from_elsewhere)
     CHECK(strstr(html, "Kept: epoch 2 of 3.") && strstr(html, "1 h 06 min"));
     CHECK(strstr(html, "<dt>AUC</dt><dd>0.7500</dd>") && strstr(html, "80,000"));
     CHECK(strstr(html, "1,000,000") && strstr(html, "10.0&nbsp;%"));
+    CHECK(strstr(html,
+                 "2 sparse columns with embeddings of 8, 1 dense; x0 17 wide; cross layers: 2 "
+                 "with layer norm; deep layers: 128, 64; 8,012,345 parameters"));
     CHECK(strstr(html, "Measured once an epoch"));
     free(html);
 }
@@ -385,6 +392,7 @@ TEST(many_losses_are_thinned_to_what_a_plot_can_show)
 
 int main(void)
 {
+    make_network();
     RUN(the_json_holds_the_values);
     RUN(the_json_holds_each_epoch_and_the_losses);
     RUN(numbers_are_written_in_full_and_nan_as_null);
@@ -396,5 +404,6 @@ int main(void)
     RUN(a_run_without_validation_data_shows_its_loss);
     RUN(nothing_and_nan_have_a_page_as_well);
     RUN(many_losses_are_thinned_to_what_a_plot_can_show);
+    arena_free(&arena);
     return test_report();
 }

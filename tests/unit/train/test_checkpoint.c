@@ -7,14 +7,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "network/published.h"
 #include "test.h"
 
 enum { N_RANKS = 2 };
 
 static char path[] = "/tmp/dcnv2-checkpoint-XXXXXX";
 static const uint32_t table_rows[] = {3};
-static const struct network_shape shape = {
-    .n_dense = 1, .n_sparse = 1, .n_rows = table_rows, .embedding = 2, .n_deep = 1, .deep = {2}};
+static const struct published_sizes sizes = {
+    .n_dense = 1, .n_sparse = 1, .embedding = 2, .n_deep = 1, .deep = {2}};
+static struct network_spec spec; /* made of them */
 static const struct report_setting settings[] = {{"seed", "1"}};
 
 /* A run after two epochs and three batches of the third. */
@@ -30,7 +32,7 @@ static void stand_init(struct stand *stand, unsigned n_epochs)
     struct train_error error;
     *stand = (struct stand){.pending = {{1.5, 8}, {0.5, 7}}};
     for (int i = 0; i < 3; i++)
-        CHECK(parameters_create(&shape, &stand->sets[i], &error) == 0);
+        CHECK(parameters_create(&spec, &stand->sets[i], &error) == 0);
     for (unsigned i = 0; i < n_epochs; i++)
         CHECK(history_add_epoch(&stand->history, &(struct report_epoch){.epoch = i + 1}, &error) ==
               0);
@@ -142,8 +144,10 @@ TEST(epochs_that_do_not_fit_the_history_are_refused)
 
 int main(void)
 {
+    struct arena arena;
     const int file = mkstemp(path);
-    if (file < 0)
+    arena_init(&arena, SIZE_MAX);
+    if (file < 0 || published_make(&spec, &arena, &sizes, table_rows) != 0)
         return 1;
     close(file);
     RUN(numbers_of_a_run_come_back);
@@ -152,5 +156,6 @@ int main(void)
     RUN(a_loss_of_a_rank_that_nothing_measures_is_refused);
     RUN(epochs_that_do_not_fit_the_history_are_refused);
     unlink(path);
+    arena_free(&arena);
     return test_report();
 }

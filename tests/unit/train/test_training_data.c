@@ -20,7 +20,7 @@ enum {
     N_CROSS,
     N_DEEP,
     DEEP,
-    N_TRAIN = DEEP + SHAPE_MAX_LAYERS + 1, /* 64 bits, aligned */
+    N_TRAIN = DEEP + PUBLISHED_MAX_LAYERS + 1, /* 64 bits, aligned */
     N_VALID = N_TRAIN + 2
 };
 
@@ -94,7 +94,8 @@ TEST(another_rank_has_the_rows_of_rank_0)
     struct train_error error;
     CHECK_MSG(read_as(3, &data, &error) == 0, "%s", error.message);
     CHECK(data.train.n_rows == 6 && data.valid.n_rows == 4 && data.n_clicks == 3);
-    CHECK(data.shape.n_rows[0] == 3 && data.shape.n_rows[1] == 4);
+    CHECK(data.n_rows_of_tables[0] == 3 && data.n_rows_of_tables[1] == 4);
+    CHECK(data.spec.layers[0].parts[3].n_rows == 4 && data.spec.layers[0].n_out == 2 + 2 * 8);
     CHECK(memcmp(dataset_row(&data.train, 5), wire.words[TRAIN_ROWS] + 25, 20) == 0);
     training_data_free(&data);
 }
@@ -120,7 +121,7 @@ static uint32_t word_of(float number)
     return word;
 }
 
-TEST(a_shape_that_no_network_has_is_refused)
+TEST(sizes_that_no_network_has_are_refused)
 {
     check_refused(ANNOUNCED, STATE, 17, "rank 3: rank 0 has sent 17 as its state");
     check_refused(
@@ -205,7 +206,7 @@ int main(void)
     arena_init(&arena, SIZE_MAX);
     record(&arena);
     RUN(another_rank_has_the_rows_of_rank_0);
-    RUN(a_shape_that_no_network_has_is_refused);
+    RUN(sizes_that_no_network_has_are_refused);
     RUN(an_input_that_is_too_wide_is_refused_before_products_overflow);
     RUN(more_rows_than_memory_holds_are_refused_before_they_are_allocated);
     RUN(a_table_without_rows_is_refused);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "train/random.h"
+#include "backend/random.h"
 
 #include <math.h>
 

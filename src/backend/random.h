@@ -6,8 +6,8 @@
  * arXiv:1805.01407), its state filled by splitmix64. Nothing here asks libm, whose last bits
  * differ between machines.
  */
-#ifndef DCNV2_TRAIN_RANDOM_H
-#define DCNV2_TRAIN_RANDOM_H
+#ifndef DCNV2_BACKEND_RANDOM_H
+#define DCNV2_BACKEND_RANDOM_H
 
 #include <stdint.h>
 

@@ -6,12 +6,12 @@
  * torch.optim.Adam computes it: eps is added to the root, bias corrections apply to step size and
  * root). Loss: mean binary cross-entropy of the batch, over all ranks. One thread calls it.
  */
-#ifndef DCNV2_TRAIN_BACKEND_H
-#define DCNV2_TRAIN_BACKEND_H
+#ifndef DCNV2_BACKEND_BACKEND_H
+#define DCNV2_BACKEND_BACKEND_H
 
-#include "data/dataset.h"
-#include "torch/ranks.h"
-#include "train/shape.h"
+#include "backend/parameters.h"
+
+struct ranks;
 
 struct adam_options {
     double learning_rate; /* 1e-3 */
@@ -21,7 +21,7 @@ struct adam_options {
 };
 
 struct backend_options {
-    const struct network_shape *shape; /* borrowed for the backend's life */
+    const struct network_spec *spec; /* with all widths; borrowed for the backend's life */
     struct adam_options adam;
     uint32_t batch_rows; /* the largest batch of this rank */
     unsigned n_threads;
@@ -33,7 +33,7 @@ struct backend;
 struct backend_class {
     const char *name;
 
-    /* -1: *error. */
+    /* -1: *error, which names the layer that the backend cannot train. */
     int (*create)(struct backend **ret_backend, const struct backend_options *options,
                   struct train_error *error);
     void (*free)(struct backend *backend);
@@ -47,7 +47,7 @@ struct backend_class {
                  struct parameters *moment2, struct train_error *error);
 
     /*
-     * One step: rows: [n_rows] of dataset.h's records, of this rank; n_all_rows: of all ranks,
+     * One step: rows: [n_rows] of data/dataset.h's records, of this rank; n_all_rows: of all ranks,
      * which the loss is the mean over. *ret_loss: the sum of this rank's rows' losses, before
      * the step. n_rows may be 0 where other ranks have rows.
      */
