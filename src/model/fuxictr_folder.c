@@ -59,8 +59,8 @@ int fuxictr_find(struct reading *reading)
         return DCNV2_OK;
     if (!reading->is_fuxictr)
         return model_error_set(reading->error, DCNV2_ERROR_MODEL, path,
-                               "is a folder without a model.json, which describes a network "
-                               "(docs/model-json.md), and without FuxiCTR's " FUXICTR_MAP);
+                               "is a folder; name the file in it, or put a model.json "
+                               "(docs/model-json.md) or FuxiCTR's " FUXICTR_MAP " there");
     return find_weights(reading, path);
 }
 

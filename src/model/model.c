@@ -142,9 +142,11 @@ static int check_strict(struct reading *reading, const struct network_spec *spec
     if (!reading->source->strict || spec->n_assumptions == 0)
         return DCNV2_OK;
     return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->weights_path,
-                           "no file tells whether %.*s: a model.json does (docs/model-json.md), or "
-                           "leave out --strict",
-                           TEXT_SHOWN(spec->assumptions[0]));
+                           "no file tells whether %.*s: %s does (docs/%s.md), or leave out "
+                           "--strict",
+                           TEXT_SHOWN(spec->assumptions[0]),
+                           reading->is_fuxictr ? "FuxiCTR's model_config.yaml" : "a model.json",
+                           reading->is_fuxictr ? "files" : "model-json");
 }
 
 static int make_network(struct reading *reading, struct dcnv2_model *model)

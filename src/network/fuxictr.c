@@ -32,8 +32,7 @@ static int read_all(struct fuxictr_reading *reading)
         return FUXICTR_FAIL(reading, "the network has more than %d layers", SPEC_MAX_LAYERS);
     if (reading->assumes_activation)
         reading->assumptions[reading->n_assumptions++] =
-            text_of("the activation of the deep layers is ReLU, FuxiCTR's default "
-                    "(model_config.yaml is not there)");
+            text_of("the activation of the deep layers is ReLU, FuxiCTR's default");
     reading->maker.spec->assumptions = reading->assumptions;
     reading->maker.spec->n_assumptions = reading->n_assumptions;
     return 0;

@@ -160,9 +160,9 @@ static void assume_preprocessed(struct fuxictr_reading *reading,
                                 const struct fuxictr_feature *feature)
 {
     if (feature->column->preprocess.length)
-        reading->assumptions[reading->n_assumptions++] = maker_text(
-            &reading->maker, "values of \"%.*s\" come as the function \"%.*s\" leaves them",
-            TEXT_SHOWN(feature->name), TEXT_SHOWN(feature->column->preprocess));
+        reading->assumptions[reading->n_assumptions++] =
+            maker_text(&reading->maker, "\"%.*s\" comes as %.*s leaves it",
+                       TEXT_SHOWN(feature->name), TEXT_SHOWN(feature->column->preprocess));
 }
 
 int fuxictr_read_features(struct fuxictr_reading *reading)
