@@ -46,6 +46,9 @@ struct reading {
     const struct scaling *scaling;  /* [n_dense] */
     struct tensor_list tensors;     /* of the network */
     const char *label;              /* column of the training data, or NULL: not known */
+    struct text golden;             /* a golden set (golden.h), or at == NULL: there is none */
+    const char *golden_path;        /* where it is, for messages */
+    struct file_bytes golden_bytes; /* of its file */
 };
 
 /*
@@ -74,6 +77,10 @@ int described_read(struct reading *reading, const char *path);
 
 /* Goes on with reading->spec and these vocabularies. Returns a status. */
 int described_take(struct reading *reading, const struct spec_vocabularies *vocabularies);
+
+/* "FOLDER/NAME" of the folder that a path names, or lies in. NULL: no memory. */
+const char *reading_path_beside(struct reading *reading, const char *path, bool is_folder,
+                                struct text name);
 
 /* Room for n_sparse columns and all names. Returns a status. */
 int reading_make_room(struct reading *reading, size_t n_sparse, size_t n_dense);
