@@ -7,7 +7,7 @@
  * Leaves out: HTTP, logging, threads. An ad server links this and nothing else of this project.
  *
  * Link with what `pkg-config --cflags --libs --static dcnv2` says, once `make install` has written
- * dcnv2.pc: libdcnv2.a, libcjson, zlib, libm. The archive is built with -fPIE, for
+ * dcnv2.pc: libdcnv2.a, libcjson, libyaml, zlib, libm. The archive is built with -fPIE, for
  * programs.
  *
  * Environment: DCNV2_CPU (scalar, avx2 or avx512) forces an instruction set; dcnv2_model_load()

@@ -142,8 +142,10 @@ static int open_files(struct reading *reading)
     const struct dcnv2_source *source = reading->source;
     const char *description;
     int status = described_find(reading, &description);
-    if (description == NULL || !described_is_folder(source->model_path))
+    if (!described_is_folder(source->model_path))
         reading->weights_path = source->model_path;
+    if (status == DCNV2_OK && description == NULL)
+        status = fuxictr_find(reading);
     if (status == DCNV2_OK && reading->weights_path == NULL)
         status = described_read(reading, description);
     if (status == DCNV2_OK)
@@ -156,7 +158,8 @@ static int open_files(struct reading *reading)
         status = described_read(reading, description);
     if (status != DCNV2_OK)
         return status;
-    return pair_read(reading, reading->is_described ? DCNV2_OK : read_encoder(reading));
+    const bool needs_encoder = !reading->is_described && !reading->is_fuxictr;
+    return pair_read(reading, needs_encoder ? read_encoder(reading) : DCNV2_OK);
 }
 
 int reading_open(struct reading *reading, const struct dcnv2_source *source,

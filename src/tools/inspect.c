@@ -276,8 +276,9 @@ static int print_converted(struct inspection *inspection, const struct reading *
 static int print_described(struct inspection *inspection, const struct reading *reading,
                            const struct dcnv2_model *model)
 {
-    fprintf(inspection->out, "%s: %s of %zu bytes, with a model.json\n", inspection->path,
-            reading->weights_path, reading->model_bytes.size);
+    fprintf(inspection->out, "%s: %s of %zu bytes, with %s\n", inspection->path,
+            reading->weights_path, reading->model_bytes.size,
+            reading->is_fuxictr ? "FuxiCTR's files" : "a model.json");
     return print_model(inspection, reading, model, &reading->tensors);
 }
 
