@@ -76,6 +76,11 @@ struct dcnv2_source {
      * take. Of other columns it is the row behind the classes. */
     struct dcnv2_columns unknown_classes;
     bool strict; /* what no file tells and changes scores is an error, and not assumed */
+    /* A golden set: rows with the scores of the library that trained the model. They are scored at
+     * each load, and a model that does not reproduce them is refused (docs/files.md). NULL: that of
+     * a converted file, else golden.json beside the weights, if there is one; "none": none. */
+    const char *golden;
+    double golden_tolerance;    /* largest distance of a score; 0: as the set says, or 1e-5 */
     const char *state_dict_key; /* which of a checkpoint's state dicts; NULL: it holds one */
 };
 

@@ -369,6 +369,25 @@ static void print_other_form(const struct metrics *metrics, FILE *out)
     }
 }
 
+/* No samples without a golden set. */
+static void print_golden(const struct metrics *metrics, const struct golden *golden, FILE *out)
+{
+    print_head(out, "dcnv2_golden_rows", "gauge",
+               "rows of the golden set that the model reproduced");
+    if (golden->n_rows) {
+        fputs("dcnv2_golden_rows{model=\"", out);
+        print_label(out, text_of(metrics->model_name));
+        fprintf(out, "\"} %u\n", golden->n_rows);
+    }
+    print_head(out, "dcnv2_golden_largest_difference", "gauge",
+               "largest distance of a score from that of the golden set");
+    if (golden->n_rows) {
+        fputs("dcnv2_golden_largest_difference{model=\"", out);
+        print_label(out, text_of(metrics->model_name));
+        fprintf(out, "\"} %.9g\n", golden->largest);
+    }
+}
+
 /* Samples only of what is known: there may be no model, or its files are still being hashed. */
 static void print_model(const struct metrics *metrics, const struct fingerprint *model, FILE *out)
 {
@@ -379,6 +398,7 @@ static void print_model(const struct metrics *metrics, const struct fingerprint 
         fprintf(out, "\",model_sha256=\"%s\",encoder_sha256=\"%s\"} 1\n", model->model,
                 model->encoder);
     }
+    print_golden(metrics, &model->golden, out);
     print_head(out, "dcnv2_model_loaded_timestamp_seconds", "gauge",
                "when the model in service was loaded, since the epoch");
     if (model->loaded_at.tv_sec) {

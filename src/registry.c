@@ -104,7 +104,7 @@ int registry_load(struct registry *registry, struct dcnv2_error *error)
         status = warm_up(model, error);
     if (status == DCNV2_OK) {
         replace(registry, model);
-        fingerprinter_take(registry->fingerprinter, &bytes);
+        fingerprinter_take(registry->fingerprinter, &bytes, &model->golden);
     } else {
         source_bytes_free(&bytes);
         dcnv2_model_free(model);

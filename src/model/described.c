@@ -129,20 +129,6 @@ int described_take(struct reading *reading, const struct spec_vocabularies *voca
                               : status;
 }
 
-const char *reading_path_beside(struct reading *reading, const char *path, bool is_folder,
-                                struct text name)
-{
-    const char *slash = strrchr(path, '/');
-    const size_t length = is_folder ? strlen(path) : slash ? (size_t)(slash - path) : 0;
-    const size_t size = length + name.length + 2;
-    char *joined = arena_alloc(&reading->arena, size);
-    if (joined == NULL)
-        return NULL;
-    snprintf(joined, size, "%.*s%s%.*s", (int)length, path, length || slash ? "/" : "",
-             (int)name.length, name.at);
-    return joined;
-}
-
 static int read_json(struct reading *reading, const char *path, const char *folder)
 {
     struct file_bytes *bytes = &reading->encoder_bytes;

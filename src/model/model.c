@@ -189,6 +189,8 @@ int model_make(struct reading *reading, dcnv2_model **ret_model)
         status = make_encoder(reading, model);
     if (status == DCNV2_OK)
         status = make_network(reading, model);
+    if (status == DCNV2_OK)
+        status = golden_check(reading, model, &model->golden);
     if (status != DCNV2_OK) {
         dcnv2_model_free(model);
         return status;

@@ -48,6 +48,9 @@ struct reading {
     const struct scaling *scaling;  /* [n_dense] */
     struct tensor_list tensors;     /* of the network */
     const char *label;              /* column of the training data, or NULL: not known */
+    struct text golden;             /* a golden set (golden.h), or at == NULL: there is none */
+    const char *golden_path;        /* where it is, for messages */
+    struct file_bytes golden_bytes; /* of its file */
 };
 
 /*

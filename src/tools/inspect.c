@@ -228,6 +228,9 @@ static int print_model(struct inspection *inspection, const struct reading *read
         return inspection->error->status;
     if (model->note)
         fprintf(out, "note: %s\n", model->note);
+    if (model->golden.n_rows)
+        fprintf(out, "golden set: %u rows, largest distance of a score %.2g, limit %g\n",
+                model->golden.n_rows, model->golden.largest, model->golden.limit);
     if (!reading->is_described)
         print_dense(out, reading->names + reading->n_sparse, reading->scaling, reading->n_dense);
     fprintf(out, "%s: %u\n", reading->is_described ? "vocabularies" : "sparse columns",
