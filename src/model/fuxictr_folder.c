@@ -58,7 +58,7 @@ int fuxictr_find(struct reading *reading)
     if (!is_folder)
         return DCNV2_OK;
     if (!reading->is_fuxictr)
-        return model_error_set(reading->error, DCNV2_ERROR_MODEL, path,
+        return model_error_set(reading->error, DCNV2_ERROR_IO, path,
                                "is a folder; name the file in it, or put a model.json "
                                "(docs/model-json.md) or FuxiCTR's " FUXICTR_MAP " there");
     return find_weights(reading, path);
