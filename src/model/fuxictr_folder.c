@@ -114,7 +114,8 @@ int fuxictr_take(struct reading *reading)
         return status;
     if (fuxictr_read(&reading->spec, &vocabularies, &reading->spec_arena, &reading->arena, &source,
                      &reason) != 0)
-        return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->weights_path, &reason);
+        return model_error_from(reading->error, DCNV2_ERROR_MODEL, reading->source->model_path,
+                                &reason);
     reading->schema_path = reading->weights_path;
     return described_take(reading, &vocabularies);
 }

@@ -3,6 +3,8 @@
  * fuxictr_config.c: model_config.yaml: a section per experiment, and one called Base, whose keys
  * hold for all of them.
  */
+#include <stdio.h>
+
 #include "network/fuxictr_reading.h"
 #include "network/yaml_tree.h"
 
@@ -31,7 +33,9 @@ int fuxictr_check_number(struct fuxictr_reading *reading, const char *key, uint3
     const struct json_node *node = fuxictr_setting(reading, key);
     if (node == NULL || (node->kind == JSON_NUMBER && node->number == told))
         return 0;
-    json_tree_refuse(node, reading->error, "the tensors tell %u", told);
+    char expected[48];
+    snprintf(expected, sizeof expected, "%u, which the tensors tell", told);
+    json_tree_unexpected(node, reading->error, expected);
     return fuxictr_name_file(reading, FUXICTR_CONFIG);
 }
 

@@ -175,6 +175,14 @@ static int refuse_setting(struct fuxictr_reading *reading, const struct json_nod
     return fuxictr_name_file(reading, FUXICTR_CONFIG);
 }
 
+static int refuse_number(struct fuxictr_reading *reading, const struct json_node *node, uint32_t n)
+{
+    json_tree_refuse(node, reading->error,
+                     "expected %u activations, one per unit that the tensors tell, found %u", n,
+                     node->n);
+    return fuxictr_name_file(reading, FUXICTR_CONFIG);
+}
+
 /* The configuration's name of the activation of unit `u`; *ret NULL: it tells that there is none.
  */
 static int read_setting(struct deep *deep, uint32_t u, const struct fuxictr_activation **ret)
@@ -188,7 +196,7 @@ static int read_setting(struct deep *deep, uint32_t u, const struct fuxictr_acti
         return 0; /* the library's own default */
     if (node->kind == JSON_ARRAY) {
         if (node->n != deep->n)
-            return refuse_setting(reading, node, "an activation per unit that the tensors tell");
+            return refuse_number(reading, node, deep->n);
         node = node->child;
         for (uint32_t i = 0; i < u; i++)
             node = node->next;

@@ -117,6 +117,20 @@ static struct text feature_of(struct text name)
     return (struct text){name.at + start_length, name.length - start_length - end_length};
 }
 
+static int refuse_order(struct fuxictr_reading *reading, uint32_t n, struct text name)
+{
+    const char *advice = reading->section ? ""
+                                          : ": use_features of " FUXICTR_CONFIG
+                                            ", which is not there, may tell";
+    if (n == reading->n_features)
+        return FUXICTR_FAIL(reading,
+                            "the weights' feature %u is \"%.*s\"; " FUXICTR_MAP " has %u%s", n + 1,
+                            TEXT_SHOWN(name), n, advice);
+    return FUXICTR_FAIL(
+        reading, "the weights' feature %u is \"%.*s\"; " FUXICTR_MAP " tells \"%.*s\" there%s",
+        n + 1, TEXT_SHOWN(name), TEXT_SHOWN(reading->features[n].name), advice);
+}
+
 /* The library makes the tables in the order of x0, and writes them so. */
 static int check_order(struct fuxictr_reading *reading)
 {
@@ -130,11 +144,7 @@ static int check_order(struct fuxictr_reading *reading)
             n++;
             continue;
         }
-        return FUXICTR_FAIL(
-            reading, "the weights' feature %u is \"%.*s\"; " FUXICTR_MAP " tells \"%.*s\" there%s",
-            n + 1, TEXT_SHOWN(name),
-            TEXT_SHOWN(n < reading->n_features ? reading->features[n].name : text_of("no feature")),
-            reading->section ? "" : ": use_features of " FUXICTR_CONFIG " is needed");
+        return refuse_order(reading, n, name);
     }
     if (n < reading->n_features)
         return FUXICTR_FAIL(reading,

@@ -161,14 +161,13 @@ static int check_names(struct fuxictr_reading *reading, const struct cross_form 
                                        : 0;
 }
 
-static int add_output(struct fuxictr_reading *reading, const uint32_t *inputs, uint32_t n)
+static void add_output(struct fuxictr_reading *reading, const uint32_t *inputs, uint32_t n)
 {
     struct maker *maker = &reading->maker;
     struct spec_layer *layer = maker_layer(maker, LAYER_OUTPUT, text_of("output"), 0);
     maker_set_inputs(maker, layer, inputs, n);
     layer->tensors[ROLE_WEIGHT] = maker_stack(maker, text_of("fc.weight"));
     fuxictr_add_role(reading, layer, ROLE_BIAS, text_of("fc.bias"));
-    return 0;
 }
 
 int fuxictr_add_network(struct fuxictr_reading *reading, uint32_t x0)
@@ -185,13 +184,14 @@ int fuxictr_add_network(struct fuxictr_reading *reading, uint32_t x0)
             return -1;
         inputs[0] = maker_last(&reading->maker);
     }
-    for (int i = 0; i < 2; i++) {
-        static const char *const stems[] = {"parallel_dnn", "dnn"};
-        if (n > 1 || !fuxictr_tensor(reading, "%s.mlp.0.weight", stems[i]))
-            continue;
-        if (fuxictr_add_deep(reading, stems[i], x0, false) != 0)
+    const char *beside = has_part(reading, "parallel_dnn.") ? "parallel_dnn"
+                         : has_part(reading, "dnn.")        ? "dnn"
+                                                            : NULL;
+    if (beside) {
+        if (fuxictr_add_deep(reading, beside, x0, false) != 0)
             return -1;
         inputs[n++] = maker_last(&reading->maker);
     }
-    return add_output(reading, inputs, n);
+    add_output(reading, inputs, n);
+    return 0;
 }
