@@ -20,12 +20,13 @@ def find(given=None):
     return found
 
 
-def scores(program, folder, rows):
-    """The click probability of each row of a CSV file, by the model in a folder."""
+def scores(program, folder, rows, checks_golden_set):
+    """The click probability of each row of a CSV file, by the model in a folder, whose golden set has to hold too if wanted."""
     environment = {key: value for key, value in os.environ.items()
-                   if key not in ("SPARSE_COLS", "DENSE_COLS", "MODEL_PATH", "ENCODER_PATH", "MODEL_JSON")}
+                   if key not in ("SPARSE_COLS", "DENSE_COLS", "MODEL_PATH", "ENCODER_PATH", "MODEL_JSON", "GOLDEN", "GOLDEN_TOLERANCE")}
+    golden = [] if checks_golden_set else ["--golden", "none"]
     try:
-        done = subprocess.run([program, "--model-path", str(folder), str(rows)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        done = subprocess.run([program, "--model-path", str(folder), *golden, str(rows)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, universal_newlines=True, timeout=TIMEOUT_S, env=environment)
     except subprocess.TimeoutExpired:
         raise CheckFailed("dcnv2-score took more than %d s, nothing was written; pass fewer rows" % TIMEOUT_S)
