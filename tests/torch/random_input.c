@@ -1,26 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "random_input.h"
 
-enum { MOST_PARTS = 12, MOST_LIST = 6 };
+enum { MOST_PARTS = 12, MOST_LIST = 6, MOST_SOURCES = 6 };
 
-/* ---- columns ---- */
+/* ---- sources ---- */
 
-static struct text name_of(struct arena *arena, const char *kind, uint32_t i)
+void random_sources(struct random_tensors *tensors, struct network_spec *spec)
 {
-    char *name = random_room(arena, 32, 1);
-    const int length = snprintf(name, 32, "%s%u", kind, i);
-    return (struct text){name, (size_t)length};
+    spec->source = text_of("a test");
+    spec->is_exact = true;
+    spec->columns = random_room(tensors->arena, 2 * MOST_SOURCES, sizeof *spec->columns);
+    spec->lookups = random_room(tensors->arena, MOST_SOURCES, sizeof *spec->lookups);
+    spec->values = random_room(tensors->arena, MOST_SOURCES, sizeof *spec->values);
 }
 
-static void make_lookup(struct random *random, const struct spec_column *column,
-                        struct spec_lookup *lookup)
+/* Whether a part has a new source; else it shares one of the n that there are. */
+static bool is_new(struct random *random, uint32_t n)
+{
+    return n == 0 || (n < MOST_SOURCES && random_once_in(random, 2));
+}
+
+static uint32_t random_value(struct random *random, struct network_spec *spec)
+{
+    return is_new(random, spec->n_values) ? spec->n_values++ : random_of(random, spec->n_values);
+}
+
+static void make_lookup(struct random *random, bool is_list, struct spec_lookup *lookup)
 {
     lookup->kind = LOOKUP_HASH;
     lookup->hash = (enum hash_kind)random_of(random, 3);
     lookup->modulus = 1 + random_of(random, 40);
     lookup->missing_row = SPEC_DROP;
     lookup->unseen_row = SPEC_REFUSE;
-    if (!column->is_list || random_once_in(random, 2))
+    if (!is_list || random_once_in(random, 2))
         return;
     lookup->max_values = random_once_in(random, 4) ? 1 : MOST_LIST;
     lookup->keep = (enum list_end)random_of(random, 2);
@@ -29,31 +41,30 @@ static void make_lookup(struct random *random, const struct spec_column *column,
     lookup->pad_row = lookup->is_padded ? random_of(random, lookup->modulus) : 0;
 }
 
+/* Columns of categories stand before all others: the column of lookup i is i. */
+static uint32_t random_lookup(struct random *random, struct network_spec *spec)
+{
+    if (!is_new(random, spec->n_lookups))
+        return random_of(random, spec->n_lookups);
+    const uint32_t i = spec->n_lookups++;
+    spec->columns[i].is_list = random_once_in(random, 2);
+    spec->lookups[i].column = i;
+    make_lookup(random, spec->columns[i].is_list, &spec->lookups[i]);
+    return i;
+}
+
 void random_columns(struct random_tensors *tensors, struct network_spec *spec)
 {
-    struct random *random = &tensors->random;
-    const uint32_t n_lookups = 1 + random_of(random, 5), n_values = 1 + random_of(random, 4);
-    *spec = (struct network_spec){.source = text_of("a test"),
-                                  .is_exact = true,
-                                  .n_columns = n_lookups + n_values,
-                                  .n_categories = n_lookups,
-                                  .n_lookups = n_lookups,
-                                  .n_values = n_values};
-    spec->columns = random_room(tensors->arena, spec->n_columns, sizeof *spec->columns);
-    spec->lookups = random_room(tensors->arena, n_lookups, sizeof *spec->lookups);
-    spec->values = random_room(tensors->arena, n_values, sizeof *spec->values);
+    spec->n_categories = spec->n_lookups;
+    spec->n_columns = spec->n_lookups + spec->n_values;
     for (uint32_t i = 0; i < spec->n_columns; i++) {
-        struct spec_column *column = &spec->columns[i];
-        column->name = name_of(tensors->arena, "c", i);
-        column->is_number = i >= n_lookups;
-        column->is_list = i < n_lookups && random_once_in(random, 2);
-        if (i < n_lookups) {
-            spec->lookups[i].column = i;
-            make_lookup(random, column, &spec->lookups[i]);
-        } else {
-            spec->values[i - n_lookups].column = i;
-        }
+        char *name = random_room(tensors->arena, 16, 1);
+        const int length = snprintf(name, 16, "c%u", i);
+        spec->columns[i].name = (struct text){name, (size_t)length};
+        spec->columns[i].is_number = i >= spec->n_lookups;
     }
+    for (uint32_t i = 0; i < spec->n_values; i++)
+        spec->values[i].column = spec->n_lookups + i;
 }
 
 /* ---- parts ---- */
@@ -93,13 +104,13 @@ static bool share_table(struct random *random, const struct network_spec *spec,
     return false;
 }
 
-static void make_table(struct random_tensors *tensors, const struct network_spec *spec,
-                       const struct spec_input *parts, uint32_t n, uint32_t width)
+static void make_table(struct random_tensors *tensors, struct network_spec *spec,
+                       struct spec_input *parts, uint32_t n, uint32_t width)
 {
     static const struct random_values values = {.spread = 1, .is_table = true};
-    struct spec_input *part = (struct spec_input *)parts + n;
+    struct spec_input *part = &parts[n];
     part->kind = INPUT_TABLE;
-    part->source = random_of(&tensors->random, spec->n_lookups);
+    part->source = random_lookup(&tensors->random, spec);
     part->width = width;
     set_pooling(&tensors->random, spec, part);
     if (share_table(&tensors->random, spec, parts, n, part, width))
@@ -108,19 +119,19 @@ static void make_table(struct random_tensors *tensors, const struct network_spec
     part->tensor = random_part(tensors, sizes, 2, &values);
 }
 
-static void make_number(struct random_tensors *tensors, const struct network_spec *spec,
+static void make_number(struct random_tensors *tensors, struct network_spec *spec,
                         struct spec_input *part, uint32_t width)
 {
     static const struct random_values values = {.spread = 1};
     const uint64_t size = width;
     part->kind = width == 1 && random_once_in(&tensors->random, 2) ? INPUT_VALUE : INPUT_TIMES;
-    part->source = random_of(&tensors->random, spec->n_values);
+    part->source = random_value(&tensors->random, spec);
     part->width = width;
     if (part->kind == INPUT_TIMES)
         part->tensor = random_part(tensors, &size, 1, &values);
 }
 
-void random_input(struct random_tensors *tensors, const struct network_spec *spec,
+void random_input(struct random_tensors *tensors, struct network_spec *spec,
                   struct spec_layer *layer, uint32_t width)
 {
     static const uint32_t widths[] = {1, 1, 2, 3, 4, 8, 15, 16, 17, 33};
@@ -157,8 +168,8 @@ static uint32_t make_list(struct random *random, const struct spec_lookup *looku
     const uint32_t n_all = lookup->is_padded ? lookup->max_values : n;
     const uint32_t first = lookup->is_padded && lookup->pad == LIST_FIRST ? n_all - n : 0;
     for (uint32_t i = 0; i < n_all; i++)
-        rows[i] = i >= first && i < first + n ? random_of(random, lookup->modulus)
-                                              : lookup->pad_row;
+        rows[i] =
+            i >= first && i < first + n ? random_of(random, lookup->modulus) : lookup->pad_row;
     return n_all;
 }
 

@@ -20,7 +20,6 @@ struct making {
     struct random *random;
     struct network_spec *spec;
     uint32_t widths[MOST_LAYERS];
-    bool is_read[MOST_LAYERS];
 };
 
 static const uint32_t odd_widths[] = {1, 2, 8, 15, 16, 17, 31, 32, 33, 48, 257};
@@ -154,8 +153,7 @@ static void make_mixture(struct making *making, struct spec_layer *layer, uint32
     const uint32_t rank = rank_of(making), n_experts = 1 + random_of(making->random, 5);
     struct tensor_stack *tensors = layer->tensors;
     set_inside(making, layer);
-    tensors[CROSS_U] =
-        stack_of(making, 3, (const uint64_t[]){n_experts, n, rank}, weight_of(rank));
+    tensors[CROSS_U] = stack_of(making, 3, (const uint64_t[]){n_experts, n, rank}, weight_of(rank));
     tensors[CROSS_V] = stack_of(making, 3, (const uint64_t[]){n_experts, rank, n}, weight_of(n));
     if (random_once_in(making->random, 2))
         tensors[CROSS_C] =
@@ -170,9 +168,8 @@ static void make_mixture(struct making *making, struct spec_layer *layer, uint32
 static void make_cross(struct making *making, struct spec_layer *layer, uint32_t n)
 {
     struct tensor_stack *tensors = layer->tensors;
-    tensors[ROLE_WEIGHT] = layer->kind == LAYER_CROSS_VECTOR
-                               ? vector(making, n, weight_of(n))
-                               : matrix(making, n, n);
+    tensors[ROLE_WEIGHT] =
+        layer->kind == LAYER_CROSS_VECTOR ? vector(making, n, weight_of(n)) : matrix(making, n, n);
     maybe_vector(making, &tensors[ROLE_BIAS], n, around_zero);
     if (layer->kind == LAYER_CROSS_FULL)
         layer->has_bias_outside =
@@ -228,13 +225,6 @@ static struct spec_layer *next_layer(struct making *making, enum layer_kind kind
     return layer;
 }
 
-static void read_layer(struct making *making, uint32_t *inputs, struct spec_layer *layer,
-                       uint32_t number)
-{
-    inputs[layer->n_inputs++] = number;
-    making->is_read[number] = true;
-}
-
 /* The last layer mostly, any other at times; several join. Returns their width. */
 static uint32_t choose_inputs(struct making *making, struct spec_layer *layer, uint32_t number)
 {
@@ -246,7 +236,7 @@ static uint32_t choose_inputs(struct making *making, struct spec_layer *layer, u
         const uint32_t chosen = is_last ? number - 1 : random_of(making->random, number);
         if (i > 0 && width + making->widths[chosen] > MOST_JOINED)
             break;
-        read_layer(making, inputs, layer, chosen);
+        inputs[layer->n_inputs++] = chosen;
         width += making->widths[chosen];
     }
     layer->inputs = inputs;
@@ -260,7 +250,6 @@ static uint32_t choose_x0(struct making *making, struct spec_layer *layer, uint3
     const uint32_t from = random_of(making->random, number);
     for (uint32_t i = 0; i < number; i++) {
         layer->x0 = (from + i) % number;
-        making->is_read[layer->x0] |= making->widths[layer->x0] == width;
         if (making->widths[layer->x0] == width)
             return width;
     }
@@ -274,8 +263,8 @@ static void add_hidden(struct making *making)
     static const enum layer_kind twice[] = {LAYER_LINEAR, LAYER_ACTIVATION};
     const uint32_t number = making->spec->n_layers;
     const uint32_t kind = 1 + random_of(making->random, LAYER_N_KINDS);
-    struct spec_layer *layer = next_layer(
-        making, kind < LAYER_OUTPUT ? (enum layer_kind)kind : twice[kind - LAYER_OUTPUT]);
+    struct spec_layer *layer = next_layer(making, kind < LAYER_OUTPUT ? (enum layer_kind)kind
+                                                                      : twice[kind - LAYER_OUTPUT]);
     uint32_t width = choose_inputs(making, layer, number);
     if (layer_kinds[layer->kind].is_cross)
         width = choose_x0(making, layer, number, width);
@@ -307,13 +296,17 @@ static void make_weights(struct making *making, struct spec_layer *layer)
     layer->weights = weights;
 }
 
-/* One weight over all inputs, of which a slice per input is cut: not transposed. */
+/* One weight over all inputs, which is cut: one row of a tensor cannot be. */
 static void make_whole_weight(struct making *making, struct spec_layer *layer, uint32_t width)
 {
     const uint64_t sizes[2] = {1, width};
     const struct random_values values = weight_of(width);
     struct tensor_part *part = random_room(making->tensors.arena, 1, sizeof *part);
-    *part = random_part(&making->tensors, sizes, 2, &values);
+    const size_t n_before = making->tensors.n;
+    do {
+        making->tensors.n = n_before;
+        *part = random_part(&making->tensors, sizes, 2, &values);
+    } while (part->n_rows == 1);
     layer->tensors[ROLE_WEIGHT] = (struct tensor_stack){part, 1};
 }
 
@@ -324,13 +317,13 @@ static void add_output(struct making *making)
     struct spec_layer *layer = next_layer(making, LAYER_OUTPUT);
     uint32_t *inputs = random_room(making->tensors.arena, MOST_INPUTS, sizeof *inputs);
     uint32_t width = 0;
+    layer->inputs = inputs;
     for (uint32_t i = 0; i < number; i++) {
-        if (making->is_read[i] && !random_once_in(making->random, 8))
+        if (spec_count_readers(making->spec, i) && !random_once_in(making->random, 8))
             continue;
-        read_layer(making, inputs, layer, i);
+        inputs[layer->n_inputs++] = i;
         width += making->widths[i];
     }
-    layer->inputs = inputs;
     if (random_once_in(making->random, 3))
         make_whole_weight(making, layer, width);
     else
@@ -376,8 +369,9 @@ void random_spec_make(struct random_spec *ret, uint64_t seed)
     random_start(making.random, seed, 0);
     making.tensors.tensors =
         random_room(&ret->arena, RANDOM_MAX_TENSORS, sizeof *making.tensors.tensors);
-    random_columns(&making.tensors, &ret->spec);
+    random_sources(&making.tensors, &ret->spec);
     make_layers(&making);
+    random_columns(&making.tensors, &ret->spec);
     ret->batch = random_batch(&making.tensors, &ret->spec);
     ret->list = (struct tensor_list){making.tensors.tensors, making.tensors.n, NULL};
     sort_tensors(ret);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* spec_reference.cpp: spec_reference.h over libtorch, in torch's own operations if there are any. */
+/* spec_reference.cpp: spec_reference.h over libtorch, in torch's own operations if there are any.
+ */
 #include "spec_reference.h"
 
 #include <cstdio>
@@ -181,8 +182,8 @@ class Network
             if (input.kind == INPUT_TABLE)
                 parts.push_back(looked_up(input));
             else if (input.kind == INPUT_TIMES)
-                parts.push_back(at::outer(column(input.source).squeeze(1),
-                                          part(input.tensor).reshape({-1})));
+                parts.push_back(
+                    at::outer(column(input.source).squeeze(1), part(input.tensor).reshape({-1})));
             else
                 parts.push_back(column(input.source));
         }

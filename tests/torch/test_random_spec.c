@@ -160,15 +160,41 @@ static double sigmoid(double logit)
     return 1 / (1 + exp(-logit));
 }
 
-/* Of one number: within NEAR of 1 or of itself, or no farther than twice libtorch's floats. */
-static bool is_near(struct distances *distances, double found, double float64, double float32)
+/* Of one number: within `near`, or no farther than twice libtorch's floats are. */
+static bool is_near(struct distances *distances, double near, double found, double float64,
+                    double of_floats)
 {
-    const double near = NEAR * fmax(1, fabs(float64));
-    const double bound = fmax(near, 2 * fabs(float32 - float64));
+    const double bound = fmax(near, 2 * of_floats);
     const double distance = fabs(found - float64);
     distances->worst = fmax(distances->worst, distance / bound);
     distances->n_beyond_near += distance > near;
     return distance <= bound; /* false of a NaN */
+}
+
+/* Of libtorch's floats from its doubles, in the worst row: another row is exact by luck at times.
+ */
+struct of_floats {
+    double score, logit;
+};
+
+static struct of_floats distance_of_floats(const double *float64, const double *float32, size_t n)
+{
+    struct of_floats worst = {0, 0};
+    for (size_t r = 0; r < n; r++) {
+        worst.score = fmax(worst.score, fabs(sigmoid(float32[r]) - sigmoid(float64[r])));
+        worst.logit = fmax(worst.logit, fabs(float32[r] - float64[r]));
+    }
+    return worst;
+}
+
+/* Beside the row's score its logit, as near: the slope of the sigmoid is 1/4 at most. */
+static bool is_row_near(struct distances *distances, float score, float logit, double float64,
+                        struct of_floats of_floats)
+{
+    const double near_logit = 4 * NEAR * fmax(1, fabs(float64));
+    distances->largest_logit = fmax(distances->largest_logit, fabs(float64));
+    return is_near(distances, NEAR, (double)score, sigmoid(float64), of_floats.score) &&
+           is_near(distances, near_logit, (double)logit, float64, of_floats.logit);
 }
 
 static bool compare_torch(const struct random_spec *made, const struct scores *found,
@@ -178,10 +204,9 @@ static bool compare_torch(const struct random_spec *made, const struct scores *f
     static char message[SPEC_REFERENCE_MESSAGE_SIZE];
     if (reference(&made->spec, &made->list, &made->batch, float64, float32, message) != 0)
         return fail(made, message);
+    const struct of_floats of_floats = distance_of_floats(float64, float32, made->batch.n_rows);
     for (size_t r = 0; r < made->batch.n_rows; r++) {
-        distances->largest_logit = fmax(distances->largest_logit, fabs(float64[r]));
-        if (is_near(distances, (double)found->logits[r], float64[r], float32[r]) &&
-            is_near(distances, (double)found->scores[r], sigmoid(float64[r]), sigmoid(float32[r])))
+        if (is_row_near(distances, found->scores[r], found->logits[r], float64[r], of_floats))
             continue;
         snprintf(message, sizeof message,
                  "row %zu: logit %.9g; libtorch in float64 %.9g, in float32 %.9g", r,
@@ -312,8 +337,8 @@ static bool check_spec(uint64_t seed, spec_reference_fn *reference, struct dista
     struct scores whole;
     random_spec_make(&made, seed);
     bool is_good = load_written(&loaded, &made);
-    if (is_good && !score(&loaded.network, kernels_select("scalar"), loaded.scratch, &made.batch,
-                          &whole))
+    if (is_good &&
+        !score(&loaded.network, kernels_select("scalar"), loaded.scratch, &made.batch, &whole))
         is_good = fail(&made, "not all rows are scored, or other bits with logits");
     is_good = is_good && compare_torch(&made, &whole, reference, distances) &&
               compare_sets(&made, &loaded, &whole) && compare_threads(&made, &loaded, &whole) &&
