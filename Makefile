@@ -6,7 +6,10 @@ CC ?= cc
 PKG_CONFIG ?= pkg-config
 OBJCOPY ?= objcopy
 HTTP_PORT ?= 8080
-PACKAGES := libcjson zlib
+PREFIX ?= /usr/local
+PACKAGES := libcjson yaml-0.1 zlib
+# Those that pkg-config does not find, or all if there is no pkg-config.
+MISSING := $(strip $(foreach package,$(PACKAGES),$(shell $(PKG_CONFIG) --exists $(package) 2>/dev/null || echo $(package))))
 # What is built for, which a cross compiler says.
 MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 
@@ -15,13 +18,15 @@ B := build$(if $(SANITIZER),/$(subst $(comma),-,$(SANITIZER)))
 O := $(B)/obj
 
 # Order of operations is part of the results, so the compiler may not fuse or reorder them.
-CFLAGS ?= -O2 -g
+# A build with sanitizers is for tests: -O1 halves its time.
+CFLAGS ?= $(if $(SANITIZER),-O1 -g1,-O2 -g)
 C_FLAGS := -std=c11 -D_GNU_SOURCE -Isrc -Iinclude -fPIE -fvisibility=hidden -ffp-contract=off \
     -fno-math-errno -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla $(if $(WERROR),-Werror) \
-    $(CFLAGS) $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+    $(CFLAGS) $(if $(MISSING),,$(shell $(PKG_CONFIG) --cflags $(PACKAGES)))
 LINK_FLAGS := -pie $(LDFLAGS)
 ifdef SANITIZER
-C_FLAGS += -fsanitize=$(SANITIZER) -fno-sanitize-recover=all -fno-omit-frame-pointer
+# At -O1 gcc takes vectors that are set lane by lane for unset; the other builds look.
+C_FLAGS += -fsanitize=$(SANITIZER) -fno-sanitize-recover=all -fno-omit-frame-pointer -Wno-maybe-uninitialized
 LINK_FLAGS += -fsanitize=$(SANITIZER)
 else
 C_FLAGS += -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
@@ -29,6 +34,7 @@ LINK_FLAGS += -Wl,-z,relro,-z,now,--as-needed
 endif
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm -lpthread -ldl
 
+PROGRAMS := server convert train score
 # The trainer and dcnv2-score alone have these.
 TRAINING_ROOMS := backend data native report torch train
 SOURCES := $(sort $(filter-out src/tools/% $(addsuffix /%,$(addprefix src/,$(TRAINING_ROOMS))),$(wildcard src/*.c src/*/*.c)))
@@ -36,16 +42,11 @@ OBJECTS := $(SOURCES:src/%.c=$(O)/%.o)
 ifeq ($(MACHINE),x86_64)
 OBJECTS += $(foreach set,avx2 avx512,$(O)/kernels/vectorised_$(set).o)
 endif
-# What an ad server links: everything but the server.
-LIBRARY_OBJECTS := $(filter $(O)/arena.o $(O)/memory.o $(O)/cgroup.o $(O)/text.o $(O)/hash.o $(O)/number.o $(O)/frame.o $(O)/kernels/% \
-    $(O)/protocol/json.o $(O)/protocol/json_writer.o $(O)/network/% $(O)/model/% $(O)/format/% $(O)/encode/%,$(OBJECTS))
-CONVERT_OBJECTS := $(O)/tools/convert.o $(O)/tools/program.o $(O)/tools/inspect.o $(O)/settings.o \
-    $(LIBRARY_OBJECTS)
 TRAIN_OBJECTS := $(patsubst src/%.c,$(O)/%.o,$(sort $(wildcard $(addsuffix /*.c,$(addprefix src/,$(TRAINING_ROOMS))))))
 ifeq ($(MACHINE),x86_64)
 TRAIN_OBJECTS += $(foreach set,avx2 avx512,$(O)/native/gradient_kernels_$(set).o $(O)/native/adam_kernels_$(set).o)
 endif
-TRAIN_PROGRAM_OBJECTS := $(TRAIN_OBJECTS) $(O)/tools/program.o $(O)/settings.o $(O)/cpus.o $(LIBRARY_OBJECTS)
+TOOL_OBJECTS := $(patsubst src/%.c,$(O)/%.o,$(sort $(wildcard src/tools/*.c)))
 TEST_OBJECTS := $(filter-out $(O)/main.o,$(OBJECTS)) $(TRAIN_OBJECTS)
 
 UNIT_SOURCES := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
@@ -65,7 +66,6 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-PROGRAMS := server convert train score
 all: $(PROGRAMS:%=$(B)/bin/dcnv2-%) $(B)/lib/libdcnv2.a ## build the programs and the library (the default)
 
 help: ## this list
@@ -160,18 +160,22 @@ deps-test: ## install the packages that testing needs
 deps-bench: ## install the packages that benchmarks need
 	$(Q)deploy/local/install.sh build bench
 
-install: all ## install below PREFIX (/usr/local), with DESTDIR
+install: all ## install programs, libdcnv2.a, dcnv2.h and dcnv2.pc below PREFIX (/usr/local), with DESTDIR
 	for program in $(PROGRAMS); do \
-	    install -D -m 755 $(B)/bin/dcnv2-$$program $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/dcnv2-$$program || exit 1; done
-	install -D -m 644 $(B)/lib/libdcnv2.a $(DESTDIR)$(or $(PREFIX),/usr/local)/lib/libdcnv2.a
-	! [ -e $(B)/lib/dcnv2_torch.so ] || install -D -m 755 $(B)/lib/dcnv2_torch.so $(DESTDIR)$(or $(PREFIX),/usr/local)/lib/dcnv2_torch.so
-	install -D -m 644 include/dcnv2.h $(DESTDIR)$(or $(PREFIX),/usr/local)/include/dcnv2.h
+	    install -D -m 755 $(B)/bin/dcnv2-$$program $(DESTDIR)$(PREFIX)/bin/dcnv2-$$program || exit 1; done
+	install -D -m 644 $(B)/lib/libdcnv2.a $(DESTDIR)$(PREFIX)/lib/libdcnv2.a
+	! [ -e $(B)/lib/dcnv2_torch.so ] || install -D -m 755 $(B)/lib/dcnv2_torch.so $(DESTDIR)$(PREFIX)/lib/dcnv2_torch.so
+	install -D -m 644 include/dcnv2.h $(DESTDIR)$(PREFIX)/include/dcnv2.h
+	sed 's|@prefix@|$(PREFIX)|; s|@packages@|$(PACKAGES)|; s|@version@|'"$$(sed -n 's/#define DCNV2_VERSION "\(.*\)"/\1/p' include/dcnv2.h)"'|' \
+	    include/dcnv2.pc.in > $(O)/dcnv2.pc
+	install -D -m 644 $(O)/dcnv2.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/dcnv2.pc
 
 clean: ## remove build/
 	rm -rf build
 
 # Objects depend on a file that changes with the flags: objects of different flags never mix.
 $(O)/flags: FORCE
+	$(if $(MISSING),$(error pkg-config does not find $(MISSING): make deps installs all that building needs (Debian, Ubuntu)))
 	$(Q)mkdir -p $(@D)
 	$(Q)printf '%s\n' '$(CC) $(C_FLAGS) $(LINK_FLAGS)' | cmp -s - $@ || printf '%s\n' '$(CC) $(C_FLAGS) $(LINK_FLAGS)' > $@
 
@@ -202,28 +206,31 @@ $(O)/%.o: src/%.c $(O)/flags
 	$(compile)
 
 $(B)/bin/dcnv2-server: $(OBJECTS)
-$(B)/bin/dcnv2-convert: $(CONVERT_OBJECTS)
-$(B)/bin/dcnv2-train: $(O)/tools/train.o $(TRAIN_PROGRAM_OBJECTS)
-$(B)/bin/dcnv2-score: $(O)/tools/score.o $(TRAIN_PROGRAM_OBJECTS)
+$(filter-out %-server,$(PROGRAMS:%=$(B)/bin/dcnv2-%)): $(B)/bin/dcnv2-%: $(O)/tools/%.o $(O)/all.a
 $(PROGRAMS:%=$(B)/bin/dcnv2-%):
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LINK_FLAGS) $^ $(LIBS) -o $@
 
-# One object in which only the public names are visible.
-$(B)/lib/libdcnv2.a: $(LIBRARY_OBJECTS)
+# Everything but the main functions: the linker takes the objects that a program or the library needs.
+$(O)/all.a: $(filter-out $(O)/main.o $(PROGRAMS:%=$(O)/tools/%.o),$(OBJECTS) $(TRAIN_OBJECTS) $(TOOL_OBJECTS))
+	$(Q)rm -f $@ && $(AR) qcs $@ $^
+
+# One object: the functions of the header and all that these need. Only their names are visible.
+PUBLIC := $(sort $(shell sed -n 's/^DCNV2_API [a-z0-9_ *]*[ *]\(dcnv2_[a-z_]*\)[^a-z_ ].*/\1/p' include/dcnv2.h))
+$(B)/lib/libdcnv2.a: $(O)/all.a include/dcnv2.h
 	$(call say,AR,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -r -nostdlib $^ -o $(O)/libdcnv2.o
+	$(Q)$(CC) -r -nostdlib $(PUBLIC:%=-Wl,-u,%) $< -o $(O)/libdcnv2.o
 	$(Q)$(OBJCOPY) --localize-hidden $(O)/libdcnv2.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $(O)/libdcnv2.o
 
-$(B)/bench/train_speed: $(TRAIN_PROGRAM_OBJECTS)
+$(B)/bench/train_speed: $(O)/all.a
 $(B)/bench/fixed_reply: LIBS += $(shell $(PKG_CONFIG) --libs libmicrohttpd)
 $(B)/bench/%: tests/bench/%.c $(O)/flags
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(C_FLAGS) $(LINK_FLAGS) $(filter %.c %.o,$^) $(LIBS) -o $@
+	$(Q)$(CC) $(C_FLAGS) $(LINK_FLAGS) $(filter %.c %.a,$^) $(LIBS) -o $@
 
 # Debian's headers declare Gloo's group only with this. Others: TORCH_CXXFLAGS=-I.. TORCH_LIBS=-L..
 TORCH_CXXFLAGS ?= -isystem /usr/include/torch/csrc/api/include
@@ -279,4 +286,4 @@ $(B)/tests/kernels: $(KERNELS_TEST) $(filter-out $(O)/main.o,$(OBJECTS))
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LINK_FLAGS) $^ $(LIBS) -o $@
 
--include $(OBJECTS:.o=.d) $(O)/tools/train.d $(O)/tools/score.d $(TRAIN_OBJECTS:.o=.d) $(CONVERT_OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(KERNELS_TEST:.o=.d) $(UNIT_TESTS:=.d) $(FUZZ_PROGRAMS:=.d) $(O)/tests/fuzz/replay.d $(TORCH_HELPERS:.o=.d) $(TORCH_TESTS:=.d)
+-include $(OBJECTS:.o=.d) $(TOOL_OBJECTS:.o=.d) $(TRAIN_OBJECTS:.o=.d) $(UNIT_HELPERS:.o=.d) $(KERNELS_TEST:.o=.d) $(UNIT_TESTS:=.d) $(FUZZ_PROGRAMS:=.d) $(O)/tests/fuzz/replay.d $(TORCH_HELPERS:.o=.d) $(TORCH_TESTS:=.d)

@@ -4,7 +4,15 @@
  *
  * Owns: reading PyTorch and scikit-learn's model files, encoding raw values to
  * embedding rows, and the forward pass.
- * Leaves out: HTTP, JSON, logging, threads. An ad server links this and nothing else.
+ * Leaves out: HTTP, logging, threads. An ad server links this and nothing else of this project.
+ *
+ * Link with what `pkg-config --cflags --libs --static dcnv2` says, once `make install` has written
+ * dcnv2.pc: libdcnv2.a, libcjson, libyaml, zlib, libm. The archive is built with -fPIE, for
+ * programs.
+ *
+ * Environment: DCNV2_CPU (scalar, avx2 or avx512) forces an instruction set; dcnv2_model_load()
+ * reads it, and fails if the CPU does not have that set. Unset, the fastest set is taken. Scores
+ * have the same bits on each.
  *
  * Model: R. Wang et al., "DCN V2: Improved Deep & Cross Network", arXiv:2008.13535,
  * parallel structure, with the cross layer that the model file holds.
@@ -68,6 +76,11 @@ struct dcnv2_source {
      * take. Of other columns it is the row behind the classes. */
     struct dcnv2_columns unknown_classes;
     bool strict; /* what no file tells and changes scores is an error, and not assumed */
+    /* A golden set: rows with the scores of the library that trained the model. They are scored at
+     * each load, and a model that does not reproduce them is refused (docs/files.md). NULL: that of
+     * a converted file, else golden.json beside the weights, if there is one; "none": none. */
+    const char *golden;
+    double golden_tolerance;    /* largest distance of a score; 0: as the set says, or 1e-5 */
     const char *state_dict_key; /* which of a checkpoint's state dicts; NULL: it holds one */
 };
 
@@ -116,7 +129,7 @@ DCNV2_API uint32_t dcnv2_model_sparse_index(const dcnv2_model *model, size_t i, 
 DCNV2_API float dcnv2_model_dense_value(const dcnv2_model *model, size_t i, double value);
 
 /*
- * DCNV2_OK: *ret_workspace serves any number of rows a call on `model` (rows are
+ * DCNV2_OK: *ret_workspace serves any number of rows per call on `model` (rows are
  * taken in blocks) and is the caller's, to be freed with dcnv2_workspace_free().
  */
 DCNV2_API int dcnv2_workspace_create(const dcnv2_model *model, dcnv2_workspace **ret_workspace,
@@ -142,7 +155,7 @@ struct dcnv2_rows {
  * has offsets, or a score is not a number because dense values are too large. `error->n_scored` is
  * the index of the first such row. Rows before that one have their scores; the scores of that row
  * and of all behind it are NaN, even if a row behind it is good.
- * Never allocates. One thread a workspace; the model may be shared.
+ * Never allocates. One thread per workspace; the model may be shared.
  */
 DCNV2_API int dcnv2_predict(const dcnv2_model *model, dcnv2_workspace *workspace, size_t n_rows,
                             const float *dense, const struct dcnv2_rows *lookups, float *scores,

@@ -41,7 +41,7 @@ static const struct setting all[] = {
      "answer the load and unload requests of v2 (false)"},
     {"ready_needs_model", NULL, AT(SETTING_SWITCH, ready_needs_model),
      "/v2/health/ready is 503 while no model is loaded (false: 200, as KServe's)"},
-    {"access_log", NULL, AT(SETTING_SWITCH, access_log), "one log line a request (false)"},
+    {"access_log", NULL, AT(SETTING_SWITCH, access_log), "one log line per request (false)"},
     {"log_level", NULL, CHOICE(log_level, "debug|info|warning|error"),
      "debug, info, warning or error (info)"},
     {"log_format", NULL, CHOICE(log_format, "text|json"), "text or json (text)"},

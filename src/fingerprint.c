@@ -79,6 +79,11 @@ static void log_model(const struct fingerprinter *f, const struct fingerprint *m
     log_event(LOG_LEVEL_INFO, "model %.64s: %.256s sha256 %s%s%.256s%s%s, loaded at %s",
               f->model_name, f->source->model_path, model->model, has_encoder ? ", " : "",
               has_encoder ? encoder : "", has_encoder ? " sha256 " : "", model->encoder, time);
+    if (model->golden.n_rows)
+        log_event(LOG_LEVEL_INFO,
+                  "model %.64s: golden set of %u row%s, largest distance of a score %.2g, limit %g",
+                  f->model_name, model->golden.n_rows, model->golden.n_rows == 1 ? "" : "s",
+                  model->golden.largest, model->golden.limit);
 }
 
 /* Hashes f->bytes, and gives them back. Enters and leaves with the mutex; works without it. */
@@ -136,10 +141,12 @@ void fingerprinter_forget(struct fingerprinter *f)
     pthread_mutex_unlock(&f->mutex);
 }
 
-void fingerprinter_take(struct fingerprinter *f, const struct source_bytes *bytes)
+void fingerprinter_take(struct fingerprinter *f, const struct source_bytes *bytes,
+                        const struct golden *golden)
 {
     pthread_mutex_lock(&f->mutex);
     f->bytes = *bytes;
+    f->now.golden = *golden;
     clock_gettime(CLOCK_REALTIME, &f->now.loaded_at);
     f->is_waiting = true;
     pthread_cond_broadcast(&f->changed);

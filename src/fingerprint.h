@@ -18,6 +18,7 @@
 struct fingerprint {
     struct timespec loaded_at;       /* since the epoch; 0: no model is in service */
     bool is_hashed;                  /* the digests are known */
+    struct golden golden;            /* what came of the golden set */
     char model[SHA256_DIGITS + 1];   /* of the file that model_path named */
     char encoder[SHA256_DIGITS + 1]; /* of encoder_path's, or of a model.json and the files that it
                                       * names behind each other; empty beside a converted file */
@@ -41,7 +42,8 @@ void fingerprinter_forget(struct fingerprinter *fingerprinter);
 
 /* Behind fingerprinter_forget(), once the model is in service: takes the bytes that it was made of.
  * The model lives until fingerprinter_forget(). */
-void fingerprinter_take(struct fingerprinter *fingerprinter, const struct source_bytes *bytes);
+void fingerprinter_take(struct fingerprinter *fingerprinter, const struct source_bytes *bytes,
+                        const struct golden *golden);
 
 /* What is known by now. Thread-safe, as the rest; forget and take are one caller's at a time. */
 struct fingerprint fingerprinter_get(struct fingerprinter *fingerprinter);

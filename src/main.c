@@ -177,6 +177,10 @@ static void tell_assumptions(const struct program *program)
         log_event(LOG_LEVEL_INFO, "assumed, since no file tells: %s", program->assumptions[i]);
     if (program->note)
         log_event(LOG_LEVEL_INFO, "%s", program->note);
+    const char *golden = program->config.source.golden;
+    if (golden && strcmp(golden, GOLDEN_NONE) == 0)
+        log_event(LOG_LEVEL_WARNING, "--golden none: no golden set is checked, whatever the model "
+                                     "scores");
 }
 
 static int run(struct program *program, uint64_t start_ns)

@@ -369,6 +369,27 @@ static void print_other_form(const struct metrics *metrics, FILE *out)
     }
 }
 
+static void print_golden_gauge(const struct metrics *metrics, const struct golden *golden,
+                               const char *name, const char *help, double value, FILE *out)
+{
+    print_head(out, name, "gauge", help);
+    if (golden->n_rows == 0)
+        return;
+    fprintf(out, "%s{model=\"", name);
+    print_label(out, text_of(metrics->model_name));
+    fprintf(out, "\"} %.9g\n", value);
+}
+
+/* No samples without a golden set. */
+static void print_golden(const struct metrics *metrics, const struct golden *golden, FILE *out)
+{
+    print_golden_gauge(metrics, golden, "dcnv2_golden_rows",
+                       "rows of the golden set that the model reproduced", golden->n_rows, out);
+    print_golden_gauge(metrics, golden, "dcnv2_golden_largest_difference",
+                       "largest distance of a score from that of the golden set", golden->largest,
+                       out);
+}
+
 /* Samples only of what is known: there may be no model, or its files are still being hashed. */
 static void print_model(const struct metrics *metrics, const struct fingerprint *model, FILE *out)
 {
@@ -379,6 +400,7 @@ static void print_model(const struct metrics *metrics, const struct fingerprint 
         fprintf(out, "\",model_sha256=\"%s\",encoder_sha256=\"%s\"} 1\n", model->model,
                 model->encoder);
     }
+    print_golden(metrics, &model->golden, out);
     print_head(out, "dcnv2_model_loaded_timestamp_seconds", "gauge",
                "when the model in service was loaded, since the epoch");
     if (model->loaded_at.tv_sec) {

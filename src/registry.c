@@ -104,7 +104,7 @@ int registry_load(struct registry *registry, struct dcnv2_error *error)
         status = warm_up(model, error);
     if (status == DCNV2_OK) {
         replace(registry, model);
-        fingerprinter_take(registry->fingerprinter, &bytes);
+        fingerprinter_take(registry->fingerprinter, &bytes, &model->golden);
     } else {
         source_bytes_free(&bytes);
         dcnv2_model_free(model);
@@ -127,7 +127,7 @@ const dcnv2_model *registry_acquire(struct registry *registry, unsigned worker)
     dcnv2_model *model = atomic_load(&registry->current);
     for (;;) {
         atomic_store(held, model);
-        /* If it is still the current one it was so while it was announced: the swapper sees it. */
+        /* Checked again after the slot was written: if unchanged, the swapper sees the slot. */
         dcnv2_model *again = atomic_load(&registry->current);
         if (again == model)
             return model;

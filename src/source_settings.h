@@ -28,7 +28,12 @@
     {"unknown-class", "UNKNOWN_CLASS", SETTING_AT(SETTING_LIST, type, member.unknown_classes),     \
      "COLUMN=CLASS, or =CLASS for all columns: whose row unseen values take (one of their own)"},  \
     {"state-dict-key", "STATE_DICT_KEY", SETTING_AT(SETTING_TEXT, type, member.state_dict_key),    \
-     "which state dict of a checkpoint, if it holds several"}
+     "which state dict of a checkpoint, if it holds several"},                                     \
+    {"golden", "GOLDEN", SETTING_AT(SETTING_TEXT, type, member.golden),                            \
+     "rows with the scores that the model has to give, or none (golden.json beside the weights)"}, \
+    {"golden-tolerance", "GOLDEN_TOLERANCE",                                                       \
+     SETTING_AT(SETTING_REAL, type, member.golden_tolerance),                                      \
+     "largest distance from them (as the set says, or 1e-5)"}
 
 /* Where KServe's storage initializer puts the files. */
 #define SOURCE_MODEL_PATH   "/mnt/models/model_weights.pth"

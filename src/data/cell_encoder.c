@@ -53,8 +53,8 @@ static uint32_t find_as_pandas(const struct encoded_column *column, struct text 
     return vocabulary_find(&column->vocabulary, text.at, text.length);
 }
 
-/* Up to BATCH columns from `first`: slots are asked when all of them are on their way from memory.
- */
+/* Up to BATCH columns from `first`. All slots are prefetched before the first look-up, so that
+ * cache misses overlap. */
 static void find_cells(const struct cell_encoder *encoder, uint32_t first, uint32_t n,
                        const struct text *cells, uint32_t *row)
 {

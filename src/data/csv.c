@@ -322,7 +322,7 @@ static int add_cell(struct csv_reader *reader, uint32_t n, char *start, const ch
     return 0;
 }
 
-/* A cell that starts with a quote, in place: without it, the closing one, and the first of two. */
+/* Unquotes a cell that starts with a quote, in place; doubled quotes become one. */
 static void unquote(struct text *cell)
 {
     char *out = (char *)cell->at;

@@ -70,7 +70,10 @@ const char *lookup_init(struct lookup *lookup, const struct network_spec *networ
                               .vocabulary = vocabulary,
                               .rules = rules};
     lookup->is_bag = lookup->column->is_list || may_drop(lookup);
-    lookup->is_empty_a_class = vocabulary && vocabulary_find(vocabulary, "", 0) != vocabulary->n;
+    const uint32_t empty = vocabulary ? vocabulary_find(vocabulary, "", 0) : 0;
+    lookup->is_empty_a_class = vocabulary && empty != vocabulary->n;
+    lookup->is_end_padding = lookup->is_empty_a_class && spec->keep == LIST_LAST &&
+                             lookup_class(spec, empty) == spec->missing_row;
     return NULL;
 }
 

@@ -46,6 +46,9 @@ struct lookup {
     enum cell_rules rules;
     bool is_bag;
     bool is_empty_a_class; /* the empty text */
+    bool is_end_padding;   /* of a list whose last values are kept: empty texts at its end fill a
+                            * rectangular tensor, though the empty text is a class, that of a
+                            * missing value */
     bool is_counted;       /* in the category_counts of its column */
 };
 

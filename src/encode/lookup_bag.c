@@ -115,6 +115,16 @@ static int put_item(struct bag *bag, const struct cell *cell, uint32_t row)
                                                     : put_value(bag, cell, row);
 }
 
+/* Without the empty texts that fill a rectangular tensor, where they would take the last places. */
+static uint32_t count_items(const struct lookup *lookup, const struct cell *list)
+{
+    uint32_t n = list->length;
+    while (lookup->is_end_padding && n > 0 && list->items[n - 1].kind == CELL_TEXT &&
+           list->items[n - 1].length == 0)
+        n--;
+    return n;
+}
+
 static int put_list(struct bag *bag, const struct cell *cell, uint32_t row)
 {
     if (cell->kind == CELL_MISSING)
@@ -122,7 +132,8 @@ static int put_list(struct bag *bag, const struct cell *cell, uint32_t row)
     if (cell->kind != CELL_LIST)
         return bag->pass->lookup->column->separator.length > 0 ? put_item(bag, cell, row)
                                                                : refuse_kind(bag->pass, row);
-    for (uint32_t i = 0; i < cell->length; i++)
+    const uint32_t n = count_items(bag->pass->lookup, cell);
+    for (uint32_t i = 0; i < n; i++)
         if (put_item(bag, &cell->items[i], row) != 0)
             return -1;
     return 0;

@@ -40,19 +40,15 @@ static int typed_rows(const struct lookup_pass *pass, uint32_t first, uint32_t e
     return 0;
 }
 
-/* A column whose texts depend on what stands in it, as pandas has it. */
-static int flat_as_pandas(const struct lookup_pass *pass, uint32_t *rows)
+/* Cells of several kinds. Apart, so that columns of one kind pay nothing for it. */
+__attribute__((noinline)) static int mixed_rows(const struct lookup_pass *pass, uint32_t *rows)
 {
     const struct frame *frame = pass->frame;
     const struct column *column = pass->column;
-    if (pass->options->match_forms)
-        return typed_rows(pass, 0, frame->n_rows, COLUMN_AS_WRITTEN, rows);
     /* `kinds` may still have those of cells that a later equal key replaced. */
-    const bool one_kind = (column->kinds & (column->kinds - 1)) == 0;
-    enum column_type type =
-        column_type_of(one_kind ? column->kinds : kinds_of_rows(column, 0, frame->n_rows));
+    enum column_type type = column_type_of(kinds_of_rows(column, 0, frame->n_rows));
     uint32_t *kinds = NULL; /* of each segment */
-    if (!one_kind && frame->n_segments > 1) {
+    if (frame->n_segments > 1) {
         kinds = arena_calloc(frame->arena, frame->n_segments, sizeof *kinds);
         if (kinds == NULL)
             return request_error_out_of_memory(pass->error);
@@ -67,6 +63,17 @@ static int flat_as_pandas(const struct lookup_pass *pass, uint32_t *rows)
                        column_type_of(kinds[s]), rows) != 0)
             return -1;
     return 0;
+}
+
+/* A column whose texts depend on what stands in it, as pandas has it. */
+static inline int flat_as_pandas(const struct lookup_pass *pass, uint32_t *rows)
+{
+    const uint32_t kinds = pass->column->kinds;
+    if (pass->options->match_forms)
+        return typed_rows(pass, 0, pass->frame->n_rows, COLUMN_AS_WRITTEN, rows);
+    if (kinds & (kinds - 1))
+        return mixed_rows(pass, rows);
+    return typed_rows(pass, 0, pass->frame->n_rows, column_type_of(kinds), rows);
 }
 
 int lookup_flat(const struct lookup_pass *pass, uint32_t *ret_rows)

@@ -66,7 +66,11 @@ enum pickle_name {
     PICKLE_ROBUST_SCALER,     /* .RobustScaler */
     PICKLE_MAX_ABS_SCALER,    /* .MaxAbsScaler */
     PICKLE_LABEL_ENCODER,     /* sklearn.preprocessing._label.LabelEncoder */
-    PICKLE_ORDINAL_ENCODER    /* sklearn.preprocessing._encoders.OrdinalEncoder */
+    PICKLE_ORDINAL_ENCODER,   /* sklearn.preprocessing._encoders.OrdinalEncoder */
+    PICKLE_FUXICTR_PROCESSOR, /* fuxictr.preprocess.feature_processor.FeatureProcessor, and those
+                               * of fuxictr.datasets, which only have functions more */
+    PICKLE_FUXICTR_TOKENIZER, /* fuxictr.preprocess.tokenizer.Tokenizer */
+    PICKLE_FUXICTR_NORMALIZER /* fuxictr.preprocess.normalizer.Normalizer */
 };
 
 /* Never copied whole: what is not a RECORD may end behind `text`. */

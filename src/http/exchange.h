@@ -71,7 +71,7 @@ bool exchange_begin(struct exchange *exchange, bool in_place);
 
 /*
  * exchange->content is the whole body, exchange->body.n_received its size as it came. true: the
- * reply is set. false: it will be when others have come to be scored with it, predict.h.
+ * reply is set. false: predict_score() sets the reply at the end of the worker's turn, predict.h.
  */
 bool exchange_answer(struct exchange *exchange);
 

@@ -264,6 +264,20 @@ static int add_description(struct conversion *conversion)
                         arena_copy_text(conversion->arena, json.at, json.length));
 }
 
+/* Its file, as it is. */
+static int add_golden(struct conversion *conversion)
+{
+    const struct reading *reading = &conversion->reading;
+    if (reading->golden.length > GOLDEN_CONVERTED_BYTES)
+        return model_error_set(conversion->error, DCNV2_ERROR_MODEL, reading->golden_path,
+                               "%zu bytes: a converted file holds a golden set of %d at most; take "
+                               "fewer rows",
+                               reading->golden.length, GOLDEN_CONVERTED_BYTES);
+    return add_metadata(
+        conversion, CONVERTED_GOLDEN,
+        arena_copy_text(conversion->arena, reading->golden.at, reading->golden.length));
+}
+
 static int add_columns(struct conversion *conversion)
 {
     const struct reading *reading = &conversion->reading;
@@ -299,6 +313,8 @@ static int add_schema(struct conversion *conversion)
         status = add_metadata(conversion, CONVERTED_SEED, conversion->seed);
     if (status == DCNV2_OK && conversion->label)
         status = add_metadata(conversion, CONVERTED_LABEL, conversion->label);
+    if (status == DCNV2_OK && conversion->reading.golden.at)
+        status = add_golden(conversion);
     return status;
 }
 
@@ -344,7 +360,11 @@ static int check_classes(const struct conversion *conversion, const dcnv2_model 
 static int read_back(struct conversion *conversion, const char *temporary)
 {
     struct dcnv2_error error;
-    const struct dcnv2_source source = {.model_path = temporary};
+    const struct dcnv2_source *from = conversion->reading.source;
+    const struct dcnv2_source source = {.model_path = temporary,
+                                        .golden =
+                                            conversion->reading.golden.at ? NULL : GOLDEN_NONE,
+                                        .golden_tolerance = from->golden_tolerance};
     dcnv2_model *model = NULL;
     if (dcnv2_model_load(&source, &model, &error) != DCNV2_OK) {
         const char *reason = strstr(error.message, ": ");
@@ -374,8 +394,8 @@ static int replace_file(struct conversion *conversion)
     return status;
 }
 
-int model_convert(const struct dcnv2_source *source, const char *label, const char *path,
-                  struct dcnv2_error *error)
+int model_convert(const struct dcnv2_source *source, const char *label, const char *golden,
+                  const char *path, struct dcnv2_error *error)
 {
     struct conversion conversion = {.label = label, .path = path, .error = error};
     struct reading *reading = &conversion.reading;
@@ -384,6 +404,10 @@ int model_convert(const struct dcnv2_source *source, const char *label, const ch
     if (status == DCNV2_OK && reading->is_converted)
         status = model_error_set(error, DCNV2_ERROR_MODEL, source->model_path,
                                  "is a converted file already");
+    if (golden) {
+        reading->golden = text_of(golden);
+        reading->golden_path = path;
+    }
     if (status == DCNV2_OK)
         status = model_make(reading, &conversion.model);
     if (status == DCNV2_OK) {

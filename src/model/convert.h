@@ -18,6 +18,8 @@
  * (scaling.h) and what they are clipped to, unknown_rows and missing_rows of the sparse ones, -1
  * for none. Each is there if it differs from what it was before there were such keys.
  *
+ * A golden set (golden.h) stands under golden as its file has it.
+ *
  * Of a model with a model.json there is its description (network/json_spec.h) under model_json in
  * the place of columns, mean and scale; column i is then vocabulary i.
  *
@@ -46,6 +48,7 @@
 #define CONVERTED_LABEL      "label_column"
 #define CONVERTED_MODEL      "model_json"
 #define CONVERTED_SEED       "hash_seed"
+#define CONVERTED_GOLDEN     "golden"
 #define CONVERTED_VOCABULARY "vocabulary."
 #define CONVERTED_TEXT       "text"
 #define CONVERTED_OFFSETS    "offsets"
@@ -57,9 +60,10 @@ enum { CONVERTED_PARTS = 3 }; /* tensors of a vocabulary */
  * Reads the source as dcnv2_model_load() does and writes the converted file. It is written
  * beside `path`, read back, and takes the place of `path` in one step: whoever has the old file
  * open keeps it. Equal sources give equal bytes. `label`: the label column's name, UTF-8, or NULL.
+ * `golden`: a golden set in the place of the source's, or NULL.
  * Otherwise a status and *error; `path` is as it was.
  */
-int model_convert(const struct dcnv2_source *source, const char *label, const char *path,
-                  struct dcnv2_error *error);
+int model_convert(const struct dcnv2_source *source, const char *label, const char *golden,
+                  const char *path, struct dcnv2_error *error);
 
 #endif

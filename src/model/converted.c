@@ -115,6 +115,11 @@ static int read_schema(struct reading *reading, const struct safetensors_metadat
     uint32_t n_sparse, n_dense;
     struct format_error reason;
     reading->label = safetensors_find(metadata, CONVERTED_LABEL);
+    const char *golden = safetensors_find(metadata, CONVERTED_GOLDEN);
+    if (golden) {
+        reading->golden = text_of(golden);
+        reading->golden_path = reading->schema_path;
+    }
     const char *description = safetensors_find(metadata, CONVERTED_MODEL);
     if (description)
         return read_description(reading, description);

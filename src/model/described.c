@@ -129,21 +129,6 @@ int described_take(struct reading *reading, const struct spec_vocabularies *voca
                               : status;
 }
 
-/* "FOLDER/NAME" of the folder that a path names, or lies in. NULL: no memory. */
-static const char *path_beside(struct reading *reading, const char *path, bool is_folder,
-                               struct text name)
-{
-    const char *slash = strrchr(path, '/');
-    const size_t length = is_folder ? strlen(path) : slash ? (size_t)(slash - path) : 0;
-    const size_t size = length + name.length + 2;
-    char *joined = arena_alloc(&reading->arena, size);
-    if (joined == NULL)
-        return NULL;
-    snprintf(joined, size, "%.*s%s%.*s", (int)length, path, length || slash ? "/" : "",
-             (int)name.length, name.at);
-    return joined;
-}
-
 static int read_json(struct reading *reading, const char *path, const char *folder)
 {
     struct file_bytes *bytes = &reading->encoder_bytes;
@@ -170,7 +155,7 @@ static int read_json(struct reading *reading, const char *path, const char *fold
             "does not name the file of its weights: add \"weights\": \"FILE\", or "
             "let MODEL_PATH name that file");
     if (reading->weights_path == NULL)
-        reading->weights_path = path_beside(reading, path, false, files.weights);
+        reading->weights_path = reading_path_beside(reading, path, false, files.weights);
     if (reading->weights_path == NULL)
         return model_error_memory(reading->error);
     return described_take(reading, &vocabularies);
@@ -178,7 +163,7 @@ static int read_json(struct reading *reading, const char *path, const char *fold
 
 int described_read(struct reading *reading, const char *path)
 {
-    const char *folder = path_beside(reading, path, false, (struct text){".", 1});
+    const char *folder = reading_path_beside(reading, path, false, (struct text){".", 1});
     return folder ? read_json(reading, path, folder) : model_error_memory(reading->error);
 }
 
@@ -195,7 +180,8 @@ int described_find(struct reading *reading, const char **ret_path)
     *ret_path = source->model_json;
     if (source->model_json)
         return DCNV2_OK;
-    const char *path = path_beside(reading, source->model_path, is_folder, text_of("model.json"));
+    const char *path =
+        reading_path_beside(reading, source->model_path, is_folder, text_of("model.json"));
     if (path == NULL)
         return model_error_memory(reading->error);
     *ret_path = access(path, F_OK) == 0 ? path : NULL;

@@ -24,8 +24,9 @@ static inline __attribute__((always_inline)) size_t copy_rows(const struct gathe
 
 /* The usual widths are known to the compiler: the shorter the code between two rows, the more of
  * their cache misses run at once. */
-static inline size_t gather_single(const struct gather_part *part, size_t n, const uint32_t *rows,
-                                   float *to, size_t stride)
+static inline __attribute__((always_inline)) size_t gather_single(const struct gather_part *part,
+                                                                  size_t n, const uint32_t *rows,
+                                                                  float *to, size_t stride)
 {
     switch (part->width) {
     case 4:
@@ -126,7 +127,8 @@ static void gather_value(const struct gather_part *part, const float *column, si
 /* Part by part; rows from one with a bad index on are left out of the pass. */
 void op_gather(const struct op *op, struct pass *pass)
 {
-    const struct network_batch batch = *pass->batch;
+    const struct network_batch *batch = pass->batch;
+    const struct dcnv2_rows *lookups = batch->lookups;
     const struct gather_part *part = op->parts, *end = part + op->n_parts;
     float *out = pass->scratch + op->out.at;
     const size_t stride = op->out.stride, first = pass->first;
@@ -134,10 +136,10 @@ void op_gather(const struct op *op, struct pass *pass)
     for (; part < end; part++) {
         float *to = out + part->first;
         if (!part->is_table) {
-            gather_value(part, batch.dense + part->source * batch.n_rows + first, n, to, stride);
+            gather_value(part, batch->dense + part->source * batch->n_rows + first, n, to, stride);
             continue;
         }
-        const struct dcnv2_rows *lookup = &batch.lookups[part->source];
+        const struct dcnv2_rows *lookup = &lookups[part->source];
         n = lookup->offsets ? gather_lists(part, lookup, first, n, to, stride)
                             : gather_single(part, n, lookup->rows + first, to, stride);
     }
@@ -152,13 +154,16 @@ static inline void prefetch_row(const struct gather_part *part, uint32_t row)
     if (row >= part->n_rows)
         return;
     const float *values = part->values + (size_t)row * part->width;
-    for (uint32_t i = 0; i < part->width; i += LINE_FLOATS)
-        __builtin_prefetch(values + i, 0, 2);
+    const float *end = values + part->width;
+    do
+        __builtin_prefetch(values, 0, 2);
+    while ((values += LINE_FLOATS) < end);
 }
 
 void gather_prefetch(struct ahead *ahead, const struct network_batch *batch)
 {
-    const size_t left = ahead->gather->n_parts - ahead->part, from = ahead->first;
+    const size_t left = ahead->gather->n_parts - ahead->part;
+    const size_t from = ahead->first, n = ahead->n;
     const size_t n_parts = left < ahead->n_a_turn ? left : ahead->n_a_turn;
     const struct gather_part *part = ahead->gather->parts + ahead->part, *end = part + n_parts;
     const struct dcnv2_rows *lookups = batch->lookups;
@@ -166,10 +171,13 @@ void gather_prefetch(struct ahead *ahead, const struct network_batch *batch)
         if (!part->is_table)
             continue;
         const struct dcnv2_rows *lookup = &lookups[part->source];
-        const size_t begin = lookup->offsets ? lookup->offsets[from] : from;
-        const size_t stop = lookup->offsets ? lookup->offsets[from + ahead->n] : from + ahead->n;
-        for (size_t i = begin; i < stop; i++)
-            prefetch_row(part, lookup->rows[i]);
+        const uint32_t *row = lookup->rows + from, *stop = row + n;
+        if (lookup->offsets) {
+            row = lookup->rows + lookup->offsets[from];
+            stop = lookup->rows + lookup->offsets[from + n];
+        }
+        for (; row < stop; row++)
+            prefetch_row(part, *row);
     }
     ahead->part += n_parts;
 }

@@ -5,9 +5,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "network/maker.h"
 #include "network/published.h"
-
-enum { MOST_SCALER_STEPS = 6 };
 
 struct dcnv2_workspace {
     float *scratch;
@@ -37,22 +36,6 @@ static int make_vocabularies(struct reading *reading, struct arena *arena,
     return DCNV2_OK;
 }
 
-/* pandas' fillna(0), then what the scaler does (scaling.h); returns how many steps. */
-static uint32_t put_steps(struct spec_step *steps, const struct scaling *scaling)
-{
-    uint32_t n = 0;
-    steps[n++] = (struct spec_step){.kind = STEP_FILL, .a = 0};
-    steps[n++] = (struct spec_step){.kind = STEP_SUBTRACT, .a = scaling->mean};
-    steps[n++] = (struct spec_step){.kind = STEP_DIVIDE, .a = scaling->scale};
-    if (scaling_is_standard(scaling))
-        return n;
-    steps[n++] = (struct spec_step){.kind = STEP_MULTIPLY, .a = scaling->factor};
-    steps[n++] = (struct spec_step){.kind = STEP_ADD, .a = scaling->shift};
-    if (isfinite(scaling->low))
-        steps[n++] = (struct spec_step){.kind = STEP_CLIP, .a = scaling->low, .b = scaling->high};
-    return n;
-}
-
 static struct text copy_name(struct arena *arena, struct text name)
 {
     return (struct text){arena_copy_text(arena, name.at, name.length), name.length};
@@ -79,11 +62,12 @@ static int make_columns(const struct reading *reading, struct arena *arena,
             return model_error_memory(reading->error);
     }
     for (uint32_t i = 0; i < reading->n_dense; i++) {
-        struct spec_step *steps = arena_calloc(arena, MOST_SCALER_STEPS, sizeof *steps);
+        struct spec_step *steps = arena_calloc(arena, 1 + MAKER_SCALING_STEPS, sizeof *steps);
         numbers[i].name = copy_name(arena, reading->names[reading->n_sparse + i]);
         if (numbers[i].name.at == NULL || steps == NULL)
             return model_error_memory(reading->error);
-        numbers[i].n_steps = put_steps(steps, &reading->scaling[i]);
+        steps[0] = (struct spec_step){.kind = STEP_FILL, .a = 0}; /* pandas' fillna(0) */
+        numbers[i].n_steps = 1 + maker_scaling_steps(steps + 1, &reading->scaling[i]);
         numbers[i].steps = steps;
     }
     *ret_columns =
@@ -158,9 +142,11 @@ static int check_strict(struct reading *reading, const struct network_spec *spec
     if (!reading->source->strict || spec->n_assumptions == 0)
         return DCNV2_OK;
     return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->weights_path,
-                           "no file tells whether %.*s: a model.json does (docs/model-json.md), or "
-                           "leave out --strict",
-                           TEXT_SHOWN(spec->assumptions[0]));
+                           "no file tells whether %.*s: %s does (docs/%s.md), or leave out "
+                           "--strict",
+                           TEXT_SHOWN(spec->assumptions[0]),
+                           reading->is_fuxictr ? "FuxiCTR's model_config.yaml" : "a model.json",
+                           reading->is_fuxictr ? "files" : "model-json");
 }
 
 static int make_network(struct reading *reading, struct dcnv2_model *model)
@@ -203,6 +189,8 @@ int model_make(struct reading *reading, dcnv2_model **ret_model)
         status = make_encoder(reading, model);
     if (status == DCNV2_OK)
         status = make_network(reading, model);
+    if (status == DCNV2_OK)
+        status = golden_check(reading, model, &model->golden);
     if (status != DCNV2_OK) {
         dcnv2_model_free(model);
         return status;

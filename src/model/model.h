@@ -5,6 +5,7 @@
 
 #include "dcnv2.h"
 #include "encode/encoder.h"
+#include "model/golden.h"
 #include "model/network.h"
 #include "model/reading.h"
 
@@ -16,6 +17,7 @@ struct dcnv2_model {
     struct network network;
     const struct kernels *kernels;
     struct file_bytes file; /* of a model in place, see reading.h */
+    struct golden golden;   /* what came of its golden set */
     const char *note;       /* one line on classes that look like that of unseen values, or NULL */
 };
 

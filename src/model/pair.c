@@ -115,6 +115,7 @@ static int read_tensors(struct reading *reading)
     if (status != 0)
         return model_error_from(reading->error, DCNV2_ERROR_FORMAT, reading->weights_path, &reason);
     tensor_list_take_off_prefix(list, reading->is_described ? spec_anchor(&reading->spec)
+                                      : reading->is_fuxictr ? NULL
                                                             : "output.weight");
     return DCNV2_OK;
 }
@@ -126,6 +127,8 @@ int pair_read(struct reading *reading, int encoder_status)
     struct format_error reason;
     if (read_tensors(reading) != DCNV2_OK)
         return reading->error->status;
+    if (reading->is_fuxictr)
+        return fuxictr_take(reading);
     reading->in_place = tables_fill_file(reading);
     if (encoder_status != DCNV2_OK || reading->is_described)
         return encoder_status;

@@ -3,9 +3,11 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "format/safetensors.h"
 #include "format/torch_file.h"
+#include "model/golden.h"
 
 /* What reading may take beside the files themselves. The texts of a pickle's classes and their
  * places are some three times its bytes. Other values, and shared ones, can ask for far more; they
@@ -120,16 +122,30 @@ static int read_encoder(struct reading *reading)
     return DCNV2_OK;
 }
 
-int reading_open(struct reading *reading, const struct dcnv2_source *source,
-                 struct dcnv2_error *error)
+const char *reading_path_beside(struct reading *reading, const char *path, bool is_folder,
+                                struct text name)
 {
-    *reading = (struct reading){.source = source, .error = error};
-    arena_init(&reading->arena, READING_LEAST_BYTES);
-    arena_init(&reading->spec_arena, SIZE_MAX);
+    const char *slash = strrchr(path, '/');
+    const size_t length = is_folder ? strlen(path) : slash ? (size_t)(slash - path) : 0;
+    const size_t size = length + name.length + 2;
+    char *joined = arena_alloc(&reading->arena, size);
+    if (joined == NULL)
+        return NULL;
+    snprintf(joined, size, "%.*s%s%.*s", (int)length, path, length || slash ? "/" : "",
+             (int)name.length, name.at);
+    return joined;
+}
+
+/* All but the golden set. */
+static int open_files(struct reading *reading)
+{
+    const struct dcnv2_source *source = reading->source;
     const char *description;
     int status = described_find(reading, &description);
-    if (description == NULL || !described_is_folder(source->model_path))
+    if (!described_is_folder(source->model_path))
         reading->weights_path = source->model_path;
+    if (status == DCNV2_OK && description == NULL)
+        status = fuxictr_find(reading);
     if (status == DCNV2_OK && reading->weights_path == NULL)
         status = described_read(reading, description);
     if (status == DCNV2_OK)
@@ -142,11 +158,23 @@ int reading_open(struct reading *reading, const struct dcnv2_source *source,
         status = described_read(reading, description);
     if (status != DCNV2_OK)
         return status;
-    return pair_read(reading, reading->is_described ? DCNV2_OK : read_encoder(reading));
+    const bool needs_encoder = !reading->is_described && !reading->is_fuxictr;
+    return pair_read(reading, needs_encoder ? read_encoder(reading) : DCNV2_OK);
+}
+
+int reading_open(struct reading *reading, const struct dcnv2_source *source,
+                 struct dcnv2_error *error)
+{
+    *reading = (struct reading){.source = source, .error = error};
+    arena_init(&reading->arena, READING_LEAST_BYTES);
+    arena_init(&reading->spec_arena, SIZE_MAX);
+    const int status = open_files(reading);
+    return status == DCNV2_OK ? golden_find(reading) : status;
 }
 
 void reading_close(struct reading *reading)
 {
+    file_free(&reading->golden_bytes);
     file_free(&reading->model_bytes);
     file_free(&reading->encoder_bytes);
     arena_free(&reading->arena);

@@ -2,9 +2,9 @@
 /*
  * reading.h: what a model's files say, read and checked one by one, before a model is made of it.
  *
- * Three kinds of source give the same description: the pair of a PyTorch state dict and a pickled
- * encoder (pair.c), weights with a model.json (described.c), and the one file that dcnv2-convert
- * made of either (converted.c).
+ * Four kinds of source give the same description: the pair of a PyTorch state dict and a pickled
+ * encoder (pair.c), weights with a model.json (described.c), FuxiCTR's own files
+ * (fuxictr_folder.c), and the one file that dcnv2-convert made of any of them (converted.c).
  */
 #ifndef DCNV2_MODEL_READING_H
 #define DCNV2_MODEL_READING_H
@@ -32,10 +32,12 @@ struct reading {
     struct arena arena;      /* of everything below */
     struct arena spec_arena; /* of `spec`: the model takes both */
     struct file_bytes model_bytes;
-    struct file_bytes encoder_bytes; /* or a model.json and the files that it names, in order */
+    struct file_bytes encoder_bytes; /* or a model.json and the files that it names, in order; or
+                                      * what lies beside FuxiCTR's weights */
 
     const char *weights_path; /* of model_bytes */
     bool is_converted;
+    bool is_fuxictr;          /* its feature_map.json lies beside */
     bool is_described;        /* `spec` tells the network; else the names of the tensors do */
     struct network_spec spec; /* not resolved */
     bool in_place; /* the model uses tables, and a converted one's vocabularies, where they lie */
@@ -46,6 +48,9 @@ struct reading {
     const struct scaling *scaling;  /* [n_dense] */
     struct tensor_list tensors;     /* of the network */
     const char *label;              /* column of the training data, or NULL: not known */
+    struct text golden;             /* a golden set (golden.h), or at == NULL: there is none */
+    const char *golden_path;        /* where it is, for messages */
+    struct file_bytes golden_bytes; /* of its file */
 };
 
 /*
@@ -72,8 +77,19 @@ bool described_is_folder(const char *path);
 /* Reads it; sets weights_path if the source names a folder. Returns a status. */
 int described_read(struct reading *reading, const char *path);
 
+/* Whether FuxiCTR's files are there, if no model.json is; sets weights_path if the source names a
+ * folder, which is of one of these two kinds. Returns a status. */
+int fuxictr_find(struct reading *reading);
+
+/* Reads them, once the tensors are read. Returns a status. */
+int fuxictr_take(struct reading *reading);
+
 /* Goes on with reading->spec and these vocabularies. Returns a status. */
 int described_take(struct reading *reading, const struct spec_vocabularies *vocabularies);
+
+/* "FOLDER/NAME" of the folder that a path names, or lies in. NULL: no memory. */
+const char *reading_path_beside(struct reading *reading, const char *path, bool is_folder,
+                                struct text name);
 
 /* Room for n_sparse columns and all names. Returns a status. */
 int reading_make_room(struct reading *reading, size_t n_sparse, size_t n_dense);

@@ -174,15 +174,18 @@ static void end_lanes(struct drawing *drawing, uint32_t number, uint32_t lane)
 
 /* ---- text ---- */
 
+/* The end of a long name: tensors differ there. */
 static void print_name(FILE *out, struct text name, int width)
 {
     char shown[NAME_SHOWN + 8] = "";
-    const bool is_cut = name.length > NAME_SHOWN;
-    const size_t length = is_cut ? NAME_SHOWN : name.length;
+    size_t cut = name.length > NAME_SHOWN ? name.length - NAME_SHOWN : 0;
+    while (cut > 0 && cut < name.length && ((unsigned char)name.at[cut] & 0xc0) == 0x80)
+        cut++;
+    const size_t length = name.length - cut;
     if (length)
-        memcpy(shown, name.at, length);
-    const int n = (int)text_make_printable(shown, length, is_cut);
-    fprintf(out, "%.*s%-*s", n, shown, width > n ? width - n : 0, is_cut ? ".." : "");
+        memcpy(shown, name.at + cut, length);
+    const int n = (int)text_make_printable(shown, length, false);
+    fprintf(out, "%s%-*.*s", cut > 0 ? ".." : "", width, n, shown);
 }
 
 static void print_tensor(void *context, const char *key, const struct tensor_part *part)

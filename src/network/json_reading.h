@@ -27,6 +27,11 @@ int json_check_list(struct json_reading *reading, const struct json_node *node, 
 
 int json_read_vocabularies(struct json_reading *reading);
 
+/* The classes of a list of texts, or of an object of rows by text. Of the reading its arenas and
+ * its error are used. */
+int json_read_classes(struct json_reading *reading, const struct json_node *node,
+                      struct spec_vocabulary *ret);
+
 /* The lookup or value of a node: a name or an object. -1: *error. */
 int json_read_lookup_of(struct json_reading *reading, const struct json_node *node, uint32_t *ret);
 int json_read_value_of(struct json_reading *reading, const struct json_node *node, uint32_t *ret);

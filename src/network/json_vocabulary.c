@@ -104,8 +104,8 @@ static int classes_of_list(struct json_reading *reading, const struct json_node 
     return 0;
 }
 
-static int read_classes(struct json_reading *reading, const struct json_node *node,
-                        struct spec_vocabulary *ret)
+int json_read_classes(struct json_reading *reading, const struct json_node *node,
+                      struct spec_vocabulary *ret)
 {
     if (node->kind != JSON_ARRAY && node->kind != JSON_OBJECT)
         return json_tree_unexpected(node, reading->error,
@@ -182,7 +182,7 @@ static int read_from_file(struct json_reading *reading, const struct json_node *
         return -1;
     if (json_tree_read(&root, &reading->nodes, reading->arena, bytes, pointer, reading->error) !=
             0 ||
-        read_classes(reading, root, ret) != 0)
+        json_read_classes(reading, root, ret) != 0)
         return name_file(reading, name);
     return 0;
 }
@@ -224,7 +224,7 @@ static int read_vocabulary(struct json_reading *reading, const struct json_node 
                                 "\"column\"");
     ret->name = node->key;
     if (values)
-        return read_classes(reading, values, ret);
+        return json_read_classes(reading, values, ret);
     if (file)
         return read_from_file(reading, node, file, documents, ret);
     return encoder ? read_from_encoder(reading, node, encoder, ret)

@@ -6,44 +6,9 @@
 #include <stdio.h>
 
 #include "network/kinds.h"
+#include "network/maker.h"
 
 enum { NAME_MAX_LENGTH = 64, SHAPE_MAX_LENGTH = 96 };
-
-/* A spec in the making. */
-struct maker {
-    struct network_spec *spec;
-    struct arena *arena;
-    bool is_short; /* of memory */
-};
-
-static void *room(struct maker *maker, size_t n, size_t size)
-{
-    void *found = arena_calloc(maker->arena, n + 1, size);
-    maker->is_short |= found == NULL;
-    return found;
-}
-
-__attribute__((format(printf, 2, 3))) static struct text text_made(struct maker *maker,
-                                                                   const char *format, ...)
-{
-    char text[NAME_MAX_LENGTH * 2];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    const char *copy = arena_copy_text(maker->arena, text, strlen(text));
-    maker->is_short |= copy == NULL;
-    return copy ? text_of(copy) : (struct text){NULL, 0};
-}
-
-static struct tensor_stack stack_of(struct maker *maker, struct text name)
-{
-    struct tensor_part *part = room(maker, 1, sizeof *part);
-    if (part == NULL)
-        return (struct tensor_stack){0};
-    part->name = name;
-    return (struct tensor_stack){part, 1};
-}
 
 /* ---- columns ---- */
 
@@ -51,9 +16,9 @@ static void add_columns(struct maker *maker, const struct published_columns *col
 {
     struct network_spec *spec = maker->spec;
     const uint32_t n_categories = columns->n_categories, n_numbers = columns->n_numbers;
-    spec->columns = room(maker, (size_t)n_categories + n_numbers, sizeof *spec->columns);
-    spec->values = room(maker, n_numbers, sizeof *spec->values);
-    spec->lookups = room(maker, n_categories, sizeof *spec->lookups);
+    spec->columns = maker_room(maker, (size_t)n_categories + n_numbers, sizeof *spec->columns);
+    spec->values = maker_room(maker, n_numbers, sizeof *spec->values);
+    spec->lookups = maker_room(maker, n_categories, sizeof *spec->lookups);
     if (maker->is_short)
         return;
     for (uint32_t i = 0; i < n_categories; i++) {
@@ -78,23 +43,11 @@ static void add_columns(struct maker *maker, const struct published_columns *col
 
 /* ---- layers ---- */
 
-static struct spec_layer *add_layer(struct maker *maker, enum layer_kind kind, struct text name,
-                                    uint32_t input)
-{
-    struct network_spec *spec = maker->spec;
-    uint32_t *inputs = room(maker, 1, sizeof *inputs);
-    struct spec_layer *layer = &spec->layers[spec->n_layers++];
-    *layer = (struct spec_layer){
-        .kind = kind, .name = name, .inputs = inputs, .n_inputs = 1, .epsilon = 1e-5f};
-    if (inputs)
-        inputs[0] = input;
-    return layer;
-}
-
 static void add_x0(struct maker *maker)
 {
     const struct network_spec *spec = maker->spec;
-    struct spec_input *parts = room(maker, (size_t)spec->n_values + spec->n_lookups, sizeof *parts);
+    struct spec_input *parts =
+        maker_room(maker, (size_t)spec->n_values + spec->n_lookups, sizeof *parts);
     if (parts == NULL)
         return;
     for (uint32_t i = 0; i < spec->n_values; i++)
@@ -103,8 +56,8 @@ static void add_x0(struct maker *maker)
         parts[spec->n_values + i] =
             (struct spec_input){.kind = INPUT_TABLE,
                                 .source = i,
-                                .tensor = {.name = text_made(maker, "embeddings.%u.weight", i)}};
-    struct spec_layer *x0 = add_layer(maker, LAYER_INPUT, text_of("x0"), 0);
+                                .tensor = {.name = maker_text(maker, "embeddings.%u.weight", i)}};
+    struct spec_layer *x0 = maker_layer(maker, LAYER_INPUT, text_of("x0"), 0);
     x0->n_inputs = 0;
     x0->parts = parts;
     x0->n_parts = spec->n_values + spec->n_lookups;
@@ -114,50 +67,44 @@ static void add_weights(struct maker *maker, struct spec_layer *layer, const cha
                         const char *part, size_t number)
 {
     layer->tensors[ROLE_WEIGHT] =
-        stack_of(maker, text_made(maker, "%s.%zu%s.weight", stem, number, part));
+        maker_stack(maker, maker_text(maker, "%s.%zu%s.weight", stem, number, part));
     layer->tensors[ROLE_BIAS] =
-        stack_of(maker, text_made(maker, "%s.%zu%s.bias", stem, number, part));
+        maker_stack(maker, maker_text(maker, "%s.%zu%s.bias", stem, number, part));
 }
 
 static void add_cross(struct maker *maker, uint32_t number, enum layer_kind kind)
 {
     const uint32_t input = maker->spec->n_layers - 1;
     struct spec_layer *layer =
-        add_layer(maker, kind, text_made(maker, "cross_layers.%u", number), input);
+        maker_layer(maker, kind, maker_text(maker, "cross_layers.%u", number), input);
     add_weights(maker, layer, "cross_layers", kind == LAYER_CROSS_LAYER_NORM ? ".0" : "", number);
     if (kind != LAYER_CROSS_LAYER_NORM)
         return;
     layer->tensors[CROSS_NORM_WEIGHT] =
-        stack_of(maker, text_made(maker, "cross_layers.%u.1.weight", number));
+        maker_stack(maker, maker_text(maker, "cross_layers.%u.1.weight", number));
     layer->tensors[CROSS_NORM_BIAS] =
-        stack_of(maker, text_made(maker, "cross_layers.%u.1.bias", number));
+        maker_stack(maker, maker_text(maker, "cross_layers.%u.1.bias", number));
 }
 
 /* A linear layer and its ReLU; returns the layer whose value it is. */
 static uint32_t add_deep(struct maker *maker, size_t number, uint32_t input)
 {
     struct spec_layer *linear =
-        add_layer(maker, LAYER_LINEAR, text_made(maker, "dnn.%zu", number), input);
+        maker_layer(maker, LAYER_LINEAR, maker_text(maker, "dnn.%zu", number), input);
     add_weights(maker, linear, "dnn", "", number);
     struct spec_layer *relu =
-        add_layer(maker, LAYER_ACTIVATION, text_made(maker, "dnn.%zu", number + 1),
-                  maker->spec->n_layers - 1);
+        maker_layer(maker, LAYER_ACTIVATION, maker_text(maker, "dnn.%zu", number + 1),
+                    maker->spec->n_layers - 1);
     relu->activation = ACTIVATE_RELU;
     return maker->spec->n_layers - 1;
 }
 
 static void add_output(struct maker *maker, uint32_t cross, uint32_t deep, bool has_deep)
 {
-    struct spec_layer *output = add_layer(maker, LAYER_OUTPUT, text_of("output"), cross);
-    uint32_t *inputs = room(maker, 2, sizeof *inputs);
-    if (inputs == NULL)
-        return;
-    inputs[0] = cross;
-    inputs[1] = deep;
-    output->inputs = inputs;
-    output->n_inputs = has_deep ? 2 : 1;
-    output->tensors[ROLE_WEIGHT] = stack_of(maker, text_of("output.weight"));
-    output->tensors[ROLE_BIAS] = stack_of(maker, text_of("output.bias"));
+    struct spec_layer *output = maker_layer(maker, LAYER_OUTPUT, text_of("output"), cross);
+    maker_set_inputs(maker, output, (uint32_t[]){cross, deep}, has_deep ? 2 : 1);
+    output->tensors[ROLE_WEIGHT] = maker_stack(maker, text_of("output.weight"));
+    output->tensors[ROLE_BIAS] = maker_stack(maker, text_of("output.bias"));
 }
 
 /* Places for x0, the layers and the output. */
@@ -166,8 +113,7 @@ static int begin(struct maker *maker, const struct published_columns *columns, s
 {
     *maker->spec =
         (struct network_spec){.is_exact = true, .source = text_of("the names of its tensors")};
-    maker->spec->layers = room(maker, 2 + n_cross + 2 * n_deep, sizeof *maker->spec->layers);
-    if (maker->spec->layers == NULL)
+    if (maker_begin(maker, (uint32_t)(2 + n_cross + 2 * n_deep)) != 0)
         return -1;
     add_columns(maker, columns);
     if (maker->is_short)
@@ -247,7 +193,7 @@ static uint32_t count_cross(const struct tensor_list *list)
 
 static int assume(struct maker *maker, bool has_deep)
 {
-    struct text *assumptions = room(maker, 4, sizeof *assumptions);
+    struct text *assumptions = maker_room(maker, 4, sizeof *assumptions);
     uint32_t n = 0;
     if (assumptions == NULL)
         return -1;
@@ -320,11 +266,11 @@ static const enum layer_kind cross_kinds[PUBLISHED_N_CROSS] = {
 static int make_columns(struct maker *maker, const struct published_sizes *sizes,
                         const uint32_t *n_rows)
 {
-    struct published_category *categories = room(maker, sizes->n_sparse, sizeof *categories);
+    struct published_category *categories = maker_room(maker, sizes->n_sparse, sizeof *categories);
     const struct published_columns columns = {
         .categories = categories,
         .n_categories = sizes->n_sparse,
-        .numbers = room(maker, sizes->n_dense, sizeof *columns.numbers),
+        .numbers = maker_room(maker, sizes->n_dense, sizeof *columns.numbers),
         .n_numbers = sizes->n_dense};
     if (maker->is_short)
         return -1;

@@ -8,8 +8,8 @@
  * LAYER_INPUT gathers its vector from embedding tables and numbers. The loader, the forward pass,
  * training, --inspect and the converted file read a spec; nobody else knows a network's names.
  *
- * Who makes one: published.c of the tensors' names or of the settings of a run, json.c of a
- * model.json, fuxictr/ of a folder of FuxiCTR. kinds.h says what each kind of layer holds.
+ * Who makes one: published.c of the tensors' names or of the settings of a run, json_*.c of a
+ * model.json, fuxictr*.c of a folder of FuxiCTR. kinds.h says what each kind of layer holds.
  *
  * Everything is in the arena of its maker, and immutable once spec_resolve() has set the widths.
  */

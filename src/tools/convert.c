@@ -5,21 +5,29 @@
 #include <sys/stat.h>
 
 #include "model/convert.h"
+#include "model/golden.h"
 #include "source_settings.h"
+#include "tools/golden_rows.h"
 #include "tools/inspect.h"
 #include "tools/program.h"
+#include "train/log_settings.h"
 
 static const char name[] = "dcnv2-convert";
 
 struct command {
     const char *output, *inspected;
     struct dcnv2_source source;
+    const char *golden_scores;
+    struct log_settings log; /* of the golden rows */
 };
 
 #define AT(kind, member) SETTING_AT(kind, struct command, member)
 
 static const struct setting all[] = {
     SOURCE_SETTINGS(struct command, source, "PyTorch state dict"),
+    {"golden-scores", NULL, AT(SETTING_TEXT, golden_scores),
+     "a probability per line: --golden is then a click log, whose rows become the golden set"},
+    LOG_SETTINGS(struct command, log),
     {"o", NULL, AT(SETTING_TEXT, output), "what to write; replaced in one step when it is whole"},
     {"inspect", NULL, AT(SETTING_TEXT, inspected),
      "prints what such a file, or one of the two, holds; stands alone"},
@@ -64,6 +72,28 @@ static int report(int status, const struct dcnv2_error *error)
     return EXIT_FAILURE;
 }
 
+/* With a golden set that is made of a click log and scores. */
+static int convert_with_rows(const struct command *command)
+{
+    struct log_form form;
+    struct train_error reason;
+    struct dcnv2_error error;
+    struct dcnv2_source source = command->source;
+    const char *mistake = log_settings_read(&command->log, &form);
+    if (mistake)
+        return program_fail(name, EXIT_WRONG_USAGE, mistake);
+    if (source.golden == NULL)
+        return wrong("--golden-scores", "needs --golden FILE, the rows of these scores");
+    const struct golden_rows rows = {source.golden, command->golden_scores, &form};
+    char *golden = golden_rows_read(&rows, &source, &reason);
+    if (golden == NULL)
+        return program_fail(name, EXIT_FAILURE, reason.message);
+    source.golden = GOLDEN_NONE; /* its file is no golden set */
+    const int status = model_convert(&source, NULL, golden, command->output, &error);
+    free(golden);
+    return report(status, &error);
+}
+
 static int convert(const struct command *command)
 {
     struct dcnv2_error error;
@@ -72,7 +102,9 @@ static int convert(const struct command *command)
     if (is_same_file(command->output, command->source.model_path) ||
         is_same_file(command->output, command->source.encoder_path))
         return wrong("-o", "is one of the files that are read");
-    return report(model_convert(&command->source, NULL, command->output, &error), &error);
+    if (command->golden_scores)
+        return convert_with_rows(command);
+    return report(model_convert(&command->source, NULL, NULL, command->output, &error), &error);
 }
 
 static int run(int argc, char **argv, struct arena *arena)

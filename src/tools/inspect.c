@@ -228,6 +228,9 @@ static int print_model(struct inspection *inspection, const struct reading *read
         return inspection->error->status;
     if (model->note)
         fprintf(out, "note: %s\n", model->note);
+    if (model->golden.n_rows)
+        fprintf(out, "golden set: %u rows, largest distance of a score %.2g, limit %g\n",
+                model->golden.n_rows, model->golden.largest, model->golden.limit);
     if (!reading->is_described)
         print_dense(out, reading->names + reading->n_sparse, reading->scaling, reading->n_dense);
     fprintf(out, "%s: %u\n", reading->is_described ? "vocabularies" : "sparse columns",
@@ -273,8 +276,9 @@ static int print_converted(struct inspection *inspection, const struct reading *
 static int print_described(struct inspection *inspection, const struct reading *reading,
                            const struct dcnv2_model *model)
 {
-    fprintf(inspection->out, "%s: %s of %zu bytes, with a model.json\n", inspection->path,
-            reading->weights_path, reading->model_bytes.size);
+    fprintf(inspection->out, "%s: %s of %zu bytes, with %s\n", inspection->path,
+            reading->weights_path, reading->model_bytes.size,
+            reading->is_fuxictr ? "FuxiCTR's files" : "a model.json");
     return print_model(inspection, reading, model, &reading->tensors);
 }
 

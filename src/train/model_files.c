@@ -10,6 +10,7 @@
 #include "format/sklearn_writer.h"
 #include "format/torch_writer.h"
 #include "model/convert.h"
+#include "model/golden.h"
 
 /* The order is that in which they take their places. */
 enum { WEIGHTS, ENCODER, CONVERTED, N_FILES };
@@ -111,8 +112,9 @@ static int convert_pair(struct model_writing *writing)
     if (new_file_finish(file, &reason) != 0)
         return fail(file, &reason, writing->error);
     const struct dcnv2_source source = {.model_path = writing->files[WEIGHTS].temporary,
-                                        .encoder_path = writing->files[ENCODER].temporary};
-    if (model_convert(&source, writing->contents->label, file->temporary, &error) == DCNV2_OK)
+                                        .encoder_path = writing->files[ENCODER].temporary,
+                                        .golden = GOLDEN_NONE}; /* that of another model */
+    if (model_convert(&source, writing->contents->label, NULL, file->temporary, &error) == DCNV2_OK)
         return 0;
     /* The temporary name is nobody's business. */
     for (int i = 0; i < N_FILES; i++) {

@@ -12,14 +12,14 @@ mkdir -p "$here/apt/lists/partial" "$here/apt/archives/partial" "$root"
 
 apt() { apt-get -q -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o Dir::State::lists="$here/apt/lists" \
     -o Dir::State::status=/dev/null -o Dir::Cache="$here/apt" -o APT::Sandbox::User=root "$@"; }
-if [ ! -e "$root/usr/include/zlib.h" ]; then
+if [ ! -e "$root/usr/include/yaml.h" ]; then
     apt update
-    (cd "$here/apt" && apt download libcjson1 libcjson-dev zlib1g zlib1g-dev)
+    (cd "$here/apt" && apt download libcjson1 libcjson-dev libyaml-0-2 libyaml-dev zlib1g zlib1g-dev)
     for package in "$here"/apt/*.deb; do dpkg -x "$package" "$root"; done
 fi
 
 libraries=$root/usr/lib/aarch64-linux-gnu:$root/lib/aarch64-linux-gnu
-make -s -j"$(nproc)" B=build/arm64 CC=aarch64-linux-gnu-gcc OBJCOPY=aarch64-linux-gnu-objcopy \
+make -s -j"$(nproc)" B=build/arm64 CC=aarch64-linux-gnu-gcc OBJCOPY=aarch64-linux-gnu-objcopy AR=aarch64-linux-gnu-ar \
     CFLAGS="-O2 -g -I$root/usr/include -I$root/usr/include/aarch64-linux-gnu" \
     LDFLAGS="-L$root/usr/lib/aarch64-linux-gnu -L$root/lib/aarch64-linux-gnu -Wl,-rpath-link,$libraries" \
     all build/arm64/tests/kernels

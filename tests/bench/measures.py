@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import time
 
+import networks
 import programs
 import wire
 import workload
@@ -263,14 +264,51 @@ def forward_rows(rows, figures):
 
 def kernels_figures(bench):
     """{set: {rows: figures}} of the sets that this CPU has; the scalar one takes long and is no peer."""
-    flags, found = CPU_INFO.read_text(), {}
-    for name, flag in (("avx2", " avx2"), ("avx512", " avx512f")):
-        if flag in flags:
-            printed = programs.run_json(BUILD / "tests/kernels", "--bench", "--json", "--model", bench.model,
-                                        cores=SERVER_CORE, env={"DCNV2_CPU": name})
-            found[name] = {entry["rows"]: entry for entry in printed["sets"][name]["forward"]}
-    return found
+    return {name: forward_figures(bench.model, name) for name in instruction_sets()}
 
 
-ALL = (beside_a_fixed_reply, beside_python, forward_pass, start, under_hey, with_two_workers,
+def instruction_sets():
+    """Those with vectors that this CPU has, the fastest one last."""
+    flags = CPU_INFO.read_text()
+    return [name for name, flag in (("avx2", " avx2"), ("avx512", " avx512f")) if flag in flags]
+
+
+def forward_figures(model, name, most_rows=4096):
+    """{rows: figures} of the forward pass of the model in that folder, on an instruction set."""
+    printed = programs.run_json(BUILD / "tests/kernels", "--bench", "--json", "--model", model, "--most-rows", most_rows,
+                                cores=SERVER_CORE, env={"DCNV2_CPU": name})
+    return {entry["rows"]: entry for entry in printed["sets"][name]["forward"]}
+
+
+# ---------------------------------------------------------------- networks of other sizes
+
+def forward_pass_of_other_networks(bench):
+    """No goal: the table states what they reach. Scores are compared before."""
+    return [row for network in networks.ALL for row in forward_of(bench, network.smaller() if bench.quick else network)]
+
+
+def forward_of(bench, network):
+    rows = {n: Row(f"{network.what}: {n} row{'s' * (n > 1)}", None, "µs", peer="ONNX Runtime", missing=NO_PEERS) for n in (1, 200)}
+    folder, sets = bench.folder / network.name, instruction_sets()
+    folder.mkdir()
+    networks.write(network, folder)
+    with contextlib.ExitStack() as stack:
+        ours = stack.enter_context(programs.server({"MODEL_PATH": str(folder)}, "--workers", 1))
+        ours.first_answer("GET", "/v2/health/ready")
+        columns = networks.columns(network, 200)
+        scores = scores_of(ours, columns)
+        sides = [lambda: forward_figures(folder, sets[-1], max(rows))] if sets else []
+        if bench.python:
+            peer = stack.enter_context(programs.onnx_network(bench.python, folder))
+            check_scores_agree(scores, peer.ask(columns=columns)["scores"], "ONNX Runtime")
+            sides += [lambda n=n: peer.ask(rows=n, seconds=bench.seconds / 3)["us"] for n in rows]
+        figures, *others = bench.take_turns(*sides) if sides else [[]]
+    for n, row in rows.items():
+        row.ours = [run[n]["us"] for run in figures]
+    for row, series in zip(rows.values(), others):
+        row.against = series
+    return rows.values()
+
+
+ALL = (beside_a_fixed_reply, beside_python, forward_pass, forward_pass_of_other_networks, start, under_hey, with_two_workers,
        probes_beside_large_batches)

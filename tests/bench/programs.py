@@ -139,6 +139,10 @@ def onnx(python, files):
     return Helper([python, HERE / "peer_onnx.py"], env=files)
 
 
+def onnx_network(python, folder):
+    return Helper([python, HERE / "peer_networks.py", folder])
+
+
 def run_json(*command, cores, env=None, seconds=120):
     """What a program prints, as JSON."""
     with on_cores(cores):

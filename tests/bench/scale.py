@@ -120,7 +120,7 @@ def measure_scoring(path, model, n_rows):
         if n != n_rows:
             sys.exit(f"scale: dcnv2-score scored {n} rows of {n_rows}")
         found.append((f"dcnv2-score, threads and cores: {n_threads}", rate))
-    return [*found, (f"the server on one core, {REQUEST_ROWS} rows a request", served(path, model))]
+    return [*found, (f"the server on one core, {REQUEST_ROWS} rows per request", served(path, model))]
 
 
 def main():

@@ -214,6 +214,25 @@ def write_descriptions():
         write("model_json", f"{path.parent.parent.name}_{path.parent.name}", text.encode())
 
 
+YAML = {
+    "collections": b"Base: {root: ./data/, none: null}\nrun:\n  units: [64, 32]\n  list:\n  - GELU\n  - 'ReLU'\n  rate: 1.0e-2\n",
+    "alias": b"a: &x [1]\nb: *x\n",
+    "tag": b"a: !!python/object/apply:os.system [x]\n",
+    "texts": b"a: |\n  x\n  y\nb: >-\n  z\n\"c\\u00e9\": '~'\n? [d]\n: 1\n",
+    "two": b"%YAML 1.1\n---\na: 1\n...\n---\nb: 2\n",
+}
+
+
+def write_folders():
+    """FuxiCTR's files."""
+    for path in sorted((ROOT / "tests/golden/fuxictr").glob("*/feature_processor.pkl")):
+        write("fuxictr_file", path.parent.name, path.read_bytes())
+    for path in sorted((ROOT / "tests/golden/fuxictr").glob("*/model_config.yaml")):
+        write("yaml_tree", path.parent.name, path.read_bytes())
+    for name, data in YAML.items():
+        write("yaml_tree", name, data)
+
+
 def main():
     for name, data in HTTP.items():
         for piece in (1, 40):
@@ -226,6 +245,7 @@ def main():
     write_model_files()
     write_converted()
     write_descriptions()
+    write_folders()
     total = sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file())
     print(f"{total} bytes below {CORPUS.relative_to(ROOT)}")
 

@@ -19,7 +19,7 @@ from samples import GOOD_BODY, TWO, TWO_SCORES, V1, V2, check_scores, metrics, s
 from wire import Connection, ask
 
 CLIENT_PYTHON = os.environ.get("DCNV2_CLIENT_PYTHON", sys.executable)
-DOCUMENTS = ("README.md", "docs/cluster.md")
+DOCUMENTS = ("docs/cluster.md",)
 TIMEOUT_OF_ROUTE_S = 10
 _shared = {}
 

@@ -19,6 +19,7 @@ enum { POOL_ROWS = 4096, N_RUNS = 9 };
 
 static const size_t row_counts[] = {1, 8, 64, 200, 1000, 4096};
 enum { N_COUNTS = sizeof row_counts / sizeof row_counts[0] };
+static size_t n_counts = N_COUNTS; /* of them, those that are measured */
 
 static const double PEAK_SECONDS = 1e-3, RUN_SECONDS = 4e-3; /* of one measurement, about */
 
@@ -145,7 +146,7 @@ static double seconds_of_pass(const struct subject *subject, const struct kernel
 /* One measurement more of each size and pass, or with -1 how long a measurement is to be. */
 static void measure(struct bench_set *set, const struct subject *subject, int run)
 {
-    for (size_t i = 0; i < N_COUNTS; i++) {
+    for (size_t i = 0; i < n_counts; i++) {
         const size_t n_rows = row_counts[i];
         lay_out_batches(subject, n_rows);
         for (size_t p = 0; p < N_PASSES; p++) {
@@ -232,7 +233,7 @@ static void print_set(struct bench_set *set, const struct subject *subject, bool
             printf("  %-8s  rows          us   (least ..      most)   GFLOP/s   of peak  (least us "
                    "of best peak)\n",
                    passes[p].name);
-        for (size_t i = 0; i < N_COUNTS; i++) {
+        for (size_t i = 0; i < n_counts; i++) {
             struct series *series = &set->series[p][i];
             const double us = bench_median(series->us, N_RUNS),
                          share = bench_median(series->share, N_RUNS);
@@ -377,8 +378,10 @@ static void stay_on_this_core(void)
     sched_setaffinity(0, sizeof cpus, &cpus); /* a wish */
 }
 
-int bench_run(const char *directory, bool as_json)
+int bench_run(const char *directory, bool as_json, size_t most_rows)
 {
+    while (n_counts > 1 && row_counts[n_counts - 1] > most_rows)
+        n_counts--;
     static struct bench_set sets[N_SETS];
     struct subject subject;
     char cpu[128];

@@ -14,10 +14,11 @@
 #include "kernels/kernels.h"
 
 /*
- * `directory` holds model_weights.pth and preprocess_metadata.pkl; NULL: the full model where
- * ../shared/taobao-full lies beside the project, else the demo model. Returns the exit code.
+ * `directory` holds a model.json, or model_weights.pth and preprocess_metadata.pkl; NULL: the full
+ * model if ../shared/taobao-full lies beside the project, else the demo model. Batches of up to
+ * most_rows. Returns the exit code.
  */
-int bench_run(const char *directory, bool as_json);
+int bench_run(const char *directory, bool as_json, size_t most_rows);
 
 /* Prints a line per kernel that is not a linear layer. 0, or -1 without memory. */
 int bench_kernels(const struct kernels *const *sets, size_t n_sets);

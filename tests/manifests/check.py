@@ -230,18 +230,18 @@ def check_original_service():
 
 
 def check_tuned_concurrency():
-    """The overlay's target is the one that README works out of what `make load` measured, which stands there alone."""
-    with open(os.path.join(ROOT, 'README.md')) as file:
+    """The overlay's target is the one that docs/cluster.md works out of what `make load` measured, which stands there alone."""
+    with open(os.path.join(ROOT, 'docs/cluster.md')) as file:
         text = file.read()
-    [rate] = map(float, re.findall(r': (\d+) requests/s a CPU\.', text))
+    [rate] = map(float, re.findall(r': (\d+) requests/s per CPU\.', text))
     [(wait_ms, told)] = re.findall(r'scaleTarget for ([\d.]+) ms of waiting at full load: (\d+) ', text)
     documents, found = build(os.path.join(ROOT, 'deploy/serve/overlays/tuned-concurrency'))
     for document in documents:
         target = document['spec']['predictor']['scaleTarget']
         worked_out = round(rate * float(wait_ms) / 1000 / 0.7 / 10) * 10
         if not target == int(told) == worked_out:
-            found.append('the overlay has %s, README says %s, of its %d requests/s a CPU follows %d' % (target, told, rate, worked_out))
-    verdict('overlay tuned-concurrency has the target of README, step 5', found)
+            found.append('the overlay has %s, docs/cluster.md says %s, of its %d requests/s per CPU follows %d' % (target, told, rate, worked_out))
+    verdict('overlay tuned-concurrency has the target of docs/cluster.md, step 5', found)
 
 
 def check_cluster():

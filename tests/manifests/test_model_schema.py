@@ -51,7 +51,7 @@ def names_of_reader():
         names.update(re.findall(r'keys\[n(?:_keys)?\+\+\] = "(\w+)"', source))
         names.update(re.findall(r'text_is\(\w+->text, "(\w+)"\)', source))
     kinds = text_of('src/network/kinds.c')
-    names.update(re.findall(r'(?:\.key = |\.name = |WIDE\()"(\w+)"', kinds))
+    names.update(re.findall(r'(?:\.key = |\.name = |WIDE\(|STATISTIC\()"(\w+)"', kinds))
     names.update(re.findall(r'\[ACTIVATE_\w+\]\s*=\s*"(\w+)"', kinds))
     names.update(re.findall(r'#define JSON_\w+ "(\w+)"', text_of('src/network/json_reading.h')))
     return names | {'kind'}

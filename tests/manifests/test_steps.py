@@ -324,14 +324,12 @@ def documented_steps(text):
     return list(dict.fromkeys(word for line in lines for word in line.split("#")[0].split() if word in STEPS or "TARGETS=" in word))
 
 
-def test_the_documents_give_the_steps_in_an_order_that_works():
+def test_the_document_gives_the_steps_in_an_order_that_works():
     before = [("cluster", "kubeflow"), ("kubeflow", "storage"), ("storage", "notebooks"), ("TARGETS=trainer", "notebooks"),
               ("notebooks", "train-job"), ("train-job", "serve"), ("TARGETS=server", "serve"), ("serve", "forward"), ("forward", "infer")]
-    readme = (ROOT / "README.md").read_text()
-    for name, text in (("README", readme[readme.index("## On a cluster"):]), ("docs/cluster.md", (ROOT / "docs/cluster.md").read_text())):
-        steps = documented_steps(text)
-        for first, then in before:
-            check(first in steps and then in steps and steps.index(first) < steps.index(then), "%s: %s before %s: %s" % (name, first, then, steps))
+    steps = documented_steps((ROOT / "docs/cluster.md").read_text())
+    for first, then in before:
+        check(first in steps and then in steps and steps.index(first) < steps.index(then), "%s before %s: %s" % (first, then, steps))
 
 
 def test_the_notebook_is_waited_for_and_shows_how_data_get_there():
@@ -342,8 +340,8 @@ def test_the_notebook_is_waited_for_and_shows_how_data_get_there():
         check(done.returncode == 0 and calls.index("apply -k deploy/notebooks") < calls.index("--for=condition=Ready"), calls + done.stderr)
     shown = [line.strip() for line in done.stdout.splitlines() if line.startswith("  kubectl ")]
     check(len(shown) == 3, done.stdout)
-    for document in ("README.md", "docs/cluster.md"):
-        check(all(line in (ROOT / document).read_text() for line in shown), "%s says other lines than %s" % (document, shown))
+    text = (ROOT / "docs/cluster.md").read_text()
+    check(all(line in text for line in shown), "docs/cluster.md says other lines than %s" % shown)
 
 
 def test_serve_applies_each_overlay():

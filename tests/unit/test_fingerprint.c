@@ -167,7 +167,7 @@ TEST(a_converted_file_has_one_digest_its_own)
     struct dcnv2_error error = {0};
     put(1);
     snprintf(path, sizeof path, "%s/model.safetensors", files.folder);
-    CHECK_MSG(model_convert(&source, NULL, path, &error) == DCNV2_OK, "%s", error.message);
+    CHECK_MSG(model_convert(&source, NULL, NULL, path, &error) == DCNV2_OK, "%s", error.message);
     const struct dcnv2_source converted = {.model_path = path, .encoder_path = "/nowhere"};
     const struct fingerprint wanted = digests(path, NULL);
     struct registry *registry = registry_of(&converted);

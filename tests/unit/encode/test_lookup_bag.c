@@ -227,6 +227,34 @@ TEST(values_and_flat_look_ups_are_joined_too)
         CHECK(all.dense[r] == (float)(r + 1) && all.dense[3 + r] == (float)(r + 1));
 }
 
+/* FuxiCTR: an empty text between others has a place and the padding's row. Behind them in a list it
+ * fills a rectangular tensor, which matters if the last values are kept. */
+TEST(empty_texts_of_a_class_have_a_place_but_at_the_end_of_a_list)
+{
+    spec_start(&f);
+    struct spec_column *column = spec_column(&f, "t", false);
+    column->is_list = true;
+    column->separator = text_of("^");
+    struct spec_lookup *lookup =
+        spec_lookup(&f, (struct spec_lookup){.vocabulary = spec_classes(&f, "|a|b|c"),
+                                             .unseen_row = 9,
+                                             .missing_row = 0,
+                                             .max_values = 2,
+                                             .keep = LIST_LAST});
+    make();
+    GIVES(&f, 0, V1("\"a^^b\""), "0,2");
+    GIVES(&f, 0, V1("\"a^b^\""), "2,0");
+    GIVES(&f, 0, V1("[\"a\",\"\",\"b\"]"), "0,2");
+    GIVES(&f, 0, V2("[2,3]", "[\"a\",\"b\",\"\",\"c\",\"\",\"\"]"), "1,2 3");
+    GIVES(&f, 0, V2("[1,2]", "[\"\",\"\"]"), "0");
+    lookup->keep = LIST_FIRST;
+    GIVES(&f, 0, V1("\"a^^b\""), "1,0");
+    lookup->missing_row = 9; /* the empty text is a class as others are */
+    lookup->keep = LIST_LAST;
+    make();
+    GIVES(&f, 0, V2("[1,3]", "[\"a\",\"b\",\"\"]"), "2,0");
+}
+
 int main(void)
 {
     RUN(a_json_list_is_one_row);
@@ -240,6 +268,7 @@ int main(void)
     RUN(hashes_and_integers_are_of_lists_as_well);
     RUN(batches_are_joined);
     RUN(values_and_flat_look_ups_are_joined_too);
+    RUN(empty_texts_of_a_class_have_a_place_but_at_the_end_of_a_list);
     spec_end(&f);
     return test_report();
 }

@@ -60,18 +60,18 @@ static double number_of(struct text text)
 static void claim_rows(struct golden_network *network)
 {
     for (size_t i = 0; i < network->n_dense; i++)
-        network->raw[i] = claim(GOLDEN_MAX_ROWS, sizeof(double));
+        network->raw[i] = claim(GOLDEN_REFERENCE_ROWS, sizeof(double));
     for (size_t i = 0; i < network->n_sparse; i++)
-        network->texts[i] = claim(GOLDEN_MAX_ROWS, sizeof(char *));
-    network->in_double = claim(GOLDEN_MAX_ROWS, sizeof(double));
-    network->in_single = claim(GOLDEN_MAX_ROWS, sizeof(double));
+        network->texts[i] = claim(GOLDEN_REFERENCE_ROWS, sizeof(char *));
+    network->in_double = claim(GOLDEN_REFERENCE_ROWS, sizeof(double));
+    network->in_single = claim(GOLDEN_REFERENCE_ROWS, sizeof(double));
 }
 
 static void read_row(struct golden_network *network, const struct text *fields, size_t n)
 {
     if (network->n_rows == 0)
         claim_rows(network);
-    CHECK(n == 3 + network->n_dense + network->n_sparse && network->n_rows < GOLDEN_MAX_ROWS);
+    CHECK(n == 3 + network->n_dense + network->n_sparse && network->n_rows < GOLDEN_REFERENCE_ROWS);
     const size_t row = network->n_rows++;
     network->in_double[row] = number_of(fields[1]);
     network->in_single[row] = number_of(fields[2]);
@@ -118,11 +118,12 @@ static void read_paper_column(struct golden_network *network, const cJSON *colum
     char **name = dense ? &network->dense_names[i] : &network->sparse_names[i];
     *name = copy_of(text_of(column->string));
     if (dense)
-        network->raw[i] = claim(GOLDEN_MAX_ROWS, sizeof(double));
+        network->raw[i] = claim(GOLDEN_REFERENCE_ROWS, sizeof(double));
     else
-        network->texts[i] = claim(GOLDEN_MAX_ROWS, sizeof(char *));
+        network->texts[i] = claim(GOLDEN_REFERENCE_ROWS, sizeof(char *));
     size_t row = 0;
-    for (const cJSON *cell = column->child; cell && row < GOLDEN_MAX_ROWS; cell = cell->next) {
+    for (const cJSON *cell = column->child; cell && row < GOLDEN_REFERENCE_ROWS;
+         cell = cell->next) {
         if (dense)
             network->raw[i][row++] = cell->valuedouble;
         else
@@ -133,9 +134,9 @@ static void read_paper_column(struct golden_network *network, const cJSON *colum
 
 static double *numbers_of(const cJSON *list)
 {
-    double *numbers = claim(GOLDEN_MAX_ROWS, sizeof *numbers);
+    double *numbers = claim(GOLDEN_REFERENCE_ROWS, sizeof *numbers);
     size_t n = 0;
-    for (const cJSON *item = list->child; item && n < GOLDEN_MAX_ROWS; item = item->next)
+    for (const cJSON *item = list->child; item && n < GOLDEN_REFERENCE_ROWS; item = item->next)
         numbers[n++] = item->valuedouble;
     return numbers;
 }

@@ -10,7 +10,7 @@
 
 #include "dcnv2.h"
 
-enum { GOLDEN_MAX_COLUMNS = 20, GOLDEN_MAX_ROWS = 300 };
+enum { GOLDEN_MAX_COLUMNS = 20, GOLDEN_REFERENCE_ROWS = 300 };
 
 /* Names of the networks, NULL at the end. */
 extern const char *const golden_networks[];

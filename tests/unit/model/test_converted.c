@@ -33,7 +33,7 @@ static void place_end(struct place *place)
 static bool convert(const struct dcnv2_source *source, const struct place *place)
 {
     struct dcnv2_error error = {0};
-    const bool good = model_convert(source, NULL, place->path, &error) == DCNV2_OK;
+    const bool good = model_convert(source, NULL, NULL, place->path, &error) == DCNV2_OK;
     CHECK_MSG(good, "%s", error.message);
     return good;
 }
@@ -244,19 +244,19 @@ TEST(what_cannot_be_converted_leaves_the_old_file)
         struct bytes before = bytes_of_file(place.path);
         model_files_remove(&files, "output.bias");
         model_files_put(&files);
-        CHECK(model_convert(&source, NULL, place.path, &error) == DCNV2_ERROR_MODEL);
+        CHECK(model_convert(&source, NULL, NULL, place.path, &error) == DCNV2_ERROR_MODEL);
         CHECK(strstr(error.message, "output.bias") && is_one_line_message(&error));
-        CHECK(model_convert(&converted, NULL, place.path, &error) == DCNV2_ERROR_MODEL);
+        CHECK(model_convert(&converted, NULL, NULL, place.path, &error) == DCNV2_ERROR_MODEL);
         CHECK_MSG(strstr(error.message, "is a converted file already"), "%s", error.message);
         struct bytes after = bytes_of_file(place.path);
         CHECK(before.size == after.size && memcmp(before.at, after.at, after.size) == 0);
         bytes_free(&before);
         bytes_free(&after);
     }
-    CHECK(model_convert(&demo, NULL, "/no-such-folder/model.safetensors", &error) ==
+    CHECK(model_convert(&demo, NULL, NULL, "/no-such-folder/model.safetensors", &error) ==
           DCNV2_ERROR_IO);
     CHECK(strncmp(error.message, "/no-such-folder/model.safetensors: ", 35) == 0);
-    CHECK(model_convert(&demo, NULL, place.folder, &error) == DCNV2_ERROR_IO);
+    CHECK(model_convert(&demo, NULL, NULL, place.folder, &error) == DCNV2_ERROR_IO);
     place_end(&place);
     model_files_end(&files);
 }

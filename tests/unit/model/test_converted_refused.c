@@ -47,7 +47,7 @@ static void parts_start(void)
         die("no folder");
     snprintf(parts.path, sizeof parts.path, "%s/model.safetensors", parts.folder);
     const struct dcnv2_source source = model_files_source(&files);
-    if (model_convert(&source, NULL, parts.path, &error) != DCNV2_OK)
+    if (model_convert(&source, NULL, NULL, parts.path, &error) != DCNV2_OK)
         die(error.message);
     model_files_end(&files);
     arena_init(&parts.arena, ARENA_BYTES);

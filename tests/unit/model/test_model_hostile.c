@@ -16,7 +16,7 @@ static void put_shared_classes(unsigned n_columns, unsigned n_classes, unsigned 
     struct bytes data = {0};
     bytes_add(&data, "](", 2);
     for (unsigned i = 0; i < n_classes; i++) {
-        char digits[8];
+        char digits[16];
         snprintf(digits, sizeof digits, "%05u", i);
         pickle_op(&data, OP_BINUNICODE);
         bytes_u32(&data, length);

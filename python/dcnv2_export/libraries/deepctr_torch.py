@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DeepCTR-Torch: DCN (vector, matrix) and DCNMix, with the linear part.
+
+The model keeps its feature columns; what a text becomes is the user's: columns={"city": label_encoder,
+"tags": Tags(key2index, max=6, keep="last"), **scaled(min_max_scaler, ["age", "price"], fill=0)}.
+Formulas: deepctr_torch/models/dcn.py, dcnmix.py, layers/sequence.py of 0.3.0.
+"""
+import torch
+
+from .. import crosses
+from ..columns import Number, as_rules
+from ..describe import Network, part
+from ..errors import ExportError
+from . import Described
+
+MEAN_EPSILON = 1e-8  # SequencePoolingLayer's
+
+
+def describe(model, columns):
+    net, rules = Network(model), as_rules(columns)
+    if type(model).__name__ not in ("DCN", "DCNMix"):
+        raise net.unsupported(model, "of DeepCTR-Torch DCN and DCNMix are known")
+    check_features(model, rules)
+    features = list(model.dnn_feature_columns)
+    linear = model.linear_model
+    net.add("x0", kind="input", parts=parts(net, model, features, rules))
+    linear_features = linear.sparse_feature_columns + linear.varlen_sparse_feature_columns + linear.dense_feature_columns
+    sources, weights = [], []
+    width = model.dnn_linear.in_features
+    deep = dnn_layers(net, model.dnn)
+    n_deep = model.dnn.linears[-1].out_features
+    if model.cross_num > 0:
+        sources.append(net.chain("cross", "x0", crosses.of(net, model.crossnet, "x0")))
+        weights.append(net.of(model.dnn_linear, "weight", rows=[0, width - n_deep]))
+    sources.append(net.chain("deep", "x0", deep))
+    weights.append(net.of(model.dnn_linear, "weight", rows=[width - n_deep, n_deep]))
+    if linear_features:
+        net.add("linear", kind="input", parts=linear_parts(net, linear, linear_features, rules))
+        sources.append("linear")
+        weights.append(None)
+    net.output(sources, weights=weights, bias=net.of(model.out, "bias"))
+    dead = ["crossnet."] if model.cross_num == 0 else []
+    return Described(net, rules, lambda encoded: feed(model, encoded), "DeepCTR-Torch " + type(model).__name__, dead)
+
+
+def check_features(model, rules):
+    """Each input of the model has a rule of its kind."""
+    if model.out.task != "binary":
+        raise ExportError("the model's task is %r; the server's reply is a probability, of task \"binary\"" % model.out.task)
+    dense = {f.name for f in every_feature(model) if type(f).__name__ == "DenseFeat"}
+    for feature in every_feature(model):
+        kind = type(feature).__name__
+        if getattr(feature, "length_name", None):
+            raise ExportError("feature %s: length_name is not supported; leave it out, 0 is padding" % feature.name)
+        if kind == "DenseFeat" and feature.dimension != 1:
+            raise ExportError("feature %s: a dense feature of %d numbers; make it %d features" % (feature.name, feature.dimension, feature.dimension))
+        if feature.name not in rules:
+            raise ExportError("feature %s (%s) has no rule; pass columns={%r: ..}" % (feature.name, kind, feature.name))
+        rule = rules[feature.name]
+        if isinstance(rule, Number) != (feature.name in dense) or rule.is_list != (kind == "VarLenSparseFeat"):
+            raise ExportError("feature %s is a %s, and its rule a %s" % (feature.name, kind, type(rule).__name__))
+
+
+def every_feature(model):
+    linear = model.linear_model
+    return list(model.dnn_feature_columns) + linear.sparse_feature_columns + linear.varlen_sparse_feature_columns + \
+        linear.dense_feature_columns
+
+
+def table(net, owner, feature, rules):
+    name = net.of(owner.embedding_dict[feature.embedding_name], "weight")
+    combiner = getattr(feature, "combiner", None)
+    return part(net, name, feature.name, rules[feature.name], pooling=combiner,
+                epsilon=MEAN_EPSILON if combiner == "mean" else None)
+
+
+def parts(net, model, features, rules):
+    """input_from_feature_columns(): sparse, then varlen, then dense features, each in their order."""
+    groups = {"SparseFeat": [], "VarLenSparseFeat": [], "DenseFeat": []}
+    for feature in features:
+        groups[type(feature).__name__].append(feature)
+    return [table(net, model, f, rules) for f in groups["SparseFeat"] + groups["VarLenSparseFeat"]] + \
+        [{"value": f.name} for f in groups["DenseFeat"]]
+
+
+def linear_parts(net, linear, features, rules):
+    found, n_dense = [], 0
+    for feature in features:
+        if type(feature).__name__ == "DenseFeat":
+            found.append({"value": feature.name, "times": net.of(linear, "weight", rows=[n_dense, 1])})
+            n_dense += 1
+        else:
+            found.append(table(net, linear, feature, rules))
+    return found
+
+
+def dnn_layers(net, dnn):
+    layers = []
+    for i, linear in enumerate(dnn.linears):
+        layers.append(net.linear(linear))
+        if dnn.use_bn:
+            layers.append(net.norm(dnn.bn[i]))
+        layers += net.sequence(dnn.activation_layers[i])
+    return layers
+
+
+def feed(model, encoded):
+    """The model's own forward(), of its one float32 matrix."""
+    n = len(next(iter(encoded.values())))
+    width = max(stop for _, stop in model.feature_index.values())
+    matrix = torch.zeros(n, width)
+    for name, (start, stop) in model.feature_index.items():
+        for i, cell in enumerate(encoded[name]):
+            cells = cell if isinstance(cell, list) else [cell]
+            if len(cells) > stop - start or None in cells:
+                raise ExportError("feature %s, row %d: %r does not fit %d places" % (name, i, cell, stop - start))
+            matrix[i, start:start + len(cells)] = torch.tensor(cells, dtype=torch.float32)
+    if n == 1:  # DCNMix squeezes a batch of one
+        return model(matrix.repeat(2, 1))[:1]
+    return model(matrix)
