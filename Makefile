@@ -264,6 +264,13 @@ build/tests/faults/faults.so: $(wildcard tests/faults/*.[ch])
 	    $(if $(WERROR),-Werror) $(filter %.c,$^) -ldl -o $@
 
 $(TORCH_TESTS): $(TORCH_HELPERS)
+# libtorch's side of the random specs: built without sanitizers, for tests of any build.
+build/lib/spec_reference.so: tests/torch/spec_reference.cpp tests/torch/spec_reference.h $(wildcard src/network/*.h src/model/network.h)
+	$(call say,C++,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++17 -O1 -g -fPIC -shared -fvisibility=hidden -Isrc -Iinclude -Wall -Wextra -Wshadow \
+	    $(if $(WERROR),-Werror) $(TORCH_CXXFLAGS) $(CXXFLAGS) $< $(LDFLAGS) -Wl,--as-needed $(TORCH_LIBS) -o $@
+$(B)/tests/torch/test_random_spec: | build/lib/spec_reference.so
 # Vectors as arguments of functions that are all inline.
 $(B)/tests/unit/native/test_gradient_kernels: private C_FLAGS += -Wno-psabi
 

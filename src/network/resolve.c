@@ -231,6 +231,12 @@ static int cut_weight(struct resolver *resolver, struct spec_layer *layer)
                     place_of(layer, "weight").text);
     if (check_stack(resolver, layer, &role, whole, &sizes) != 0)
         return -1;
+    if (whole->parts[0].n_rows && whole->parts[0].n_rows != layer->n_in)
+        return FAIL(
+            resolver,
+            "%s: \"rows\" of a weight over all inputs are %u, one per number of the inputs; "
+            "name one row by \"index\", or give \"weights\", one per input",
+            place_of(layer, "weight").text, layer->n_in);
     uint64_t first = whole->parts[0].first_row;
     for (uint32_t i = 0; i < layer->n_inputs; i++) {
         parts[i] = whole->parts[0];

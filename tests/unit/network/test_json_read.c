@@ -365,6 +365,27 @@ TEST(what_is_written_of_a_resolved_description_resolves_to_the_same)
     CHECK(second.layers[0].n_out == 5 && second.layers[0].parts[0].n_rows == 3);
 }
 
+/* Rows of the tensor are not the weight's: cut along them, it would give the weights of others. */
+TEST(one_row_of_a_tensor_is_no_weight_that_can_be_cut)
+{
+    struct tensor tensors[] = {tensor_of("d", 3, 1), tensor_of("fc", 9, 3)};
+    struct tensor_list list = {.tensors = tensors, .n_tensors = sizeof tensors / sizeof *tensors};
+    const struct tensor *twice;
+    for (int by_index = 0; by_index < 2; by_index++) {
+        char text[1024];
+        snprintf(text, sizeof text,
+                 "{'dcnv2_model': 1, 'columns': [" PRICE "], 'layers': [" PRICE_INPUT ","
+                 "{'name': 'deep', 'kind': 'linear', 'input': 'x', 'weight': 'd'},"
+                 "{'name': 'out', 'kind': 'output', 'input': 'deep', 'weight': {'tensor': 'fc', "
+                 "%s}}]}",
+                 by_index ? "'index': [2]" : "'rows': [2, 1]");
+        READ(read_model(text));
+        CHECK(tensor_list_sort(&list, &arena, &twice) == 0);
+        CHECK((spec_resolve(&spec, &arena, &list, &error) == 0) == by_index);
+        CHECK(by_index || strstr(error.message, "layer \"out\" (output), weight: \"rows\""));
+    }
+}
+
 TEST(what_changes_the_score_has_no_default)
 {
     static const char in[] = "{'name': 'in', 'kind': 'input', 'parts': [{'value': 'price'}]},"
@@ -418,6 +439,7 @@ int main(void)
     RUN(a_slip_of_the_pen_is_named_with_its_place);
     RUN(what_is_written_reads_as_an_equal_description);
     RUN(what_is_written_of_a_resolved_description_resolves_to_the_same);
+    RUN(one_row_of_a_tensor_is_no_weight_that_can_be_cut);
     RUN(what_changes_the_score_has_no_default);
     RUN(repetitions_are_bounded);
     arena_free(&arena);
