@@ -97,7 +97,7 @@ def test_none_loads_it_all_the_same_and_warns():
         write(here, off_by(0.1))
         with Server("--golden", "none", env=env) as server:
             check_good(server)
-            check("--golden none: no golden set is checked" in server.log(), server.log())
+            check(wait_until(lambda: "--golden none: no golden set is checked" in server.log(), 5), server.log())
 
 
 def test_another_file_is_named_by_the_flag_and_has_to_be_there():
