@@ -18,7 +18,7 @@
 struct fingerprint {
     struct timespec loaded_at;       /* since the epoch; 0: no model is in service */
     bool is_hashed;                  /* the digests are known */
-    struct golden golden;            /* what came of the golden set */
+    struct golden golden;            /* the outcome of the golden set */
     char model[SHA256_DIGITS + 1];   /* of the file that model_path named */
     char encoder[SHA256_DIGITS + 1]; /* of encoder_path's, or of a model.json and the files that it
                                       * names behind each other; empty beside a converted file */

@@ -264,7 +264,7 @@ static int add_description(struct conversion *conversion)
                         arena_copy_text(conversion->arena, json.at, json.length));
 }
 
-/* Its file, as it is. */
+/* The golden set, byte for byte as its file has it. */
 static int add_golden(struct conversion *conversion)
 {
     const struct reading *reading = &conversion->reading;

@@ -13,7 +13,9 @@
 #define FAIL(reading, ...)                                                                         \
     model_error_set((reading)->error, DCNV2_ERROR_MODEL, (reading)->golden_path, __VA_ARGS__)
 
-/* ---- where it is ---- */
+static const double DEFAULT_LIMIT = 1e-5; /* if neither set nor source names one */
+
+/* ---- where the set is ---- */
 
 static int read_set(struct reading *reading, const char *path)
 {
@@ -44,7 +46,7 @@ int golden_find(struct reading *reading)
     return access(path, F_OK) == 0 ? read_set(reading, path) : DCNV2_OK;
 }
 
-/* ---- what it says ---- */
+/* ---- what the set says ---- */
 
 struct check {
     struct reading *reading;
@@ -97,7 +99,7 @@ static int read_tree(struct check *check, struct format_error *error)
         json_tree_check_keys(root, keys, error) != 0)
         return -1;
     const struct json_node *tolerance = json_tree_find(root, "tolerance");
-    check->limit = GOLDEN_TOLERANCE;
+    check->limit = DEFAULT_LIMIT;
     if (tolerance && json_tree_number(tolerance, &check->limit, error) != 0)
         return -1;
     if (check->limit <= 0)

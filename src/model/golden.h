@@ -26,9 +26,7 @@ enum {
     GOLDEN_CONVERTED_BYTES = 1 << 20 /* of a set in a converted file, within its header */
 };
 
-static const double GOLDEN_TOLERANCE = 1e-5; /* if neither set nor source names one */
-
-/* What came of it. n_rows 0: there was no set. */
+/* The outcome of a check. n_rows 0: there was no set. */
 struct golden {
     uint32_t n_rows;
     double largest; /* distance of a score from that of the set */

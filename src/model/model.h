@@ -17,7 +17,7 @@ struct dcnv2_model {
     struct network network;
     const struct kernels *kernels;
     struct file_bytes file; /* of a model in place, see reading.h */
-    struct golden golden;   /* what came of its golden set */
+    struct golden golden;   /* the outcome of its golden set */
     const char *note;       /* one line on classes that look like that of unseen values, or NULL */
 };
 
