@@ -72,12 +72,11 @@ static int read_beside(struct reading *reading, const char *name, bool is_needed
     struct format_error reason;
     if (path == NULL)
         return model_error_memory(reading->error);
-    if (!is_needed && access(path, F_OK) != 0)
-        return DCNV2_OK;
     if (access(path, F_OK) != 0)
-        return model_error_set(reading->error, DCNV2_ERROR_IO, path,
-                               "is missing: FuxiCTR writes it into the folder of the data set; "
-                               "copy it beside the weights");
+        return !is_needed ? DCNV2_OK
+                          : model_error_set(reading->error, DCNV2_ERROR_IO, path,
+                                            "is missing: FuxiCTR writes it into the folder of the "
+                                            "data set; copy it beside the weights");
     if (file_read(path, &bytes, &reason) != 0)
         return model_error_from(reading->error, DCNV2_ERROR_IO, path, &reason);
     const int status = file_append(&reading->encoder_bytes, bytes.at, bytes.size);

@@ -99,9 +99,15 @@ static int convert(const struct command *command)
     struct dcnv2_error error;
     if (command->output == NULL)
         return wrong("-o", "is missing: which file to write; see --help");
-    if (is_same_file(command->output, command->source.model_path) ||
-        is_same_file(command->output, command->source.encoder_path))
-        return wrong("-o", "is one of the files that are read");
+    const struct dcnv2_source *source = &command->source;
+    const char *read[] = {source->model_path, source->encoder_path, source->model_json,
+                          source->golden, command->golden_scores};
+    for (size_t i = 0; i < sizeof read / sizeof *read; i++)
+        if (read[i] && is_same_file(command->output, read[i]))
+            return wrong("-o", "is one of the files that are read");
+    if (!command->golden_scores && (command->log.separator || command->log.header.n))
+        return wrong("--separator, --header",
+                     "say how the rows of --golden-scores are written, which is not given");
     if (command->golden_scores)
         return convert_with_rows(command);
     return report(model_convert(&command->source, NULL, NULL, command->output, &error), &error);

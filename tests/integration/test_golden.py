@@ -168,6 +168,12 @@ def test_rows_and_scores_become_the_golden_set_of_a_converted_file():
         problems.collect("beyond 1", refused, "".join(lines[:3]) + "1.5\n", 1, "scores.txt:4: ")
         flags = flags[2:]
         problems.collect("no rows", refused, "", 2, "--golden FILE")
+        flags = ("-o", one, "--separator", "tab")
+        problems.collect("a separator of nothing", refused, "", 2, "--golden-scores")
+        for read in (rows, scores):  # what is read is not written over
+            flags = ("--golden", rows, "--golden-scores", scores, "-o", read)
+            problems.collect(f"onto {read.name}", refused, "".join(lines), 2, "one of the files that are read")
+        check(rows.read_text().startswith("userid,"), rows.read_text()[:100])
         problems.report()
 
 
