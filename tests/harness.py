@@ -236,6 +236,10 @@ class Server:
         size = os.fstat(self.log_file.fileno()).st_size
         return os.pread(self.log_file.fileno(), size, 0).decode(errors="replace")
 
+    def logs(self, text, seconds=5):
+        """Whether its log comes to hold the text: a thread of the server writes it, perhaps after a reply."""
+        return wait_until(lambda: text in self.log(), seconds)
+
     def send_signal(self, number):
         self.process.send_signal(number)
 

@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness
-from harness import ENCODER_PATH, MODEL_PATH, ROOT, Problems, Server, check, limit, server_environment, wait_until
+from harness import ENCODER_PATH, MODEL_PATH, ROOT, Problems, Server, check, limit, server_environment
 from samples import MANY, MANY_SCORES, check_good, metrics
 from training import BIN, folder, train
 from wire import ask
@@ -66,8 +66,7 @@ def test_a_model_that_reproduces_its_golden_set_is_served_and_says_so():
             found = metrics(server)
             check(found['dcnv2_golden_rows{model="dcnv2"}'] == N, found)
             check(0 <= found['dcnv2_golden_largest_difference{model="dcnv2"}'] < 1e-6, found)
-            line = f"golden set of {N} rows, largest distance of a score "
-            check(wait_until(lambda: line in server.log(), 5), server.log())
+            check(server.logs(f"golden set of {N} rows, largest distance of a score "), server.log())
 
 
 def test_a_model_without_a_golden_set_has_no_samples_of_one(server):
@@ -97,7 +96,7 @@ def test_none_loads_it_all_the_same_and_warns():
         write(here, off_by(0.1))
         with Server("--golden", "none", env=env) as server:
             check_good(server)
-            check(wait_until(lambda: "--golden none: no golden set is checked" in server.log(), 5), server.log())
+            check(server.logs("--golden none: no golden set is checked"), server.log())
 
 
 def test_another_file_is_named_by_the_flag_and_has_to_be_there():
