@@ -20,7 +20,7 @@ import modelfile
 from harness import (BINARY, ENCODER_PATH, MODEL_ENV, MODEL_PATH, Problems, Server, check,
                      check_no_sanitizer_report, free_port, limit, run_server, server_environment)
 from modelfile import WordModel
-from samples import MANY, V1, bits, check_good, post_v1, scores_of
+from samples import MANY, bits, check_good, post_v1, scores_of
 from wire import ask
 
 CONVERT = BINARY.with_name("dcnv2-convert")
