@@ -166,6 +166,8 @@ BAD = [  # the golden folder, the change, what the message has
     ("features", change_feature("tags", feature_encoder="layers.KMaxPooling(2, 1)"), ["feature_encoder", "KMaxPooling"]),
     ("features", change_feature("tags", feature_encoder=None), ["feature_map.json: ", "MaskedAveragePooling"]),
     ("features", change_feature("user", feature_encoder=["nn.Conv1d(1, 1, 1)"]), ["feature_encoder[0]", "nn.Conv1d"]),
+    *(("features", change_feature("user", feature_encoder=["nn.Linear(6, 6)", norm]), ["feature_encoder[1]", "nn.BatchNorm1d(UNITS)", norm])
+      for norm in ("nn.BatchNorm1d(6, eps=0.5)", "nn.BatchNorm1d(6, 0.5)", "nn.BatchNorm1d(eps=0.5, num_features=6)")),
     ("features", change_json("feature_map.json", lambda value: value["features"].reverse()), ["feature 1 is \"user\"", "\"age\""]),
     ("features", change_json("feature_map.json", lambda value: value["features"].pop()), ["feature 7 is \"age\"; feature_map.json has 6"]),
     ("features", change_json("feature_map.json", lambda value: value["features"].append({"city": {"type": "numeric"}})),
