@@ -171,6 +171,19 @@ def test_rows_and_scores_become_the_golden_set_of_a_converted_file():
         problems.report()
 
 
+def test_a_tolerance_goes_with_the_set_that_is_made():
+    with folder() as here:
+        rows, scores, one = (pathlib.Path(here, name) for name in ("rows.csv", "scores.txt", "one.safetensors"))
+        write_csv(rows, MANY)
+        scores.write_text("".join(f"{score:.2f}\n" for score in MANY_SCORES))
+        flags = ("--golden", rows, "--golden-scores", scores, "-o", one)
+        check(run("dcnv2-convert", *flags)[0] == 1, "without a tolerance")
+        check(run("dcnv2-convert", *flags, "--golden-tolerance", "0.01") == (0, "", ""), "convert")
+        found = run("dcnv2-convert", "--inspect", one)
+        check(found[0] == 0 and "limit 0.01" in found[1], f"{found}")
+        check(run("dcnv2-score", "--model-path", one, rows)[0] == 0, "score")
+
+
 def test_a_wrong_activation_is_found():
     """GELU for ReLU: names and shapes are the same."""
     shared = ROOT.parent / "shared/files/06_gelu"
