@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "model/model.h"
 #include "network/json_tree.h"
@@ -41,7 +41,8 @@ int golden_find(struct reading *reading)
         reading_path_beside(reading, reading->weights_path, false, text_of(GOLDEN_FILE));
     if (path == NULL)
         return model_error_memory(reading->error);
-    return access(path, F_OK) == 0 ? read_set(reading, path) : DCNV2_OK;
+    struct stat found; /* a link that leads nowhere is there, and cannot be read */
+    return lstat(path, &found) == 0 ? read_set(reading, path) : DCNV2_OK;
 }
 
 /* ---- what it says ---- */
