@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuxictr_folder.c: a model as FuxiCTR leaves it (network/fuxictr.h), without a model.json. */
 #include <dirent.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "model/reading.h"
@@ -72,9 +73,10 @@ static int read_beside(struct reading *reading, const char *name, bool is_needed
     struct format_error reason;
     if (path == NULL)
         return model_error_memory(reading->error);
-    if (!is_needed && access(path, F_OK) != 0)
+    struct stat found; /* a link that leads nowhere is there, and cannot be read */
+    if (!is_needed && lstat(path, &found) != 0)
         return DCNV2_OK;
-    if (access(path, F_OK) != 0)
+    if (is_needed && access(path, F_OK) != 0)
         return model_error_set(reading->error, DCNV2_ERROR_IO, path,
                                "is missing: FuxiCTR writes it into the folder of the data set; "
                                "copy it beside the weights");

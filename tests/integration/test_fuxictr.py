@@ -189,6 +189,8 @@ BAD = [  # the golden folder, the change, what the message has
     ("features", rename_class("fuxictr.preprocess.normalizer", "fuxictr.preprocess.normaliser"), ["column \"price\"", "Normalizer, found"]),
     ("features", rename_class("sklearn.preprocessing._data", "somebody.preprocessing.data"),
      ["column \"price\": Normalizer.normalizer: expected a scaler of scikit-learn", "found"]),
+    ("features", lambda here: ((here / "model_config.yaml").unlink(), (here / "model_config.yaml").symlink_to("nowhere")),
+     ["model_config.yaml: ", "No such file"]),
     ("features", replace("model_config.yaml", "\nfeatures:", "\nfeature:"), ["model_config.yaml: has no section \"features\""]),
     ("features", replace("model_config.yaml", "model: DCNv2", "model: DeepFM"), ["model_config.yaml: features.model: expected DCNv2, found \"DeepFM\""]),
     ("features", replace("model_config.yaml", "structure: parallel", "structure: stacked"), ["features.model_structure: expected parallel"]),

@@ -110,10 +110,11 @@ def test_another_file_is_named_by_the_flag_and_has_to_be_there():
 
 
 def test_a_link_that_leads_nowhere_is_refused():
-    with folder() as here:
-        env = copy_pair(here)
-        pathlib.Path(here, "golden.json").symlink_to("nowhere.json")
-        check_refused(env, "golden.json: ", "No such file")
+    for name in ("golden.json", "model.json"):
+        with folder() as here:
+            env = copy_pair(here)
+            pathlib.Path(here, name).symlink_to("nowhere.json")
+            check_refused(env, f"{name}: ", "No such file")
 
 
 def test_a_reload_that_fails_its_golden_set_keeps_the_old_model():
