@@ -360,11 +360,8 @@ static int check_classes(const struct conversion *conversion, const dcnv2_model 
 static int read_back(struct conversion *conversion, const char *temporary)
 {
     struct dcnv2_error error;
-    const struct dcnv2_source *from = conversion->reading.source;
-    const struct dcnv2_source source = {.model_path = temporary,
-                                        .golden =
-                                            conversion->reading.golden.at ? NULL : GOLDEN_NONE,
-                                        .golden_tolerance = from->golden_tolerance};
+    const struct dcnv2_source source = {
+        .model_path = temporary, .golden = conversion->reading.golden.at ? NULL : GOLDEN_NONE};
     dcnv2_model *model = NULL;
     if (dcnv2_model_load(&source, &model, &error) != DCNV2_OK) {
         const char *reason = strstr(error.message, ": ");

@@ -2,7 +2,6 @@
 /* described.c: a model as a model.json describes it (network/json_spec.h), and its weights. */
 #include <stdio.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "format/sklearn_file.h"
 #include "model/reading.h"
@@ -184,6 +183,6 @@ int described_find(struct reading *reading, const char **ret_path)
         reading_path_beside(reading, source->model_path, is_folder, text_of("model.json"));
     if (path == NULL)
         return model_error_memory(reading->error);
-    *ret_path = access(path, F_OK) == 0 ? path : NULL;
+    *ret_path = reading_is_there(path) ? path : NULL;
     return DCNV2_OK;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuxictr_folder.c: a model as FuxiCTR leaves it (network/fuxictr.h), without a model.json. */
 #include <dirent.h>
-#include <unistd.h>
 
 #include "model/reading.h"
 #include "network/fuxictr.h"
@@ -54,7 +53,7 @@ int fuxictr_find(struct reading *reading)
     const char *map = reading_path_beside(reading, path, is_folder, text_of(FUXICTR_MAP));
     if (map == NULL)
         return model_error_memory(reading->error);
-    reading->is_fuxictr = access(map, F_OK) == 0;
+    reading->is_fuxictr = reading_is_there(map);
     if (!is_folder)
         return DCNV2_OK;
     if (!reading->is_fuxictr)
@@ -72,7 +71,7 @@ static int read_beside(struct reading *reading, const char *name, bool is_needed
     struct format_error reason;
     if (path == NULL)
         return model_error_memory(reading->error);
-    if (access(path, F_OK) != 0)
+    if (!reading_is_there(path))
         return !is_needed ? DCNV2_OK
                           : model_error_set(reading->error, DCNV2_ERROR_IO, path,
                                             "is missing: FuxiCTR writes it into the folder of the "

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "model/model.h"
 #include "network/json_tree.h"
@@ -43,7 +42,7 @@ int golden_find(struct reading *reading)
         reading_path_beside(reading, reading->weights_path, false, text_of(GOLDEN_FILE));
     if (path == NULL)
         return model_error_memory(reading->error);
-    return access(path, F_OK) == 0 ? read_set(reading, path) : DCNV2_OK;
+    return reading_is_there(path) ? read_set(reading, path) : DCNV2_OK;
 }
 
 /* ---- what the set says ---- */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/reading.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "format/safetensors.h"
 #include "format/torch_file.h"
@@ -134,6 +136,12 @@ const char *reading_path_beside(struct reading *reading, const char *path, bool 
     snprintf(joined, size, "%.*s%s%.*s", (int)length, path, length || slash ? "/" : "",
              (int)name.length, name.at);
     return joined;
+}
+
+bool reading_is_there(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 /* All but the golden set. */

@@ -91,6 +91,10 @@ int described_take(struct reading *reading, const struct spec_vocabularies *voca
 const char *reading_path_beside(struct reading *reading, const char *path, bool is_folder,
                                 struct text name);
 
+/* Whether a file that is read only if it is there has to be read: also a link that leads nowhere,
+ * and a name that cannot be looked up, which reading then refuses. */
+bool reading_is_there(const char *path);
+
 /* Room for n_sparse columns and all names. Returns a status. */
 int reading_make_room(struct reading *reading, size_t n_sparse, size_t n_dense);
 

@@ -19,7 +19,7 @@ static int refuse_encoder(struct fuxictr_reading *reading, const struct json_nod
     json_tree_unexpected(
         node, reading->error,
         "layers.MaskedAveragePooling() or layers.MaskedSumPooling() of a sequence, "
-        "then nn.Linear(..), nn.BatchNorm1d(..), nn.Dropout(..) or an activation "
+        "then nn.Linear(..), nn.BatchNorm1d(UNITS), nn.Dropout(..) or an activation "
         "as nn.ReLU()");
     return fuxictr_name_file(reading, FUXICTR_MAP);
 }
@@ -97,7 +97,8 @@ static int add_call(struct fuxictr_reading *reading, const struct call *call)
         fuxictr_add_linear(reading, call->stem, input);
         return 0;
     }
-    if (text_is(name, "BatchNorm1d")) {
+    /* A further argument may be its epsilon, of which no tensor tells. */
+    if (text_is(name, "BatchNorm1d") && !memchr(call->rest.at, ',', call->rest.length)) {
         fuxictr_add_norm(reading, call->stem);
         return 0;
     }

@@ -2,6 +2,7 @@
 /* convert.c: dcnv2-convert, the program: its command line and exit codes. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "model/convert.h"
@@ -82,7 +83,7 @@ static int convert_with_rows(const struct command *command)
     const char *mistake = log_settings_read(&command->log, &form);
     if (mistake)
         return program_fail(name, EXIT_WRONG_USAGE, mistake);
-    if (source.golden == NULL)
+    if (source.golden == NULL || strcmp(source.golden, GOLDEN_NONE) == 0)
         return wrong("--golden-scores", "needs --golden FILE, the rows of these scores");
     const struct golden_rows rows = {source.golden, command->golden_scores, &form};
     char *golden = golden_rows_read(&rows, &source, &reason);

@@ -138,6 +138,15 @@ static int make_frame(struct making *making)
     return 0;
 }
 
+/* The tolerance that was asked for goes with the set, or the file would be refused without it. */
+static int add_tolerance(struct making *making, const struct dcnv2_source *source)
+{
+    const double wanted = source->golden_tolerance;
+    return wanted <= 0 || cJSON_AddNumberToObject(making->set, "tolerance", wanted)
+               ? 0
+               : train_error_memory(making->error);
+}
+
 char *golden_rows_read(const struct golden_rows *rows, const struct dcnv2_source *source,
                        struct train_error *error)
 {
@@ -151,7 +160,8 @@ char *golden_rows_read(const struct golden_rows *rows, const struct dcnv2_source
     }
     struct making making = {.rows = rows, .encoder = &model->encoder, .error = error};
     char *text = NULL;
-    if (make_frame(&making) == 0 && read_log(&making) == 0 && read_scores(&making) == 0) {
+    if (make_frame(&making) == 0 && add_tolerance(&making, source) == 0 && read_log(&making) == 0 &&
+        read_scores(&making) == 0) {
         text = cJSON_PrintUnformatted(making.set);
         if (text == NULL)
             train_error_memory(error);

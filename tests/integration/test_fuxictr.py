@@ -163,6 +163,8 @@ BAD = [  # the golden folder, the change, what the message has
     ("features", change_feature("tags", feature_encoder="layers.KMaxPooling(2, 1)"), ["feature_encoder", "KMaxPooling"]),
     ("features", change_feature("tags", feature_encoder=None), ["feature_map.json: ", "MaskedAveragePooling"]),
     ("features", change_feature("user", feature_encoder=["nn.Conv1d(1, 1, 1)"]), ["feature_encoder[0]", "nn.Conv1d"]),
+    *(("features", change_feature("user", feature_encoder=["nn.Linear(6, 6)", norm]), ["feature_encoder[1]", "nn.BatchNorm1d(UNITS)", norm])
+      for norm in ("nn.BatchNorm1d(6, eps=0.5)", "nn.BatchNorm1d(6, 0.5)", "nn.BatchNorm1d(eps=0.5, num_features=6)")),
     ("features", change_json("feature_map.json", lambda value: value["features"].reverse()), ["feature 1 is \"user\"", "\"age\""]),
     ("features", change_json("feature_map.json", lambda value: value["features"].pop()), ["feature 7 is \"age\"; feature_map.json has 6"]),
     ("features", change_json("feature_map.json", lambda value: value["features"].append({"city": {"type": "numeric"}})),
@@ -184,6 +186,8 @@ BAD = [  # the golden folder, the change, what the message has
     ("features", rename_class("fuxictr.preprocess.normalizer", "fuxictr.preprocess.normaliser"), ["column \"price\"", "Normalizer, found"]),
     ("features", rename_class("sklearn.preprocessing._data", "somebody.preprocessing.data"),
      ["column \"price\": Normalizer.normalizer: expected a scaler of scikit-learn", "found"]),
+    ("features", lambda here: ((here / "model_config.yaml").unlink(), (here / "model_config.yaml").symlink_to("nowhere")),
+     ["model_config.yaml: ", "No such file"]),
     ("features", replace("model_config.yaml", "\nfeatures:", "\nfeature:"), ["model_config.yaml: has no section \"features\""]),
     ("features", replace("model_config.yaml", "model: DCNv2", "model: DeepFM"), ["model_config.yaml: features.model: expected DCNv2, found \"DeepFM\""]),
     ("features", replace("model_config.yaml", "structure: parallel", "structure: stacked"), ["features.model_structure: expected parallel"]),

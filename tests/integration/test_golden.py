@@ -108,6 +108,14 @@ def test_another_file_is_named_by_the_flag_and_has_to_be_there():
         check_refused(env, f"{other}: ", TOO_FAR, flags=("--golden", other))
 
 
+def test_a_link_that_leads_nowhere_is_refused():
+    for name in ("golden.json", "model.json"):
+        with folder() as here:
+            env = copy_pair(here)
+            pathlib.Path(here, name).symlink_to("nowhere.json")
+            check_refused(env, f"{name}: ", "No such file")
+
+
 def test_a_reload_that_fails_its_golden_set_keeps_the_old_model():
     with folder() as here:
         env = copy_pair(here)
@@ -145,6 +153,19 @@ def write_csv(path, columns):
         writer.writerows(zip(*columns.values()))
 
 
+def test_a_converted_file_loads_without_the_tolerance_of_its_conversion():
+    """The set is copied as it is: a file that all programs then refuse is not written."""
+    with folder() as here:
+        env, one = copy_pair(here), pathlib.Path(here, "served/one.safetensors")
+        one.parent.mkdir()
+        path = write(here, off_by(3e-5))
+        code, _, text = run("dcnv2-convert", "--golden-tolerance", "1e-4", "-o", one, env=env)
+        check(code == 1 and TOO_FAR in text and not one.exists(), text)
+        write(here, {**off_by(3e-5), "tolerance": 1e-4})
+        check(run("dcnv2-convert", "-o", one, env=env)[0] == 0, f"{path} has the tolerance")
+        check(run("dcnv2-score", "--model-path", one, ROOT / "model/test.csv")[0] == 0, "score")
+
+
 def test_rows_and_scores_become_the_golden_set_of_a_converted_file():
     with folder() as here:
         rows, scores, one = (pathlib.Path(here, name) for name in ("rows.csv", "scores.txt", "one.safetensors"))
@@ -167,6 +188,8 @@ def test_rows_and_scores_become_the_golden_set_of_a_converted_file():
         problems.collect("beyond 1", refused, "".join(lines[:3]) + "1.5\n", 1, "scores.txt:4: ")
         flags = flags[2:]
         problems.collect("no rows", refused, "", 2, "--golden FILE")
+        flags = ("--golden", "none", "--golden-scores", scores, "-o", one)
+        problems.collect("no set", refused, "", 2, "--golden FILE")
         flags = ("-o", one, "--separator", "tab")
         problems.collect("a separator of nothing", refused, "", 2, "--golden-scores")
         for read in (rows, scores):  # what is read is not written over
@@ -174,6 +197,19 @@ def test_rows_and_scores_become_the_golden_set_of_a_converted_file():
             problems.collect(f"onto {read.name}", refused, "".join(lines), 2, "one of the files that are read")
         check(rows.read_text().startswith("userid,"), rows.read_text()[:100])
         problems.report()
+
+
+def test_a_tolerance_goes_with_the_set_that_is_made():
+    with folder() as here:
+        rows, scores, one = (pathlib.Path(here, name) for name in ("rows.csv", "scores.txt", "one.safetensors"))
+        write_csv(rows, MANY)
+        scores.write_text("".join(f"{score:.2f}\n" for score in MANY_SCORES))
+        flags = ("--golden", rows, "--golden-scores", scores, "-o", one)
+        check(run("dcnv2-convert", *flags)[0] == 1, "without a tolerance")
+        check(run("dcnv2-convert", *flags, "--golden-tolerance", "0.01") == (0, "", ""), "convert")
+        found = run("dcnv2-convert", "--inspect", one)
+        check(found[0] == 0 and "limit 0.01" in found[1], f"{found}")
+        check(run("dcnv2-score", "--model-path", one, rows)[0] == 0, "score")
 
 
 def test_a_wrong_activation_is_found():
