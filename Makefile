@@ -7,7 +7,7 @@ PKG_CONFIG ?= pkg-config
 OBJCOPY ?= objcopy
 HTTP_PORT ?= 8080
 PREFIX ?= /usr/local
-PACKAGES := libcjson yaml-0.1 zlib
+PACKAGES := libcjson libnghttp2 yaml-0.1 zlib
 # Those that pkg-config does not find, or all if there is no pkg-config.
 MISSING := $(strip $(foreach package,$(PACKAGES),$(shell $(PKG_CONFIG) --exists $(package) 2>/dev/null || echo $(package))))
 # What is built for, which a cross compiler says.

@@ -26,7 +26,7 @@ enum metrics_cut {
     METRICS_N_CUTS
 };
 
-enum { METRICS_CONNECTION_STATES = 7 };
+enum { METRICS_CONNECTION_STATES = 8 };
 
 struct metrics;
 struct metrics_shard;

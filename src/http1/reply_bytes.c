@@ -2,8 +2,8 @@
 #include "http1/reply_bytes.h"
 
 #include "protocol/json_writer.h"
-#include "serve/cors.h"
 #include "serve/reply.h"
+#include "serve/reply_fields.h"
 
 enum {
     HEAD_MOST_BYTES = 1536, /* more than all the fields below take */
@@ -49,69 +49,34 @@ static const char *reason_of(int http_status)
     }
 }
 
-static char *put_vary(char *out, const struct request *request)
+static char *put_text(char *out, struct text text)
 {
-    const bool on_origin = cors_depends_on_origin(request->thread->service->config->cors_origin);
-    if (request->head.accepts_gzip)
-        out = write_raw(out, "\r\nVary: Accept-Encoding");
-    if (on_origin)
-        out = write_raw(out, request->head.accepts_gzip ? ", Origin" : "\r\nVary: Origin");
-    return out;
+    memcpy(out, text.at, text.length);
+    return out + text.length;
 }
 
-/* Who may read the reply in a browser, and for OPTIONS what may be sent (Fetch standard). */
-static char *put_cors(char *out, const struct request *request)
+static char *put_status_line(char *out, int http_status)
 {
-    const struct text origin = request->cors_origin;
-    out = write_raw(out, "\r\nAccess-Control-Allow-Origin: ");
-    memcpy(out, origin.at, origin.length);
-    out += origin.length;
-    if (!request->match.is_options)
-        return write_raw(out, "\r\nAccess-Control-Expose-Headers: Inference-Header-Content-Length");
-    out = write_raw(out, "\r\nAccess-Control-Allow-Methods: ");
-    out = write_raw(out, request->match.allow);
-    /* "*" does not stand for Authorization. */
-    return write_raw(out, "\r\nAccess-Control-Allow-Headers: Authorization, Content-Encoding, "
-                          "Content-Type, Inference-Header-Content-Length, *"
-                          "\r\nAccess-Control-Max-Age: 7200");
+    if (http_status == 200)
+        return write_raw(out, "HTTP/1.1 200 OK");
+    out = write_raw(out, "HTTP/1.1 ");
+    out = write_unsigned(out, (unsigned)http_status);
+    *out++ = ' ';
+    return write_raw(out, reason_of(http_status));
 }
 
-static char *put_head(char *out, const struct request *request, const struct head *head,
-                      bool compressed, bool close)
+static char *put_head(char *out, struct request *request, const struct head *head, bool packed,
+                      bool close)
 {
-    const struct reply *reply = &request->reply;
-    if (reply->http_status == 200) {
-        out = write_raw(out, "HTTP/1.1 200 OK\r\nDate: ");
-    } else {
-        out = write_raw(out, "HTTP/1.1 ");
-        out = write_unsigned(out, (unsigned)reply->http_status);
-        *out++ = ' ';
-        out = write_raw(out, reason_of(reply->http_status));
-        out = write_raw(out, "\r\nDate: ");
-    }
-    out = write_raw(out, service_date(request->thread));
-    if (reply->http_status != 204) { /* RFC 9110 section 8.6 */
-        out = write_raw(out, "\r\nContent-Type: ");
-        out = write_raw(out, reply->content_type);
-        out = write_raw(out, "\r\nContent-Length: ");
-        out = write_unsigned(out, reply->body.length);
-    }
-    if (compressed)
-        out = write_raw(out, "\r\nContent-Encoding: gzip");
-    out = put_vary(out, request);
-    if (reply->allow) {
-        out = write_raw(out, "\r\nAllow: ");
-        out = write_raw(out, reply->allow);
-    }
-    if (reply->http_status == 415 && request->head.coding == CODING_UNSUPPORTED)
-        out = write_raw(out, "\r\nAccept-Encoding: gzip, deflate");
-    if (request->cors_origin.at)
-        out = put_cors(out, request);
-    if (reply->retry_after)
-        out = write_raw(out, "\r\nRetry-After: 1");
-    if (reply->json_length) {
-        out = write_raw(out, "\r\nInference-Header-Content-Length: ");
-        out = write_unsigned(out, reply->json_length);
+    struct reply_fields fields;
+    fields.n = 0;
+    reply_fields(&fields, request, packed);
+    out = put_status_line(out, request->reply.http_status);
+    for (unsigned i = 0; i < fields.n; i++) {
+        out = write_raw(out, "\r\n");
+        out = put_text(out, fields.at[i].name);
+        out = write_raw(out, ": ");
+        out = put_text(out, fields.at[i].value);
     }
     if (close)
         out = write_raw(out, "\r\nConnection: close");

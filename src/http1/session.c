@@ -7,6 +7,7 @@
 #include "http1/chunks.h"
 #include "http1/head.h"
 #include "http1/reply_bytes.h"
+#include "http2/session.h"
 #include "net/connection.h"
 #include "serve/reply.h"
 
@@ -18,6 +19,7 @@ enum {
 
 struct http1 {
     struct connection connection;
+    bool is_1; /* it is no HTTP/2: its first bytes say so */
     struct head head;
     size_t scanned; /* of the input, by head_find_end() */
     struct chunks chunks;
@@ -212,6 +214,13 @@ static enum step start_request(struct http1 *h, size_t head_bytes)
     return STEP_AGAIN;
 }
 
+/* Whether all that has come, and is the first of its connection, begins as HTTP/2 does. */
+static bool begins_as_http2(const struct connection *c)
+{
+    const size_t n = c->input.length < HTTP2_PREFACE_BYTES ? c->input.length : HTTP2_PREFACE_BYTES;
+    return memcmp(c->input.at, HTTP2_PREFACE, n) == 0;
+}
+
 static enum step read_head(struct http1 *h)
 {
     struct connection *c = &h->connection;
@@ -219,6 +228,14 @@ static enum step read_head(struct http1 *h)
     struct request_error error;
     if (c->input.length == 0)
         return connection_read(c);
+    if (!h->is_1 && begins_as_http2(c)) {
+        if (c->input.length >= HTTP2_PREFACE_BYTES)
+            return http2_take_over(c) == 0 ? STEP_AGAIN : STEP_CLOSE;
+        if (c->phase != CONNECTION_HEAD)
+            connection_enter(c, CONNECTION_HEAD);
+        return connection_read(c);
+    }
+    h->is_1 = true;
     if (c->phase != CONNECTION_HEAD)
         connection_enter(c, CONNECTION_HEAD);
     const enum head_size size =
@@ -307,6 +324,7 @@ static enum step step(struct connection *c)
         return write_reply(h);
     case CONNECTION_LINGERING:
         return linger(h);
+    case CONNECTION_STREAMS:
     case CONNECTION_N_PHASES:
         break;
     }

@@ -7,7 +7,7 @@ const char *const connection_phase_names[CONNECTION_N_PHASES] = {
     [CONNECTION_NEW] = "new",          [CONNECTION_IDLE] = "idle",
     [CONNECTION_HEAD] = "header",      [CONNECTION_BODY] = "body",
     [CONNECTION_WAITING] = "waiting",  [CONNECTION_WRITING] = "writing",
-    [CONNECTION_LINGERING] = "closing"};
+    [CONNECTION_STREAMS] = "streams",  [CONNECTION_LINGERING] = "closing"};
 
 _Static_assert((int)CONNECTION_N_PHASES == METRICS_CONNECTION_STATES,
                "each phase is a state of the metrics");
@@ -81,5 +81,5 @@ unsigned connection_list_n(const struct worker *worker)
 unsigned connection_list_n_busy(const struct worker *worker)
 {
     return worker->lists[CONNECTION_BODY].n + worker->lists[CONNECTION_WAITING].n +
-           worker->lists[CONNECTION_WRITING].n;
+           worker->lists[CONNECTION_WRITING].n + worker->lists[CONNECTION_STREAMS].n;
 }

@@ -21,6 +21,8 @@ enum connection_phase {
     CONNECTION_BODY,      /* its head has come, its body is coming */
     CONNECTION_WAITING,   /* its request is scored together with others, or when its turn comes */
     CONNECTION_WRITING,   /* it is answered */
+    CONNECTION_STREAMS,   /* requests are under way on a connection that carries many at once; their
+                             deadlines are the session's matter */
     CONNECTION_LINGERING, /* the last reply is sent; what still comes is read and dropped, since a
                              close with bytes unread would take the reply away from the client */
     CONNECTION_N_PHASES

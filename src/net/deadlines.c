@@ -34,6 +34,7 @@ static uint64_t limit_ms(const struct config *config, enum connection_phase phas
     case CONNECTION_WRITING:
         return config->body_timeout_s * UINT64_C(1000);
     case CONNECTION_WAITING:
+    case CONNECTION_STREAMS:
     case CONNECTION_N_PHASES:
         break;
     }
@@ -93,6 +94,7 @@ static void end(struct connection *c)
         break;
     case CONNECTION_LINGERING:
     case CONNECTION_WAITING:
+    case CONNECTION_STREAMS:
     case CONNECTION_N_PHASES:
         connection_close(c);
         break;
@@ -161,12 +163,25 @@ static void look_at_paces(struct worker *worker, enum connection_phase phase)
     }
 }
 
+static void look_at_sessions(struct worker *worker, enum connection_phase phase)
+{
+    struct connection *next;
+    for (struct connection *c = worker->lists[phase].first; c; c = next) {
+        next = c->next;
+        if (c->session->look)
+            c->session->look(c);
+    }
+}
+
 void deadlines_look(struct worker *worker)
 {
     for (int phase = 0; phase < CONNECTION_N_PHASES; phase++)
         end_expired(worker, (enum connection_phase)phase);
     look_at_paces(worker, CONNECTION_BODY);
     look_at_paces(worker, CONNECTION_WRITING);
+    look_at_paces(worker, CONNECTION_STREAMS);
+    look_at_sessions(worker, CONNECTION_STREAMS);
+    look_at_sessions(worker, CONNECTION_IDLE);
     heavy_look(worker);
     if (!atomic_load(&worker->server->quiesced))
         return;
@@ -239,7 +254,7 @@ static bool holds_memory(const struct connection *c)
 
 static uint64_t recently_moved(const struct connection *c)
 {
-    if (c->phase != CONNECTION_BODY && c->phase != CONNECTION_WRITING)
+    if (c->phase == CONNECTION_HEAD)
         return 0;
     return c->pace.last_window + c->n_moved - c->pace.n_moved;
 }
@@ -248,7 +263,7 @@ static uint64_t recently_moved(const struct connection *c)
 static struct connection *slowest(const struct worker *worker)
 {
     static const enum connection_phase phases[] = {CONNECTION_BODY, CONNECTION_WRITING,
-                                                   CONNECTION_HEAD};
+                                                   CONNECTION_STREAMS, CONNECTION_HEAD};
     struct connection *found = NULL;
     uint64_t least = SLOW_BYTES;
     for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
@@ -272,7 +287,7 @@ void deadlines_ease_budget(struct worker *worker)
     struct connection *c = slowest(worker);
     if (c == NULL)
         return;
-    if (c->phase == CONNECTION_BODY)
+    if (c->phase == CONNECTION_BODY || c->phase == CONNECTION_STREAMS)
         refuse(c, METRICS_CUT_MEMORY, 503,
                "Too many request bodies at once, and this one came slowest; try again");
     else

@@ -53,6 +53,11 @@ struct session_kind {
      * answered. */
     void (*lose_input)(struct connection *connection);
 
+    /* At each look at the deadlines, if the connection is idle or carries many requests: ends those
+     * whose time is over, and while the server drains tells the client to go elsewhere. NULL: there
+     * is nothing to look at. */
+    void (*look)(struct connection *connection);
+
     /* Gives back all that the session has: the connection ends. */
     void (*close)(struct connection *connection);
 };

@@ -73,6 +73,11 @@ void request_release(struct request *request)
     thread->n_free++;
 }
 
+void request_abandon(struct request *request)
+{
+    request->tell = request_release;
+}
+
 bool request_keep_rest(struct request *request, struct text out[2])
 {
     struct body_budget *budget = &request->thread->service->budget;

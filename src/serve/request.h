@@ -50,6 +50,10 @@ struct request *request_take(struct service_thread *thread, void *session,
                              void (*tell)(struct request *));
 void request_release(struct request *request);
 
+/* Of a request that waits to be scored: nobody wants its reply any more. It is released when it has
+ * been scored. */
+void request_abandon(struct request *request);
+
 /*
  * The client reads slowly: copies the bytes of `out` that are still to be sent, within the budget
  * of bodies, and gives all other memory of the request back. Does nothing if they are copied

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http2/session.h"
+
+#include <stdlib.h>
+
+#include "http2/stream.h"
+
+enum {
+    MOST_STREAMS = 256,            /* of a connection, at once */
+    STREAM_WINDOW_BYTES = 1 << 20, /* the budget of bodies is what bounds memory */
+    CONNECTION_WINDOW_BYTES = 4 << 20,
+    HEAD_LIST_BYTES = 72 * 1024,
+    GATHER_BYTES = 64 * 1024, /* of frames, sent in one piece */
+    LAST_STREAM_WAIT_MS = 500 /* from the notice that the server drains to the last stream's number:
+                                 requests on their way are still taken */
+};
+
+static struct http2 *http2_of(const struct connection *c)
+{
+    return c->state;
+}
+
+/* ---- what nghttp2 tells ---- */
+
+static struct stream *stream_of(nghttp2_session *ng, int32_t id)
+{
+    return nghttp2_session_get_stream_user_data(ng, id);
+}
+
+static bool is_request_head(const nghttp2_frame *frame)
+{
+    return frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
+}
+
+static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *of_session)
+{
+    struct http2 *h = of_session;
+    if (!is_request_head(frame))
+        return 0;
+    struct stream *stream = stream_open(h, frame->hd.stream_id);
+    if (stream == NULL)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    h->connection->worker->n_streams++;
+    return nghttp2_session_set_stream_user_data(ng, frame->hd.stream_id, stream);
+}
+
+static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
+                     void *of_session)
+{
+    (void)flags, (void)of_session;
+    struct stream *stream = stream_of(ng, frame->hd.stream_id);
+    if (stream && is_request_head(frame)) /* trailers mean nothing here */
+        stream_field(stream, (struct text){(const char *)name, name_length},
+                     (struct text){(const char *)value, value_length});
+    return 0;
+}
+
+static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data,
+                   size_t length, void *of_session)
+{
+    (void)flags, (void)of_session;
+    struct stream *stream = stream_of(ng, id);
+    if (stream)
+        stream_data(stream, (const char *)data, length);
+    return 0;
+}
+
+static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *of_session)
+{
+    (void)of_session;
+    struct stream *stream = stream_of(ng, frame->hd.stream_id);
+    if (stream == NULL || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
+        return 0;
+    const bool is_last = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    stream->wants_continue = stream->wants_continue && !is_last;
+    if (is_request_head(frame))
+        stream_begin(stream);
+    if (is_last)
+        stream_end(stream);
+    return 0;
+}
+
+/* The last frame of a reply is sent before the request's body has come: the rest of it is not
+ * wanted (RFC 9113 section 8.1). */
+static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *of_session)
+{
+    (void)of_session;
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
+        return 0;
+    const struct stream *stream = stream_of(ng, frame->hd.stream_id);
+    if (stream && frame->hd.flags & NGHTTP2_FLAG_END_STREAM && !stream->has_body)
+        nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *of_session)
+{
+    struct http2 *h = of_session;
+    struct stream *stream = stream_of(ng, id);
+    (void)code;
+    if (stream == NULL)
+        return 0;
+    stream_close(stream);
+    h->connection->worker->n_streams--;
+    return 0;
+}
+
+/* ---- the session ---- */
+
+static nghttp2_session_callbacks *make_callbacks(void)
+{
+    nghttp2_session_callbacks *callbacks;
+    if (nghttp2_session_callbacks_new(&callbacks) != 0)
+        return NULL;
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+    return callbacks;
+}
+
+static int make_session(struct http2 *h)
+{
+    nghttp2_session_callbacks *callbacks = make_callbacks();
+    nghttp2_option *option = NULL;
+    int status = callbacks ? nghttp2_option_new(&option) : -1;
+    if (status == 0) {
+        nghttp2_option_set_no_closed_streams(option, 1);
+        status = nghttp2_session_server_new2(&h->ng, callbacks, h, option);
+    }
+    nghttp2_option_del(option);
+    nghttp2_session_callbacks_del(callbacks);
+    return status == 0 ? 0 : -1;
+}
+
+static int tell_settings(struct http2 *h)
+{
+    static const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, MOST_STREAMS},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEAD_LIST_BYTES},
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
+    const size_t n = sizeof settings / sizeof *settings;
+    if (nghttp2_submit_settings(h->ng, NGHTTP2_FLAG_NONE, settings, n) != 0)
+        return -1;
+    return nghttp2_session_set_local_window_size(h->ng, NGHTTP2_FLAG_NONE, 0,
+                                                 CONNECTION_WINDOW_BYTES);
+}
+
+static const struct session_kind http2_session;
+
+int http2_take_over(struct connection *c)
+{
+    struct http2 *h = calloc(1, sizeof *h);
+    if (h == NULL)
+        return -1;
+    h->connection = c;
+    if (make_session(h) != 0 || tell_settings(h) != 0) {
+        nghttp2_session_del(h->ng);
+        free(h);
+        return -1;
+    }
+    c->session->close(c);
+    c->session = &http2_session;
+    c->state = h;
+    connection_enter(c, CONNECTION_IDLE);
+    return 0;
+}
+
+/* ---- writing ---- */
+
+/* Keeps what the socket has not taken. */
+static enum step keep(struct http2 *h, const char *at, size_t n)
+{
+    struct body_budget *budget = h->connection->worker->server->setup.budget;
+    h->n_rest_sent = 0;
+    if (n > 0 && !body_make_room(&h->rest, budget, n))
+        return STEP_CLOSE;
+    memcpy(h->rest.at, at, n);
+    h->rest.length = n;
+    h->blocked_ms = h->connection->worker->now_ms;
+    return STEP_WAIT;
+}
+
+/* STEP_AGAIN: all of it is sent; STEP_WAIT: the rest is kept. */
+static enum step send_or_keep(struct http2 *h, const char *at, size_t n)
+{
+    while (n > 0) {
+        const struct text parts[2] = {{at, n}, {"", 0}};
+        size_t n_sent;
+        const enum step next = connection_write(h->connection, parts, &n_sent);
+        if (next == STEP_WAIT)
+            return keep(h, at, n);
+        if (next == STEP_CLOSE)
+            return next;
+        at += n_sent;
+        n -= n_sent;
+    }
+    return STEP_AGAIN;
+}
+
+static enum step send_rest(struct http2 *h)
+{
+    while (h->rest.length > h->n_rest_sent) {
+        const struct text parts[2] = {
+            {h->rest.at + h->n_rest_sent, h->rest.length - h->n_rest_sent}, {"", 0}};
+        size_t n_sent;
+        const enum step next = connection_write(h->connection, parts, &n_sent);
+        if (next != STEP_AGAIN)
+            return next;
+        h->n_rest_sent += n_sent;
+        if (n_sent > 0)
+            h->blocked_ms = h->connection->worker->now_ms;
+    }
+    body_reset(&h->rest, h->connection->worker->server->setup.budget, 0);
+    h->blocked_ms = 0;
+    return STEP_AGAIN;
+}
+
+/* Sends the frames that nghttp2 has, many in one piece. */
+static enum step send_frames(struct http2 *h)
+{
+    char gathered[GATHER_BYTES];
+    size_t length = 0;
+    enum step next = send_rest(h);
+    while (next == STEP_AGAIN) {
+        const uint8_t *frame;
+        const ssize_t n = nghttp2_session_mem_send(h->ng, &frame);
+        if (n < 0)
+            return STEP_CLOSE;
+        if (n == 0)
+            break;
+        if (length + (size_t)n > sizeof gathered) {
+            next = send_or_keep(h, gathered, length);
+            length = 0;
+        }
+        if (next == STEP_CLOSE)
+            return next;
+        if (next == STEP_WAIT) { /* the frame is taken from nghttp2: it goes behind the rest */
+            struct body_budget *budget = h->connection->worker->server->setup.budget;
+            body_append(&h->rest, budget, (const char *)frame, (size_t)n);
+            return h->rest.state == BODY_WHOLE ? STEP_WAIT : STEP_CLOSE;
+        }
+        memcpy(gathered + length, frame, (size_t)n);
+        length += (size_t)n;
+    }
+    return next == STEP_AGAIN ? send_or_keep(h, gathered, length) : next;
+}
+
+/* Whose client reads slowly, or has closed its window, holds no more than the bytes of its reply. */
+static void shrink_streams(struct http2 *h)
+{
+    for (struct stream *s = h->streams; s; s = s->next)
+        if (s->is_replied && s->out[0].length > 0 && !request_keep_rest(s->request, s->out))
+            nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+/* ---- a step ---- */
+
+static void set_phase(struct http2 *h)
+{
+    struct connection *c = h->connection;
+    const enum connection_phase phase = h->n_streams || h->rest.length ? CONNECTION_STREAMS
+                                        : nghttp2_session_want_read(h->ng) ? CONNECTION_IDLE
+                                                                           : CONNECTION_LINGERING;
+    if (c->phase != phase)
+        connection_enter(c, phase);
+}
+
+/* What has come goes to nghttp2, which has room for all of it. */
+static enum step take_input(struct http2 *h)
+{
+    struct connection *c = h->connection;
+    if (c->phase == CONNECTION_IDLE)
+        c->since_ms = c->worker->now_ms;
+    const ssize_t n =
+        nghttp2_session_mem_recv(h->ng, (const uint8_t *)c->input.at, c->input.length);
+    if (n < 0) { /* what is wrong was told to the client, if it can be told */
+        send_frames(h);
+        return STEP_CLOSE;
+    }
+    connection_take(c, (size_t)n);
+    return STEP_AGAIN;
+}
+
+static enum step step(struct connection *c)
+{
+    struct http2 *h = http2_of(c);
+    if (c->input.length > 0 && take_input(h) == STEP_CLOSE)
+        return STEP_CLOSE;
+    const enum step sent = send_frames(h);
+    if (sent == STEP_CLOSE)
+        return sent;
+    shrink_streams(h);
+    set_phase(h);
+    if (sent == STEP_AGAIN && !nghttp2_session_want_read(h->ng) &&
+        !nghttp2_session_want_write(h->ng))
+        return STEP_CLOSE;
+    return connection_read(c);
+}
+
+static void run_heavy(struct task *task)
+{
+    struct connection *c = task->connection;
+    struct stream *stream =
+        (struct stream *)((char *)task - offsetof(struct stream, task)); /* it lies in one */
+    stream_answer(stream);
+    connection_run(c);
+}
+
+/* A PING; the machine of a client that is gone resets the connection. */
+static bool ask(struct connection *c)
+{
+    struct http2 *h = http2_of(c);
+    nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, NULL);
+    return send_frames(h) != STEP_CLOSE;
+}
+
+/* ---- deadlines ---- */
+
+static void refuse_stream(struct stream *stream, enum metrics_cut cut, int http_status,
+                          const char *reason)
+{
+    struct request_error error;
+    struct worker *worker = stream->owner->connection->worker;
+    request_error_set(&error, http_status, "%s: %zu bytes of it after %.1f s.", reason,
+                      stream->request->body.n_received,
+                      (double)(worker->now_ms - stream->since_ms) / 1e3);
+    connection_note_cut(worker, request_head_id(&stream->request->head), cut, "%s", error.message);
+    stream_refuse(stream, &error);
+}
+
+static void reset_stream(struct stream *stream, enum metrics_cut cut, const char *reason)
+{
+    connection_note_cut(stream->owner->connection->worker,
+                        request_head_id(&stream->request->head), cut, "%s", reason);
+    nghttp2_submit_rst_stream(stream->owner->ng, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
+}
+
+static void look_at_stream(struct stream *stream, const struct config *config, uint64_t now_ms)
+{
+    const uint64_t age_ms = now_ms > stream->since_ms ? now_ms - stream->since_ms : 0;
+    if (!stream->has_head && age_ms >= config->header_timeout_s * UINT64_C(1000))
+        reset_stream(stream, METRICS_CUT_HEADER, "its header did not come in time");
+    else if (stream->has_head && !stream->has_body && !stream->is_replied &&
+             age_ms >= config->body_timeout_s * UINT64_C(1000))
+        refuse_stream(stream, METRICS_CUT_BODY, 408, "The request body did not come in time");
+    else if (stream->is_replied && age_ms >= config->body_timeout_s * UINT64_C(1000))
+        reset_stream(stream, METRICS_CUT_REPLY, "its reply was not taken in time");
+}
+
+/* First a notice, so that no request which is on its way is lost; then the number of the last
+ * stream that is answered (RFC 9113 section 6.8). */
+static void go_away(struct http2 *h, uint64_t now_ms)
+{
+    if (!h->goes_away) {
+        nghttp2_submit_shutdown_notice(h->ng);
+        h->goes_away = true;
+        h->told_ms = now_ms;
+    } else if (!h->is_last_told && now_ms >= h->told_ms + LAST_STREAM_WAIT_MS) {
+        nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h->ng),
+                              NGHTTP2_NO_ERROR, NULL, 0);
+        h->is_last_told = true;
+    }
+}
+
+static void look(struct connection *c)
+{
+    struct http2 *h = http2_of(c);
+    const struct server *server = c->worker->server;
+    const struct config *config = server->setup.config;
+    const uint64_t now_ms = c->worker->now_ms;
+    if (h->blocked_ms && now_ms >= h->blocked_ms + config->body_timeout_s * UINT64_C(1000)) {
+        connection_cut(c, METRICS_CUT_REPLY, "its replies were not taken in time");
+        return;
+    }
+    for (struct stream *s = h->streams, *next; s; s = next) {
+        next = s->next;
+        look_at_stream(s, config, now_ms);
+    }
+    if (atomic_load_explicit(&server->draining, memory_order_relaxed))
+        go_away(h, now_ms);
+    connection_run(c);
+}
+
+/* ---- for the connection ---- */
+
+/* The request that holds most memory for its body. */
+static void refuse(struct connection *c, enum metrics_cut cut, int http_status, const char *reason)
+{
+    struct stream *largest = NULL;
+    for (struct stream *s = http2_of(c)->streams; s; s = s->next)
+        if (s->request->body.capacity > 0 &&
+            (largest == NULL || s->request->body.capacity > largest->request->body.capacity))
+            largest = s;
+    if (largest == NULL)
+        return;
+    if (largest->is_replied)
+        reset_stream(largest, cut, reason);
+    else if (!largest->is_waiting)
+        refuse_stream(largest, cut, http_status, reason);
+}
+
+static bool holds_memory(const struct connection *c)
+{
+    const struct http2 *h = http2_of(c);
+    bool holds = h->rest.capacity > 0;
+    for (const struct stream *s = h->streams; s && !holds; s = s->next)
+        holds = s->request->body.capacity > 0;
+    return holds;
+}
+
+static struct text request_id(const struct connection *c)
+{
+    (void)c; /* many may be under way */
+    return (struct text){NULL, 0};
+}
+
+static void lose_input(struct connection *c)
+{
+    nghttp2_session_terminate_session(http2_of(c)->ng, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+static void close_session(struct connection *c)
+{
+    struct http2 *h = http2_of(c);
+    while (h->streams) {
+        stream_close(h->streams);
+        c->worker->n_streams--;
+    }
+    nghttp2_session_del(h->ng);
+    body_reset(&h->rest, c->worker->server->setup.budget, 0);
+    free(h);
+    c->state = NULL;
+}
+
+static const struct session_kind http2_session = {.step = step,
+                                                  .run_heavy = run_heavy,
+                                                  .ask = ask,
+                                                  .refuse = refuse,
+                                                  .holds_memory = holds_memory,
+                                                  .request_id = request_id,
+                                                  .lose_input = lose_input,
+                                                  .look = look,
+                                                  .close = close_session};

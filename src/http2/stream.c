@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http2/stream.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+#include "protocol/json_writer.h"
+#include "serve/reply.h"
+#include "serve/reply_fields.h"
+
+enum {
+    HEAD_MAX_BYTES = 72 * 1024, /* as of HTTP/1.1 */
+    FIELD_OVERHEAD_BYTES = 32,  /* RFC 9113 section 6.5.2 */
+    LIGHT_MAX_BYTES = 8192      /* of a body; a larger one may hold rows for milliseconds of work, and
+                                   waits for its turn */
+};
+
+static struct body_budget *budget_of(const struct stream *stream)
+{
+    return stream->owner->connection->worker->server->setup.budget;
+}
+
+static uint64_t now_ms(const struct stream *stream)
+{
+    return stream->owner->connection->worker->now_ms;
+}
+
+/* ---- the beginning and the end ---- */
+
+static void answered(struct request *request);
+
+struct stream *stream_open(struct http2 *h, int32_t id)
+{
+    struct stream *stream = calloc(1, sizeof *stream);
+    struct request *request =
+        stream ? request_take(h->connection->worker->service, stream, answered) : NULL;
+    if (request == NULL) {
+        free(stream);
+        return NULL;
+    }
+    *stream = (struct stream){.owner = h,
+                              .id = id,
+                              .request = request,
+                              .since_ms = h->connection->worker->now_ms,
+                              .next = h->streams};
+    if (stream->next)
+        stream->next->previous = stream;
+    h->streams = stream;
+    h->n_streams++;
+    return stream;
+}
+
+void stream_close(struct stream *stream)
+{
+    struct http2 *h = stream->owner;
+    heavy_remove(&stream->task);
+    if (stream->previous)
+        stream->previous->next = stream->next;
+    else
+        h->streams = stream->next;
+    if (stream->next)
+        stream->next->previous = stream->previous;
+    h->n_streams--;
+    if (stream->is_waiting) {
+        h->n_waiting--;
+        request_abandon(stream->request);
+    } else {
+        request_release(stream->request);
+    }
+    free(stream);
+}
+
+/* ---- the reply ---- */
+
+/* nghttp2 asks for bytes of the reply's body. */
+static ssize_t read_reply(nghttp2_session *ng, int32_t id, uint8_t *buffer, size_t length,
+                          uint32_t *flags, nghttp2_data_source *source, void *unused)
+{
+    struct stream *stream = source->ptr;
+    struct text *out = &stream->out[0];
+    (void)ng, (void)id, (void)unused;
+    const size_t n = length < out->length ? length : out->length;
+    memcpy(buffer, out->at, n);
+    out->at += n;
+    out->length -= n;
+    stream->owner->connection->n_moved += n;
+    if (out->length == 0)
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return (ssize_t)n;
+}
+
+static nghttp2_nv pair_of(struct text name, struct text value)
+{
+    return (nghttp2_nv){.name = (uint8_t *)name.at,
+                        .namelen = name.length,
+                        .value = (uint8_t *)value.at,
+                        .valuelen = value.length,
+                        .flags = NGHTTP2_NV_FLAG_NONE};
+}
+
+/* The reply is set: gives it to nghttp2, which copies all but the body. */
+static void send_reply(struct stream *stream)
+{
+    struct request *request = stream->request;
+    struct reply_fields fields;
+    nghttp2_nv pairs[1 + REPLY_FIELDS_MAX];
+    char status[4] = {0};
+    if (request->reply.content_type == NULL) {
+        reply_lost(request);
+        request->reply.content_type = "application/json";
+        request->reply.body = text_of("{\"error\":\"The server is out of memory; try again.\"}");
+        request->reply.retry_after = true;
+    }
+    const bool packed = reply_compress(request);
+    fields.n = 0;
+    reply_fields(&fields, request, packed);
+    write_unsigned(status, (unsigned)request->reply.http_status); /* of three digits */
+    pairs[0] = pair_of(text_of(":status"), text_of(status));
+    for (unsigned i = 0; i < fields.n; i++)
+        pairs[1 + i] = pair_of(fields.at[i].name, fields.at[i].value);
+    const bool has_body = !request->head.is_head && request->reply.body.length > 0;
+    const nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_reply};
+    stream->out[0] = has_body ? request->reply.body : (struct text){"", 0};
+    stream->out[1] = (struct text){"", 0};
+    stream->is_replied = true;
+    stream->since_ms = now_ms(stream);
+    request_note_reply(request);
+    if (nghttp2_submit_response(stream->owner->ng, stream->id, pairs, 1 + fields.n,
+                                has_body ? &body : NULL) != 0)
+        nghttp2_submit_rst_stream(stream->owner->ng, NGHTTP2_FLAG_NONE, stream->id,
+                                  NGHTTP2_INTERNAL_ERROR);
+}
+
+void stream_refuse(struct stream *stream, const struct request_error *error)
+{
+    if (stream->is_replied)
+        return;
+    heavy_remove(&stream->task);
+    reply_error(stream->request, error);
+    send_reply(stream);
+}
+
+/* ---- the head ---- */
+
+static bool is_field(struct text name, const char *wanted)
+{
+    return text_is(name, wanted); /* nghttp2 lets through names in lower case only */
+}
+
+static void read_pseudo_field(struct request_head *head, struct text name, struct text value)
+{
+    if (is_field(name, ":method")) {
+        head->method = value;
+        head->is_head = text_is(value, "HEAD");
+    } else if (is_field(name, ":path")) {
+        head->target = value;
+    }
+}
+
+void stream_field(struct stream *stream, struct text name, struct text value)
+{
+    struct request *request = stream->request;
+    struct request_head *head = &request->head;
+    stream->head_bytes += name.length + value.length + FIELD_OVERHEAD_BYTES;
+    if (stream->head_bytes > HEAD_MAX_BYTES || request->error.http_status) {
+        if (request->error.http_status == 0)
+            request_error_set(&request->error, 431,
+                              "The header is too large, more than %d bytes.", HEAD_MAX_BYTES);
+        return;
+    }
+    const char *copy = arena_copy_text(&request->arena, value.at, value.length);
+    if (copy == NULL) {
+        request_error_no_memory_now(&request->error);
+        return;
+    }
+    value.at = copy;
+    if (name.length && name.at[0] == ':')
+        read_pseudo_field(head, name, value);
+    else if (is_field(name, "content-length"))
+        request_head_read_length(value, &head->content_length); /* nghttp2 has checked the number */
+    else if (is_field(name, "expect"))
+        stream->wants_continue = value.length == 12 && strncasecmp(value.at, "100-continue", 12) == 0;
+    else if (name.length)
+        request_head_field(head, name, value);
+}
+
+static void send_continue(const struct stream *stream)
+{
+    const nghttp2_nv pair = pair_of(text_of(":status"), text_of("100"));
+    nghttp2_submit_headers(stream->owner->ng, NGHTTP2_FLAG_NONE, stream->id, NULL, &pair, 1, NULL);
+}
+
+/* A connection carries many requests, so that each takes a place of its own. */
+static bool has_place(const struct stream *stream)
+{
+    const struct worker *worker = stream->owner->connection->worker;
+    return worker->n_streams <= worker->server->worker_connections ||
+           route_is_probe(stream->request->match.route);
+}
+
+void stream_begin(struct stream *stream)
+{
+    struct request *request = stream->request;
+    struct request_error error = request->error;
+    stream->has_head = true;
+    if (request->head.target.at == NULL)
+        request->head.target = text_of(""); /* CONNECT has none */
+    if (error.http_status) {
+        stream_refuse(stream, &error);
+        return;
+    }
+    if (request_begin(request, true)) { /* the texts are copies */
+        send_reply(stream);
+        return;
+    }
+    if (!has_place(stream)) {
+        request_error_set(&error, 503, "Too many requests at once; try again.");
+        stream_refuse(stream, &error);
+        return;
+    }
+    request->body.expected = (size_t)request->head.content_length;
+    if (stream->wants_continue)
+        send_continue(stream);
+}
+
+/* ---- the body ---- */
+
+void stream_data(struct stream *stream, const char *at, size_t n)
+{
+    struct body *body = &stream->request->body;
+    struct request_error error;
+    stream->owner->connection->n_moved += n;
+    if (stream->is_replied)
+        return;
+    body_append(body, budget_of(stream), at, n);
+    if (body->state == BODY_TOO_LARGE) {
+        body_error(BODY_TOO_LARGE, budget_of(stream), &error);
+        stream_refuse(stream, &error);
+    }
+}
+
+void stream_answer(struct stream *stream)
+{
+    if (request_answer(stream->request)) {
+        send_reply(stream);
+        return;
+    }
+    stream->is_waiting = true;
+    stream->owner->n_waiting++;
+}
+
+/* A request that waited is scored. The frames of all that waited on a connection go together. */
+static void answered(struct request *request)
+{
+    struct stream *stream = request->session;
+    struct http2 *h = stream->owner;
+    stream->is_waiting = false;
+    h->n_waiting--;
+    send_reply(stream);
+    if (h->n_waiting == 0)
+        connection_run(h->connection);
+}
+
+void stream_end(struct stream *stream)
+{
+    struct request *request = stream->request;
+    const struct body *body = &request->body;
+    stream->has_body = true;
+    if (stream->is_replied)
+        return;
+    request->content = (struct text){body->at, body->length};
+    if (body->length <= LIGHT_MAX_BYTES && !coding_is_packed(request->head.coding))
+        stream_answer(stream);
+    else
+        heavy_add(&stream->task, stream->owner->connection,
+                  content_bytes(request->content, request->head.coding));
+}

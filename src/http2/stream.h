@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stream.h: a request and its reply on a stream of an HTTP/2 connection.
+ *
+ * A stream belongs to its connection and is freed when nghttp2 closes it, or with the connection;
+ * if its request waits to be scored at that moment, the request is left to the service.
+ */
+#ifndef DCNV2_HTTP2_STREAM_H
+#define DCNV2_HTTP2_STREAM_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "net/connection.h"
+#include "serve/request.h"
+
+/* The session of a connection. */
+struct http2 {
+    struct connection *connection;
+    nghttp2_session *ng;
+    struct stream *streams; /* the youngest first */
+    unsigned n_streams;
+    unsigned n_waiting;   /* of these, to be scored at the end of the turn */
+    struct body rest;     /* frames that the socket has not taken .. */
+    size_t n_rest_sent;   /* .. and how many bytes of them it has */
+    bool goes_away;       /* the client was told that the server drains .. */
+    uint64_t told_ms;     /* .. since then .. */
+    bool is_last_told;    /* .. and which stream was the last */
+    uint64_t blocked_ms;  /* since when the socket takes nothing; 0: it does */
+};
+
+struct stream {
+    struct stream *next, *previous;
+    struct http2 *owner;
+    int32_t id;
+    struct request *request;
+    struct task task;     /* of a heavy request */
+    size_t head_bytes;    /* of its fields, as RFC 9113 section 6.5.2 counts them */
+    bool has_head;        /* its head is whole .. */
+    bool has_body;        /* .. and its body */
+    bool wants_continue;  /* the client waits for a 100 (Continue) */
+    bool is_waiting;      /* to be scored at the end of the turn */
+    bool is_replied;      /* the reply is given to nghttp2 .. */
+    struct text out[2];   /* .. and these bytes of its body are not yet taken */
+    uint64_t since_ms;    /* when it began, or when its reply did */
+};
+
+/* NULL: no memory. */
+struct stream *stream_open(struct http2 *h, int32_t id);
+
+/* nghttp2 has closed it, or the connection ends. */
+void stream_close(struct stream *stream);
+
+/* A field of its head. */
+void stream_field(struct stream *stream, struct text name, struct text value);
+
+/* Its head is whole. */
+void stream_begin(struct stream *stream);
+
+/* Some bytes of its body. */
+void stream_data(struct stream *stream, const char *at, size_t n);
+
+/* Its body is whole: answers it, now or when its turn comes. */
+void stream_end(struct stream *stream);
+
+/* Its turn has come (heavy.h). */
+void stream_answer(struct stream *stream);
+
+/* An error takes the place of its answer. */
+void stream_refuse(struct stream *stream, const struct request_error *error);
+
+#endif
