@@ -281,6 +281,11 @@ class Server:
         fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def queued_seconds(self):
+        """How long each of its threads was ready to run while others had the CPU."""
+        tasks = pathlib.Path(f"/proc/{self.pid}/task")
+        return {task.name: int((task / "schedstat").read_text().split()[1]) / 1e9 for task in tasks.iterdir()}
+
     def n_open_files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
