@@ -369,18 +369,25 @@ def test_inspect_draws_the_same_network_of_each_kind_of_source():
         check(drawing(inspect(convert(place / "model"))) == drawn, "another drawing of the converted file")
 
 
-def test_inspect_draws_the_network_of_a_folder_with_a_description():
+def test_inspect_draws_the_network_that_a_description_tells():
     with folder() as place:
         modelfile.write_state_dict(place / "m.pt", {"w": ([1, 1], [0.5])})
         (place / "model.json").write_text(json.dumps(
             {"dcnv2_model": 1, "weights": "m.pt", "columns": [{"name": "p", "type": "number"}], "layers": [
                 {"name": "x", "kind": "input", "parts": [{"value": "p"}]},
                 {"name": "out", "kind": "output", "input": "x", "weight": "w"}]}))
-        out = inspect(place)
-        check("with a model.json" in out and "weight      w [1, 1]" in drawing(out), out)
+        header = b'{"w":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}}'
+        (place / "m.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<f", 0.5))
+        for path in (place, place / "m.pt", place / "m.safetensors"):
+            out = inspect(path)
+            check("with a model.json" in out and "weight      w [1, 1]" in drawing(out), out)
         (place / "model.json").write_text("{}")
-        code, _, err = run("--inspect", place, env={name: None for name in MODEL_ENV})
-        check(code == 1 and "model.json" in err and err.count("\n") == 1, f"{code}: {err}")
+        for path in (place, place / "m.pt"):
+            code, _, err = run("--inspect", path, env={name: None for name in MODEL_ENV})
+            check(code == 1 and "model.json" in err and err.count("\n") == 1, f"{path}: {code}: {err}")
+        (place / "model.json").unlink()
+        out = inspect(place / "m.safetensors")
+        check("safetensors of " in out and "network: not recognised" in out and '[1, 1]           "w"' in out, out)
 
 
 def test_inspect_shows_an_encoder():
