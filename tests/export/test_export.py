@@ -31,6 +31,7 @@ from harness import Problems, check
 from samples import V1
 from wire import ask
 from dcnv2_export.__main__ import main
+from dcnv2_export.hashes import HASHES, murmur3_32, xxhash64
 
 SCORE = str(pathlib.Path(os.environ.get("DCNV2_SERVER") or ROOT / "build/bin/dcnv2-server").with_name("dcnv2-score"))
 os.environ["DCNV2_SCORE"] = SCORE
@@ -175,6 +176,19 @@ def test_cross_layers_of_ones_own_are_reproduced_or_asked_about():
         export_and_look(randomise(Crossed(kind)), PLAIN_ROWS, columns=columns(), gives="logit", **product)
     message = refusal(dx.Unsupported, dx.export, randomise(Crossed("xW")), rows=PLAIN_ROWS, columns=columns(), gives="logit")
     check("module cross (" in message and "cross_product=" in message, message)
+
+
+def test_hashed_columns_are_reproduced_with_each_hash_of_the_description():
+    texts = [("Zürich" * 20)[:n] for n in range(1, 80)]  # each rest of a word of 4, of 8 and of a stripe of 32 bytes
+    rows = {"city": texts, "device": ["ios"] * len(texts), "price": [1.5] * len(texts)}
+    for name in HASHES:
+        found = export_and_look(plain(), rows, columns=columns(city=dx.Category(hash=name, prefix="city=", modulus=3)), gives="logit")
+        lookup = json.loads(found["model.json"])["lookups"]["city"]
+        check(lookup == {"hash": name, "prefix": "city=", "modulus": 3}, "%s" % lookup)
+    check([murmur3_32(b"hello"), murmur3_32(b"hello, world")] == [0x248BFA47, 0x149BBB7F], "murmur3_32 differs from its author's")
+    check([xxhash64(b""), xxhash64(b"asdf")] == [0xEF46DB3751D8E999, 0x415872F599CEA71E], "xxhash64 differs from its author's")
+    message = refusal(dx.ExportError, dx.Category, hash="md5", modulus=3)
+    check("'md5' is not known; known are crc32, murmur3_32, xxhash64" in message, message)
 
 
 class Bags(nn.Module):
