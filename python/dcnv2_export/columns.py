@@ -132,7 +132,8 @@ class Tags(Category):
         if is_missing(cell) if not isinstance(cell, (list, tuple)) else not cell:
             return []
         items = cell if isinstance(cell, (list, tuple)) else text_of(cell).split(self.separator)
-        return [text_of(item) for item in items if not is_missing(item)]
+        is_word = "" in (self.vocabulary or {})  # else an empty text is padding
+        return [text_of(item) for item in items if not is_missing(item) or (is_word and item == "")]
 
     def encode(self, cell, where):
         """The rows of the table."""

@@ -326,6 +326,53 @@ def test_fuxictr_is_reproduced():
             export_and_look(model, feature_processor=processor)
 
 
+def fuxictr_sequence(**settings):
+    """A model of one list of tags, the processor that an export takes, and its tokenizer."""
+    model_class = saved.fuxictr_class()
+    from fuxictr.features import FeatureMap
+    import types
+    tags = tokenizer(TAGS[:3], splitter="|", max_len=2, **settings)
+    feature_map = FeatureMap("tiny", "")
+    feature_map.default_emb_dim = 4
+    feature_map.features = {"tags": {"type": "sequence", "source": "", "padding_idx": 0, "vocab_size": 5, "max_len": 2,
+                                     "feature_encoder": "layers.MaskedAveragePooling()"}}
+    model = randomise(model_class(feature_map, 4, {"kind": "full", "num_layers": 1}, {"dnn": {"hidden_units": [6]}}))
+    with torch.no_grad():
+        model.embedding_layer.embedding_layer.embedding_layers["tags"].weight[0] = 0
+    processor = types.SimpleNamespace(feature_cols=[{"name": "tags", "dtype": "str", "fill_na": settings.get("na_value", "")}],
+                                      processor_dict={"tags::tokenizer": tags})
+    return model, processor, tags
+
+
+def test_fuxictrs_lists_give_the_word_of_a_missing_value_a_place():
+    lists = ["a|b|c", "none|a|b", "a|none", "none", "a", "new|none|b"]
+    for settings, texts in (({"na_value": "none"}, lists), ({}, [text.replace("none", "") for text in lists])):
+        for padding in ("post", "pre"):
+            model, processor, tags = fuxictr_sequence(padding=padding, **settings)
+
+            def predict(rows):  # by the library's own tokenizer
+                return model({"tags": torch.tensor(tags.encode_sequence(rows["tags"])).long()})["y_pred"]
+            export_and_look(model, {"tags": texts}, feature_processor=processor, predict=predict)
+            export_and_look(model, {"tags": texts + [""]}, feature_processor=processor)
+    model, processor, _ = fuxictr_sequence(na_value="n|e")
+    message = refusal(dx.ExportError, dx.export, model, rows={"tags": lists}, feature_processor=processor)
+    check(message.startswith("feature tags: its fill_na 'n|e' is not told apart"), message)
+
+
+def test_what_fuxictr_changes_before_the_model_is_refused_by_the_column():
+    model, processor, _ = fuxictr_sequence()
+    spec, column = model.feature_map.features["tags"], processor.feature_cols[0]
+    for where, change, part in ((spec, {"category_processor": "quantile_bucket"}, "fits category_processor quantile_bucket and never applies it"),
+                                (spec, {"type": "embedding"}, "is of type embedding, vectors that come with each row"),
+                                (column, {"preprocess": "convert_weekday"}, "convert_weekday of the feature processor changes its values")):
+        before = dict(where)
+        where.update(change)
+        message = refusal(dx.ExportError, dx.export, model, rows={"tags": ["a"]}, feature_processor=processor)
+        check(message.startswith("feature tags") and part in message, message)
+        where.clear()
+        where.update(before)
+
+
 def test_recbole_is_reproduced():
     classes = saved.recbole_classes()
     vocabularies = {name: {"[PAD]": 0, **{t: i + 1 for i, t in enumerate(texts)}}
