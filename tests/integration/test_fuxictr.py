@@ -103,13 +103,13 @@ def test_numbers_are_put_into_buckets_and_a_missing_list_is_its_fill_na():
     def row(**more):
         return {"age": 1, "visits": 4, "tags": ["sale"], "spend": 2.5, "seen": ["5"], **more}
     pairs = [({"visits": "04"}, {"visits": 4}), ({"visits": 3.0}, {"visits": 1}), ({"visits": None}, {"visits": -1}),
-             ({"visits": -1.5}, {"visits": -1}), ({"spend": "2.5"}, {"spend": 0}), ({"tags": None}, {"tags": "none"}), ({"tags": []}, {"tags": ["none"]}),
+             ({"visits": -3.5}, {"visits": -3}), ({"visits": -4}, {"visits": 90000}),  ({"spend": "2.5"}, {"spend": 0}), ({"tags": None}, {"tags": "none"}), ({"tags": []}, {"tags": ["none"]}),
              ({"seen": ""}, {"seen": "0"}), ({"tags": "none"}, {"tags": "unseen"}), ({"visits": 2}, {"visits": 1})]
     with Server("--model-path", GOLDEN / "buckets", env={"SPARSE_COLS": None, "DENSE_COLS": None, "ENCODER_PATH": None}) as server:
         body = {"instances": [row(**more) for pair in pairs for more in pair]}
         found = [score for score, in ask(server, "POST", V1, json.dumps(body).encode()).json()["predictions"]]
         equal = [found[i] == found[i + 1] for i in range(0, len(found), 2)]
-        check(equal == [True] * 8 + [False] * 2, f"{equal}: {found}")
+        check(equal == [True] * 9 + [False] * 2, f"{equal}: {found}")
         reply = ask(server, "POST", V1, json.dumps({"instances": [row(visits="many")]}).encode())
         check(reply.status == 400 and b"visits" in reply.body, f"{reply.status} {reply.body}")
 
