@@ -105,7 +105,8 @@ def test_numbers_are_put_into_buckets_and_a_missing_list_is_its_fill_na():
     def row(**more):
         return {"age": 1, "visits": 4, "tags": ["sale"], "spend": 2.5, "seen": ["5"], **more}
     pairs = [({"visits": "04"}, {"visits": 4}), ({"visits": 3.0}, {"visits": 1}), ({"visits": None}, {"visits": -1}),
-             ({"visits": -3.5}, {"visits": -3}), ({"visits": -4}, {"visits": 90000}),  ({"spend": "2.5"}, {"spend": 0}), ({"tags": None}, {"tags": "none"}), ({"tags": []}, {"tags": ["none"]}),
+             ({"visits": -3.5}, {"visits": -3}), ({"visits": -4}, {"visits": 90000}), ({"spend": "2.5"}, {"spend": 0}),
+             ({"tags": None}, {"tags": "none"}), ({"tags": []}, {"tags": ["none"]}),
              ({"seen": ""}, {"seen": "0"}), ({"tags": "none"}, {"tags": "unseen"}), ({"visits": 2}, {"visits": 1})]
     with Server("--model-path", GOLDEN / "buckets", env={"SPARSE_COLS": None, "DENSE_COLS": None, "ENCODER_PATH": None}) as server:
         body = {"instances": [row(**more) for pair in pairs for more in pair]}
