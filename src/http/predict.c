@@ -88,7 +88,7 @@ static int encode(struct server *server, const struct encoder *encoder, const st
                   struct prediction *prediction, struct request_error *error)
 {
     const struct schema *schema = &encoder->schema;
-    const struct encode_options options = {.match_forms = server->config->match_numbers};
+    const struct encode_options options = {.match_forms = server->config->source.match_numbers};
     struct arena *arena = frame->arena;
     prediction->n_categories = schema->n_sparse;
     prediction->counts = arena_calloc(arena, schema->n_sparse, sizeof *prediction->counts);
