@@ -237,7 +237,7 @@ def test_a_wrong_activation_is_found():
 
 
 def test_a_golden_set_is_scored_as_requests_are():
-    """By --match_numbers the ids 884208.0 are found that are 884208: so they are in the set, or its scores would not be the served ones."""
+    """With --match_numbers 884208.0 is found where 884208 was learnt: in the set as well, or its scores would not be the served ones."""
     floats = [float(user) if user.isdigit() else user for user in MANY["userid"]]
     with folder() as here:
         env, log = copy_pair(here), pathlib.Path(here, "rows.csv")
