@@ -15,9 +15,10 @@
 
 #include "frame.h"
 #include "protocol/datatype.h"
+#include "protocol/request_tensor.h"
 #include "protocol/tensor_content.h"
 
-#define V2_OUTPUT_NAME "output-0"
+#define V2_OUTPUT_NAME TENSOR_OUTPUT_NAME
 
 struct v2_options {
     struct text id; /* at == NULL: none was sent, or null */
@@ -36,11 +37,10 @@ enum { V2_OPENINGS = 64, V2_OPENING_MAX = 112 };
 struct v2_opening {
     uint16_t length; /* of the text up to and with the '[' of "data"; 0: none */
     uint16_t name_at, name_length, datatype_at, datatype_length;
-    uint16_t n_dims;
     enum datatype datatype;
     enum tensor_content content_type;
     uint32_t column;
-    uint64_t n_elements, last_dim;
+    struct input_shape shape;
     char text[V2_OPENING_MAX];
 };
 
