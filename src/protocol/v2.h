@@ -57,6 +57,11 @@ struct v2_memory {
 int v2_parse(struct frame *frame, struct text body, size_t json_length, const char *model_name,
              struct v2_memory *memory, struct v2_options *ret_options, struct request_error *error);
 
+enum { V2_UUID_LENGTH = 36 };
+
+/* The id of a request that had none, of 16 random bytes: RFC 4122, version 4. */
+void v2_print_uuid(const unsigned char random[16], char out[V2_UUID_LENGTH]);
+
 struct v2_reply {
     struct text body;   /* in the arena; at == NULL: out of memory */
     size_t json_length; /* body.length unless the output is binary */

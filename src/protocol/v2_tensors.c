@@ -356,7 +356,7 @@ static int finish_values(struct v2_reader *v2, struct tensor_members *tensor,
     if (tensor->has.data) {
         status = is_list ? 0 : check_count(v2, tensor, v2->inputs.frame->columns[c].n);
         if (status == 0)
-            status = datatype_check_json(datatype, v2->inputs.frame, c, v2->inputs.error);
+            status = datatype_check(datatype, v2->inputs.frame, c, v2->inputs.error);
     } else {
         frame_truncate(v2->inputs.frame, c, 0);
         status = datatype_read_binary(datatype, binary, tensor->shape.n_elements, v2->inputs.frame,
