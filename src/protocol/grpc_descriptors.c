@@ -346,6 +346,7 @@ static void scope_enter(struct scope *scope, const char *name)
 static void scope_leave(struct scope *scope)
 {
     scope->length = scope->lengths[--scope->depth];
+    scope->name[scope->length] = '\0';
 }
 
 /* A message, an enum or a service begins. */
@@ -491,7 +492,7 @@ static size_t begin_type(struct protobuf_writer *writer, const struct row *row, 
         [MESSAGE_ROW] = {4, 3}, [ENUM_ROW] = {5, 4}, [SERVICE_ROW] = {6, 0}};
     const size_t begun = protobuf_begin(writer, numbers[row->kind][is_nested]);
     protobuf_put_text(writer, 1, text_of(row->name));
-    /* Behind a message of one choice its name; those of messages within are not its own. */
+    /* The choice of its fields. */
     for (const struct row *next = row + 1; next->kind == FIELD_ROW; next++)
         if (next->oneof) {
             const size_t oneof = protobuf_begin(writer, 8);

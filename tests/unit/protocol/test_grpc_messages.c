@@ -173,6 +173,7 @@ TEST(files_are_found_by_name_and_symbol)
     struct text answer;
     CHECK(reflect(question(3, "grpc_predict_v2.proto"), &answer) == 4);
     CHECK(holds(answer, "raw_input_contents"));
+    CHECK(holds(answer, ".inference.ModelInferRequest.ParametersEntry"));
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++)
         CHECK_MSG(reflect(question(4, symbols[i]), &answer) == 4 &&
                       holds(answer, "grpc_predict_v2.proto"),
