@@ -7,6 +7,30 @@
 
 /* ---- parameters ---- */
 
+/* InferParameter, a choice of one: the last counts, also where the message comes in parts. */
+static int read_choice(const struct protobuf_reader *outer, struct text bytes,
+                       struct grpc_parameter *parameter)
+{
+    static const enum protobuf_wire wires[] = {
+        [PARAMETER_BOOL] = PROTOBUF_VARINT,   [PARAMETER_INT64] = PROTOBUF_VARINT,
+        [PARAMETER_STRING] = PROTOBUF_BYTES,  [PARAMETER_DOUBLE] = PROTOBUF_FIXED64,
+        [PARAMETER_UINT64] = PROTOBUF_VARINT,
+    };
+    struct protobuf_reader choice = protobuf_embedded(outer, bytes);
+    struct protobuf_field field;
+    while (protobuf_next(&choice, &field)) {
+        if (field.number > PARAMETER_UINT64 || field.wire != wires[field.number])
+            continue;
+        parameter->kind = field.number;
+        if (parameter->kind == PARAMETER_BOOL)
+            parameter->boolean = field.value != 0;
+        if (parameter->kind == PARAMETER_STRING &&
+            !protobuf_text(&choice, &field, &parameter->text))
+            return -1;
+    }
+    return choice.failed ? -1 : 0;
+}
+
 int grpc_parameter_read(const struct protobuf_reader *outer, struct text bytes,
                         struct grpc_parameter *ret)
 {
@@ -16,24 +40,7 @@ int grpc_parameter_read(const struct protobuf_reader *outer, struct text bytes,
     while (protobuf_next(&entry, &field)) {
         if (protobuf_is(&field, 1, PROTOBUF_BYTES) && !protobuf_text(&entry, &field, &ret->key))
             return -1;
-        if (!protobuf_is(&field, 2, PROTOBUF_BYTES))
-            continue;
-        /* Of the choices the last one counts, also where the value comes in parts. */
-        struct protobuf_reader value = protobuf_embedded(&entry, field.bytes);
-        while (protobuf_next(&value, &field)) {
-            static const enum protobuf_wire wires[] = {
-                [PARAMETER_BOOL] = PROTOBUF_VARINT,   [PARAMETER_INT64] = PROTOBUF_VARINT,
-                [PARAMETER_STRING] = PROTOBUF_BYTES,  [PARAMETER_DOUBLE] = PROTOBUF_FIXED64,
-                [PARAMETER_UINT64] = PROTOBUF_VARINT,
-            };
-            if (field.number > PARAMETER_UINT64 || field.wire != wires[field.number])
-                continue;
-            ret->kind = field.number;
-            ret->boolean = field.value != 0;
-            if (ret->kind == PARAMETER_STRING && !protobuf_text(&value, &field, &ret->text))
-                return -1;
-        }
-        if (value.failed)
+        if (protobuf_is(&field, 2, PROTOBUF_BYTES) && read_choice(&entry, field.bytes, ret) != 0)
             return -1;
     }
     return entry.failed ? -1 : 0;

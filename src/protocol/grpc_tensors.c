@@ -48,10 +48,10 @@ struct tensor {
     struct input_shape shape;
     struct text content_type_name;
     enum tensor_content content_type;
-    struct text fields; /* all of them */
-    bool has_contents;  /* that are not empty */
-    uint32_t column;    /* or SCHEMA_NOT_FOUND */
-    uint64_t n_values;  /* in the contents, as far as they are read */
+    struct text contents; /* that are not empty: from the first of their fields to the input's end;
+                           * at == NULL: there are none */
+    uint32_t column;      /* or SCHEMA_NOT_FOUND */
+    uint64_t n_values;    /* in the contents, as far as they are read */
 };
 
 /* Columns that the model lacks: those of the fewest and of the most rows. */
@@ -73,21 +73,24 @@ struct grpc_tensors {
 
 /* ---- an input without its values ---- */
 
+static int add_dim(const struct grpc_tensors *tensors, struct input_shape *shape, uint64_t size)
+{
+    const char *what = input_shape_add(shape, size);
+    return what ? tensor_wrong(&tensors->inputs, what) : 0;
+}
+
+/* Packed or not. */
 static int read_shape(const struct grpc_tensors *tensors, const struct protobuf_reader *input,
                       const struct protobuf_field *field, struct input_shape *shape)
 {
+    if (field->wire == PROTOBUF_VARINT)
+        return add_dim(tensors, shape, field->value);
     struct protobuf_reader packed = protobuf_embedded(input, field->bytes);
-    uint64_t size = field->value;
-    while (field->wire == PROTOBUF_VARINT || packed.at < packed.end) {
-        if (field->wire == PROTOBUF_BYTES && !protobuf_varint(&packed, &size))
+    uint64_t size;
+    while (packed.at < packed.end)
+        if (!protobuf_varint(&packed, &size) || add_dim(tensors, shape, size) != 0)
             return -1;
-        const char *what = input_shape_add(shape, size);
-        if (what)
-            return tensor_wrong(&tensors->inputs, what);
-        if (field->wire == PROTOBUF_VARINT)
-            break;
-    }
-    return 0;
+    return packed.failed ? -1 : 0;
 }
 
 /* "content_type": TEXT; other parameters are the client's own. */
@@ -106,8 +109,9 @@ static int read_parameter(const struct grpc_tensors *tensors, const struct proto
     return 0;
 }
 
+/* `start`: where the field begins. */
 static int read_member(const struct grpc_tensors *tensors, struct protobuf_reader *input,
-                       const struct protobuf_field *field, struct tensor *tensor)
+                       const struct protobuf_field *field, const char *start, struct tensor *tensor)
 {
     if (field->number == 3 && (field->wire == PROTOBUF_BYTES || field->wire == PROTOBUF_VARINT))
         return read_shape(tensors, input, field, &tensor->shape);
@@ -121,7 +125,8 @@ static int read_member(const struct grpc_tensors *tensors, struct protobuf_reade
     case 4:
         return read_parameter(tensors, input, field->bytes, tensor);
     case 5:
-        tensor->has_contents |= field->bytes.length > 0;
+        if (tensor->contents.at == NULL && field->bytes.length > 0)
+            tensor->contents = (struct text){start, (size_t)(input->end - start)};
         return 0;
     default:
         return 0;
@@ -138,7 +143,7 @@ static int check_members(const struct grpc_tensors *tensors, const struct tensor
                                  TEXT_SHOWN(tensor->name));
     if (tensor->datatype == DATATYPE_UNKNOWN)
         return tensor_unknown_datatype(inputs, tensor->name, tensor->datatype_name);
-    if (tensors->is_raw && tensor->has_contents)
+    if (tensors->is_raw && tensor->contents.at)
         return request_error_set(inputs->error, 400,
                                  "Input \"%.*s\" has \"contents\", and the request has "
                                  "\"raw_input_contents\": one of them holds the values of all.",
@@ -264,15 +269,22 @@ static int read_contents(const struct grpc_tensors *tensors, const struct protob
 }
 
 /* A message that comes in parts is one: the values of all parts, one after the other. */
-static int read_typed(const struct grpc_tensors *tensors, struct tensor *tensor)
+static int read_parts(const struct grpc_tensors *tensors, struct tensor *tensor)
 {
-    const struct tensor_inputs *inputs = &tensors->inputs;
-    struct protobuf_reader input = protobuf_embedded(&tensors->message, tensor->fields);
+    struct protobuf_reader input = protobuf_embedded(&tensors->message, tensor->contents);
     struct protobuf_field field;
     while (protobuf_next(&input, &field))
         if (protobuf_is(&field, 5, PROTOBUF_BYTES) &&
             read_contents(tensors, &input, field.bytes, tensor) != 0)
             return -1;
+    return 0; /* as a whole it was read before */
+}
+
+static int read_typed(const struct grpc_tensors *tensors, struct tensor *tensor)
+{
+    const struct tensor_inputs *inputs = &tensors->inputs;
+    if (tensor->contents.at && read_parts(tensors, tensor) != 0)
+        return -1;
     const bool is_list =
         tensor->column != SCHEMA_NOT_FOUND && schema_is_list(inputs->frame->schema, tensor->column);
     if (!is_list && tensor_check_count(inputs, tensor->name, &tensor->shape, tensor->n_values) != 0)
@@ -352,12 +364,13 @@ static int read_values(struct grpc_tensors *tensors, struct tensor *tensor)
 
 static int read_input(struct grpc_tensors *tensors, struct text fields)
 {
-    struct tensor tensor = {.fields = fields, .content_type = TENSOR_CONTENT_PLAIN};
+    struct tensor tensor = {.content_type = TENSOR_CONTENT_PLAIN};
     struct protobuf_reader input = protobuf_embedded(&tensors->message, fields);
     struct protobuf_field field;
     tensors->inputs.n++;
-    while (protobuf_next(&input, &field))
-        if (read_member(tensors, &input, &field, &tensor) != 0)
+    const char *start = input.at;
+    for (; protobuf_next(&input, &field); start = input.at)
+        if (read_member(tensors, &input, &field, start, &tensor) != 0)
             return -1;
     if (input.failed)
         return -1;

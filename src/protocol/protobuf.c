@@ -17,6 +17,7 @@ void protobuf_init(struct protobuf_reader *reader, struct text message, struct r
 bool protobuf_fail(struct protobuf_reader *reader, const char *at, const char *what)
 {
     reader->failed = true;
+    reader->at = reader->end;
     request_error_set(reader->error, 400, "The message is not protobuf: byte %zu: %s.",
                       (size_t)(at - reader->start), what);
     return false;
@@ -120,7 +121,7 @@ static bool skip_group(struct protobuf_reader *reader, uint32_t number)
     return true;
 }
 
-bool protobuf_next(struct protobuf_reader *reader, struct protobuf_field *ret_field)
+bool protobuf_next_of_any(struct protobuf_reader *reader, struct protobuf_field *ret_field)
 {
     const char *start = reader->at;
     unsigned wire;

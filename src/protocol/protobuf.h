@@ -64,8 +64,25 @@ static inline struct protobuf_reader protobuf_embedded(const struct protobuf_rea
                                     .error = outer->error};
 }
 
-/* The next field. false: there is none, or reader->failed. */
-bool protobuf_next(struct protobuf_reader *reader, struct protobuf_field *ret_field);
+bool protobuf_next_of_any(struct protobuf_reader *reader, struct protobuf_field *ret_field);
+
+/* The next field. false: there is none, or reader->failed. Most are of bytes, with a tag and a
+ * length of one byte each. */
+static inline bool protobuf_next(struct protobuf_reader *reader, struct protobuf_field *ret_field)
+{
+    const char *at = reader->at;
+    const size_t left = (size_t)(reader->end - at);
+    if (left < 2)
+        return protobuf_next_of_any(reader, ret_field);
+    const unsigned tag = (unsigned char)at[0], length = (unsigned char)at[1];
+    if ((tag & 0x87) != PROTOBUF_BYTES || tag < 8 || length >= 0x80 || length > left - 2)
+        return protobuf_next_of_any(reader, ret_field);
+    ret_field->number = tag >> 3;
+    ret_field->wire = PROTOBUF_BYTES;
+    ret_field->bytes = (struct text){at + 2, length};
+    reader->at = at + 2 + length;
+    return true;
+}
 
 static inline bool protobuf_is(const struct protobuf_field *field, uint32_t number,
                                enum protobuf_wire wire)
@@ -73,7 +90,8 @@ static inline bool protobuf_is(const struct protobuf_field *field, uint32_t numb
     return field->number == number && field->wire == wire;
 }
 
-/* false, and the reader has failed: there the bytes are no message, `what` says why. */
+/* false, and the reader has failed, with nothing left to read: there the bytes are no message,
+ * `what` says why. */
 bool protobuf_fail(struct protobuf_reader *reader, const char *at, const char *what);
 
 bool protobuf_long_varint(struct protobuf_reader *reader, uint64_t *ret_value);
