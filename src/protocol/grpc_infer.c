@@ -86,7 +86,6 @@ static int read_output(const struct protobuf_reader *outer, struct text bytes, s
     struct protobuf_reader output = protobuf_embedded(outer, bytes);
     struct protobuf_field field;
     struct text name = {"", 0};
-    binary->is_set = false;
     while (protobuf_next(&output, &field)) {
         if (protobuf_is(&field, 1, PROTOBUF_BYTES) && !protobuf_text(&output, &field, &name))
             return -1;

@@ -305,6 +305,18 @@ TEST(outputs_are_raw_where_parameters_say_so)
     CHECK(accepts_written(2) && !options.raw_output);
     put_output("output-0", 1);
     CHECK(accepts_written(2) && options.raw_output);
+    put_output("output-0", -1); /* says nothing */
+    CHECK(accepts_written(2) && options.raw_output);
+    begin_request();
+    put_input((struct input){"userid", "INT8", 1, 0, {0}});
+    put_input((struct input){"brand", "INT8", 1, 0, {0}});
+    put_input((struct input){"price", "INT8", 1, 0, {0}});
+    for (int i = 0; i < N_COLUMNS; i++)
+        protobuf_put_bytes(&w, 7, BYTES("\1"));
+    put_parameter(4, "binary_data_output", 0, 0); /* without a value */
+    CHECK(accepts_written(1) && options.raw_output);
+    put_parameter(4, "binary_data_output", 1, 0);
+    CHECK(accepts_written(1) && !options.raw_output);
 }
 
 TEST(base64_is_decoded)

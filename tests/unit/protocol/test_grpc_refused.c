@@ -271,6 +271,17 @@ TEST(rows_are_bounded)
     refuses_written(413, "more than 1000 rows");
 }
 
+/* Nothing is allocated for rows that are refused. */
+TEST(many_values_need_no_memory)
+{
+    static char zeros[400000];
+    begin_request();
+    put_input((struct input){"userid", "INT32", sizeof zeros, INTS, VALUES_OF(zeros)});
+    f.arena.limit_bytes = 1 << 20;
+    refuses_written(413, "more than 1000 rows");
+    f.arena.limit_bytes = (size_t)1 << 30;
+}
+
 TEST(memory_is_bounded)
 {
     static char zeros[MAX_ROWS];
@@ -370,6 +381,7 @@ int main(void)
     RUN(raw_contents_fit_their_inputs);
     RUN(values_are_raw_or_not);
     RUN(rows_are_bounded);
+    RUN(many_values_need_no_memory);
     RUN(memory_is_bounded);
     RUN(another_model_or_output_is_refused);
     RUN(a_parameter_that_is_looked_at_has_its_kind);
