@@ -144,16 +144,41 @@ bool reading_is_there(const char *path)
     return lstat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
+static void start(struct reading *reading, const struct dcnv2_source *source,
+                  struct dcnv2_error *error)
+{
+    *reading = (struct reading){.source = source, .error = error};
+    arena_init(&reading->arena, READING_LEAST_BYTES);
+    arena_init(&reading->spec_arena, SIZE_MAX);
+}
+
+/* A model.json, or else FuxiCTR's files. */
+static int find_description(struct reading *reading, const char **ret_path)
+{
+    const int status = described_find(reading, ret_path);
+    return status == DCNV2_OK && *ret_path == NULL ? fuxictr_find(reading) : status;
+}
+
+int reading_find_description(const struct dcnv2_source *source, bool *ret_found,
+                             struct dcnv2_error *error)
+{
+    struct reading reading;
+    const char *path;
+    start(&reading, source, error);
+    const int status = find_description(&reading, &path);
+    *ret_found = status == DCNV2_OK && (path || reading.is_fuxictr);
+    reading_close(&reading);
+    return status;
+}
+
 /* All but the golden set. */
 static int open_files(struct reading *reading)
 {
     const struct dcnv2_source *source = reading->source;
     const char *description;
-    int status = described_find(reading, &description);
     if (!described_is_folder(source->model_path))
         reading->weights_path = source->model_path;
-    if (status == DCNV2_OK && description == NULL)
-        status = fuxictr_find(reading);
+    int status = find_description(reading, &description);
     if (status == DCNV2_OK && reading->weights_path == NULL)
         status = described_read(reading, description);
     if (status == DCNV2_OK)
@@ -173,9 +198,7 @@ static int open_files(struct reading *reading)
 int reading_open(struct reading *reading, const struct dcnv2_source *source,
                  struct dcnv2_error *error)
 {
-    *reading = (struct reading){.source = source, .error = error};
-    arena_init(&reading->arena, READING_LEAST_BYTES);
-    arena_init(&reading->spec_arena, SIZE_MAX);
+    start(reading, source, error);
     const int status = open_files(reading);
     return status == DCNV2_OK ? golden_find(reading) : status;
 }

@@ -18,8 +18,6 @@
 #include "protocol/request_tensor.h"
 #include "protocol/tensor_content.h"
 
-#define V2_OUTPUT_NAME TENSOR_OUTPUT_NAME
-
 struct v2_options {
     struct text id; /* at == NULL: none was sent, or null */
     bool binary_output;

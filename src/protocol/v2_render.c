@@ -29,7 +29,7 @@ void v2_print_uuid(const unsigned char random[16], char out[V2_UUID_LENGTH])
 /* "name":"output-0","shape":[N,1],"datatype":"FP32","parameters": */
 static char *write_output_head(char *at, uint32_t n_rows)
 {
-    at = write_raw(at, "\"outputs\":[{\"name\":\"" V2_OUTPUT_NAME "\",\"shape\":[");
+    at = write_raw(at, "\"outputs\":[{\"name\":\"" TENSOR_OUTPUT_NAME "\",\"shape\":[");
     at = write_unsigned(at, n_rows);
     return write_raw(at, ",1],\"datatype\":\"FP32\",\"parameters\":");
 }

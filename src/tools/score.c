@@ -67,6 +67,8 @@ static void report(const struct scoring_result *result)
     if (result->n_bad_rows > 0)
         fprintf(stderr, "; %llu bad rows left out, the first: %s",
                 (unsigned long long)result->n_bad_rows, result->first_bad.message);
+    if (result->no_rows.message[0])
+        fprintf(stderr, "; %s", result->no_rows.message);
     if (result->is_measured)
         fprintf(stderr, "; AUC %.6f, log loss %.6f, calibration %.4f", result->evaluation.auc,
                 result->evaluation.log_loss, result->evaluation.calibration);

@@ -72,6 +72,8 @@ def test_what_no_file_tells_is_assumed_and_refused_if_strict():
     text = inspect(GOLDEN / "assumed")
     check("assumed: the activation of the deep layers is ReLU, FuxiCTR's default\n" in text, text)
     check("FuxiCTR's files" in text and "cross_mixture" in text, text)
+    of_file = inspect(next((GOLDEN / "assumed").glob("*.model")))  # as the server reads MODEL_PATH=FILE
+    check(of_file.split("\n")[1:] == text.split("\n")[1:], of_file)
     check("model_config.yaml does" in refusal(GOLDEN / "assumed", "--strict"), refusal(GOLDEN / "assumed", "--strict"))
     for name in ("features", "encoders", "gated"):  # told by the configuration, by PReLU's and Dice's tensors
         check("assumed" not in inspect(GOLDEN / name), name)

@@ -182,10 +182,16 @@ def test_rows_and_scores_become_the_golden_set_of_a_converted_file():
             found = run("dcnv2-convert", *flags)
             check(found[0] == code and all(part in found[2] for part in parts) and not one.exists(), f"{found}")
         lines = [f"{score!r}\n" for score in MANY_SCORES]
-        problems.collect("a wrong score", refused, "".join([*lines[:-1], "0.999\n"]), 1, TOO_FAR, f"row {N} ")
+        problems.collect("a wrong score", refused, "".join([*lines[:-1], "0.999\n"]), 1, f"{rows}: ", TOO_FAR, f"row {N} ")
         problems.collect("a score too few", refused, "".join(lines[:-1]), 1, "scores.txt has 199 scores", "200 rows")
         problems.collect("no score", refused, "score\n" + "".join(lines), 1, "scores.txt:1: ", "\"score\"")
         problems.collect("beyond 1", refused, "".join(lines[:3]) + "1.5\n", 1, "scores.txt:4: ")
+        flags = ("--golden", rows, "-o", one)
+        problems.collect("no scores", refused, "", 2, "--golden-scores: is missing")
+        header = pathlib.Path(here, "header.csv")
+        header.write_text(rows.read_text().split("\n")[0] + "\n")
+        flags = ("--golden", header, "--golden-scores", scores, "-o", one)
+        problems.collect("a header only", refused, "", 1, f"{header}: header only, no rows")
         flags = flags[2:]
         problems.collect("no rows", refused, "", 2, "--golden FILE")
         flags = ("--golden", "none", "--golden-scores", scores, "-o", one)

@@ -33,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -387,6 +388,7 @@ int main(int argc, char **argv)
     lines[1].from_fd = lines[0].to_fd = client.tun_fd;
     const int signal_fd = catch_signals(&former);
     const pid_t child = start(argv + optind, server.namespace_fd, &former);
+    setpriority(PRIO_PROCESS, 0, -20); /* a network does not wait for a CPU */
     if (signal_fd < 0 || child < 0)
         return EXIT_NO_NETWORK;
     return outcome(run(child, signal_fd, &options), &options);
