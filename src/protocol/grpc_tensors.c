@@ -209,21 +209,32 @@ static int append_packed_varints(const struct grpc_tensors *tensors,
     return 0;
 }
 
+/* How many numbers are packed in the bytes. false: these end within one. */
+static bool count_packed(enum protobuf_wire wire, struct text packed, uint64_t *ret_n)
+{
+    const size_t size = wire == PROTOBUF_FIXED64 ? sizeof(uint64_t) : sizeof(uint32_t);
+    if (wire == PROTOBUF_VARINT) {
+        *ret_n = count_varints(packed);
+        return (unsigned char)packed.at[packed.length - 1] < 0x80;
+    }
+    *ret_n = packed.length / size;
+    return packed.length % size == 0;
+}
+
+/* Of one byte or more. */
 static int append_packed(const struct grpc_tensors *tensors, struct protobuf_reader *contents,
                          struct tensor *tensor, uint32_t number, struct text packed)
 {
     const enum datatype as = contents_fields[number].as;
-    const enum protobuf_wire wire = contents_fields[number].wire;
-    const size_t size = wire == PROTOBUF_FIXED64 ? 8 : 4;
-    const bool is_varints = wire == PROTOBUF_VARINT;
-    const uint64_t n = is_varints ? count_varints(packed) : packed.length / size;
-    if (is_varints ? (unsigned char)packed.at[packed.length - 1] >= 0x80
-                   : n * size != packed.length)
-        return protobuf_fail(contents, packed.at, "packed numbers that end within one") ? 0 : -1;
+    uint64_t n;
+    if (!count_packed(contents_fields[number].wire, packed, &n)) {
+        protobuf_fail(contents, packed.at, "packed numbers that end within one");
+        return -1;
+    }
     tensor->n_values += n;
     if (tensor->column == SCHEMA_NOT_FOUND)
         return 0;
-    if (is_varints)
+    if (contents_fields[number].wire == PROTOBUF_VARINT)
         return append_packed_varints(tensors, contents, tensor, as, packed);
     return datatype_read_binary(as, packed, n, tensors->inputs.frame, tensor->column,
                                 tensors->inputs.error);

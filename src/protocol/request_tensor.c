@@ -90,11 +90,9 @@ int tensor_claim_column(const struct tensor_inputs *inputs, uint32_t c)
     return 0;
 }
 
-int tensor_check_count(const struct tensor_inputs *inputs, struct text name,
+int tensor_wrong_count(const struct tensor_inputs *inputs, struct text name,
                        const struct input_shape *shape, uint64_t n)
 {
-    if (shape->n_elements == n)
-        return 0;
     return request_error_set(inputs->error, 400,
                              "Input \"%.*s\": \"shape\" has room for %" PRIu64
                              " values, \"%s\" has %" PRIu64 ".",

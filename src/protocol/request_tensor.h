@@ -72,9 +72,15 @@ static inline uint32_t tensor_find_column(const struct tensor_inputs *inputs, st
 int tensor_claim_column(const struct tensor_inputs *inputs, uint32_t c);
 int tensor_given_twice(const struct tensor_inputs *inputs, struct text name);
 
-/* -1: the shape has room for another number of values than the `n` that came. */
-int tensor_check_count(const struct tensor_inputs *inputs, struct text name,
+int tensor_wrong_count(const struct tensor_inputs *inputs, struct text name,
                        const struct input_shape *shape, uint64_t n);
+
+/* -1: the shape has room for another number of values than the `n` that came. */
+static inline int tensor_check_count(const struct tensor_inputs *inputs, struct text name,
+                                     const struct input_shape *shape, uint64_t n)
+{
+    return shape->n_elements == n ? 0 : tensor_wrong_count(inputs, name, shape, n);
+}
 
 /*
  * Column `c` of lists holds all values by now, row after row: they become a list per row, or stay
