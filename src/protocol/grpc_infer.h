@@ -23,7 +23,7 @@ struct grpc_infer_options {
                         * whether the values were raw */
 };
 
-/* All of a message but its tensors, which a session needs before the model is known. */
+/* All of a message but its tensors, such as the name by which the model is looked up. */
 struct grpc_infer_request {
     struct text message;
     struct grpc_infer_options options;
