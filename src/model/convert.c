@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/convert.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -381,7 +383,7 @@ static int read_back(struct conversion *conversion, const char *temporary)
     return status;
 }
 
-static int replace_file(struct conversion *conversion)
+static int write_and_replace(struct conversion *conversion)
 {
     struct new_file file;
     struct format_error reason;
@@ -395,6 +397,21 @@ static int replace_file(struct conversion *conversion)
     if (status == DCNV2_OK && new_file_keep(&file, &reason) != 0)
         status = fail_writing(conversion, &reason);
     new_file_close(&file);
+    return status;
+}
+
+/* A signal that ended the program here would leave a part of the file beside its place: it is taken
+ * when the file is whole. */
+static int replace_file(struct conversion *conversion)
+{
+    sigset_t ends, before;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGHUP);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &ends, &before);
+    const int status = write_and_replace(conversion);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return status;
 }
 

@@ -171,6 +171,22 @@ int reading_find_description(const struct dcnv2_source *source, bool *ret_found,
     return status;
 }
 
+/* It holds its description: scores by another one are not to be had, and nobody may take them for
+ * such. A model.json that lies beside it by chance is another matter. */
+static int read_converted(struct reading *reading)
+{
+    if (reading->source->model_json)
+        return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->weights_path,
+                               "is a converted file, which holds its description: --model-json has "
+                               "no effect here, leave it out, or convert the sources again");
+    if (reading->is_described)
+        return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->schema_path,
+                               "names weights that are a converted file, which holds its own "
+                               "description: let MODEL_PATH name that file, or \"weights\" the "
+                               "file that was converted");
+    return converted_read(reading);
+}
+
 /* All but the golden set. */
 static int open_files(struct reading *reading)
 {
@@ -186,7 +202,7 @@ static int open_files(struct reading *reading)
     if (status != DCNV2_OK)
         return status;
     if (reading->is_converted)
-        return converted_read(reading);
+        return read_converted(reading);
     if (description && !reading->is_described)
         status = described_read(reading, description);
     if (status != DCNV2_OK)

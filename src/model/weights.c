@@ -152,11 +152,13 @@ static bool copy_matrix(struct plan *plan, const struct tensor_stack *stack, uin
     struct tensor view;
     if (!view_of(plan, &stack->parts[0], &view))
         return false;
-    if (view.n_elements > n_elements) { /* all experts: this one's are sizes[0] parts in */
-        const uint64_t n_experts = view.sizes[0];
-        view.data += index * view.strides[0] * tensor_element_size(view.dtype);
-        view.sizes[0] = 1;
-        view.n_elements /= n_experts;
+    if (view.n_elements > n_elements) { /* all experts, of which this one is a part */
+        unsigned d = 0;
+        while (view.sizes[d] == 1) /* such dimensions do not count */
+            d++;
+        view.data += index * view.strides[d] * tensor_element_size(view.dtype);
+        view.n_elements /= view.sizes[d];
+        view.sizes[d] = 1;
     }
     if (view.n_elements != n_elements)
         return false;

@@ -37,7 +37,7 @@ static int encode(const struct request *request, const struct encoder *encoder,
     struct prediction *prediction = request->prediction;
     const struct schema *schema = &encoder->schema;
     const struct encode_options options = {.match_forms =
-                                               request->thread->service->config->match_numbers};
+                                               request->thread->service->config->source.match_numbers};
     struct arena *arena = frame->arena;
     prediction->n_categories = schema->n_sparse;
     prediction->counts = arena_calloc(arena, schema->n_sparse, sizeof *prediction->counts);

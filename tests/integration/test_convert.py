@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import stat
 import struct
 import subprocess
@@ -238,6 +239,24 @@ def test_the_vocabulary_is_in_tensors():
 
 
 # ---------------------------------------------------------------- served
+
+def interrupt(place, number):
+    """Sends the signal to dcnv2-convert once its file is on the way. Whether it came in time."""
+    process = subprocess.Popen([str(CONVERT), "-o", str(place / "model")], env=server_environment(),
+                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not any(name.startswith("model.") for name in os.listdir(place)):
+        pass
+    process.send_signal(number)
+    return process.wait(limit(20)) == -number
+
+
+def test_a_signal_leaves_no_part_of_a_file():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with folder() as place:
+            check(any(interrupt(place, number) for _ in range(20)), f"signal {number} never came in time")
+            check(os.listdir(place) == ["model"], f"signal {number} left {os.listdir(place)}")
+            check(run("--inspect", place / "model")[0] == 0, "the file is not whole")
+
 
 def test_a_converted_file_is_served_with_the_same_bits():
     with folder() as place:

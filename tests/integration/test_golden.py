@@ -242,6 +242,21 @@ def test_a_wrong_activation_is_found():
         check(code == 1 and TOO_FAR in text, text)
 
 
+def test_a_golden_set_is_scored_as_requests_are():
+    """With --match_numbers 884208.0 is found where 884208 was learnt: in the set as well, or its scores would not be the served ones."""
+    floats = [float(user) if user.isdigit() else user for user in MANY["userid"]]
+    with folder() as here:
+        env, log = copy_pair(here), pathlib.Path(here, "rows.csv")
+        write_csv(log, MANY)
+        write(here, golden(inputs=[{**MANY, "userid": floats}]))
+        for flags in ((), ("--match-numbers",)):
+            code, _, text = run("dcnv2-score", *flags, log, env=env)
+            check(code == (0 if flags else 1) and (TOO_FAR in text) == (not flags), f"{flags}: {text}")
+        with Server("--match_numbers", "true", env=env) as server:
+            check_good(server)
+        check_refused(env, TOO_FAR)
+
+
 def test_mistakes_of_a_golden_set_are_named():
     few = {name: values[:2] for name, values in MANY.items()}
     good = {"inputs": [few], "predictions": MANY_SCORES[:2]}
