@@ -160,3 +160,10 @@ int frame_end_segment(struct frame *frame, uint32_t n_rows, struct request_error
     frame->n_rows = n_rows;
     return 0;
 }
+
+int frame_require_rows(const struct frame *frame, struct request_error *error)
+{
+    if (frame->n_rows == 0)
+        return request_error_set(error, 400, "The request has no rows.");
+    return 0;
+}

@@ -134,6 +134,9 @@ void frame_truncate(struct frame *frame, uint32_t c, uint32_t n);
 /* Rows frame->n_rows .. n_rows - 1 become a segment. -1: out of memory. */
 int frame_end_segment(struct frame *frame, uint32_t n_rows, struct request_error *error);
 
+/* -1: the frame has no rows. */
+int frame_require_rows(const struct frame *frame, struct request_error *error);
+
 static inline uint32_t schema_find(const struct schema *schema, struct text name, uint32_t hint)
 {
     if (hint < schema_n_columns(schema) && text_equal(schema->names[hint], name))

@@ -97,11 +97,16 @@ def fuzz_commands(sanitizer):
             for name in names]
 
 
+GRPC_CODEC = 'conformance/grpc_codec.py'  # a suite with a program of its own
+
+
 def stage(sanitizer, suites, units=None, fuzz=False):
     """One build and its suites. units: some of the unit tests, instead of all. fuzz: the fuzz targets read their files."""
     commands = [[p] for p in unit_programs(sanitizer) if units is None or os.path.basename(p) in units]
     commands += fuzz_commands(sanitizer) if fuzz else []
     targets = ['all'] + (['bench-tools'] if units is None else []) + [os.path.relpath(c[0], ROOT) for c in commands]
+    if GRPC_CODEC in suites:
+        targets.append(os.path.relpath(os.path.join(folder(sanitizer), 'tests', GRPC_CODEC[:-3]), ROOT))
     if not build(sanitizer, targets):
         print('   FAIL the build')
         return 0, 1
@@ -262,9 +267,9 @@ def faults_stage():
 
 
 STAGES = {
-    'plain': lambda: stage('', ['docs/test_docs.py', 'library/test_library.py', 'conformance/run.py'] + integration_suites()),
+    'plain': lambda: stage('', ['docs/test_docs.py', 'library/test_library.py', 'conformance/run.py', GRPC_CODEC] + integration_suites()),
     'client': client_stage,
-    'address': lambda: stage('address,undefined', ['conformance/run.py'] + integration_suites(), fuzz=True),
+    'address': lambda: stage('address,undefined', ['conformance/run.py', GRPC_CODEC] + integration_suites(), fuzz=True),
     'thread': lambda: stage('thread', ['integration/test_concurrency.py', 'integration/test_lifecycle.py',
                                        'integration/test_connections.py reset_at_once idle_longest under_way each_place', 'integration/test_train.py threads',
                                        'integration/test_score.py threads'],

@@ -7,8 +7,7 @@
 #include "protocol/json_writer.h"
 
 enum {
-    INTEGER_TEXT_MAX = 20, /* "-9223372036854775808" */
-    FP16_BITS = 11,        /* of the significand */
+    FP16_BITS = 11, /* of the significand */
     FP32_BITS = 24
 };
 
@@ -31,9 +30,9 @@ enum datatype datatype_find(struct text name)
     return DATATYPE_UNKNOWN;
 }
 
-static bool is_integer(enum datatype datatype)
+const char *datatype_name(enum datatype datatype)
 {
-    return datatype >= DATATYPE_INT8 && datatype <= DATATYPE_UINT64;
+    return datatypes[datatype].name.at;
 }
 
 static char *write_signed(char *at, int64_t value)
@@ -44,11 +43,8 @@ static char *write_signed(char *at, int64_t value)
     return write_unsigned(at, 0 - (uint64_t)value);
 }
 
-/* One element at `at`, unaligned. `digits`: INTEGER_TEXT_MAX bytes that outlive the cell. */
-static struct cell number_cell(enum datatype datatype, const char *at, char *digits)
+struct cell datatype_cell(enum datatype datatype, uint64_t bits, char *digits)
 {
-    uint64_t bits = 0;
-    memcpy(&bits, at, datatypes[datatype].size);
     const unsigned unused = 64 - 8 * datatypes[datatype].size;
     struct cell cell = {.kind = CELL_INTEGER, .text = digits};
     float single;
@@ -61,10 +57,10 @@ static struct cell number_cell(enum datatype datatype, const char *at, char *dig
                              .length = FP16_BITS,
                              .kind = CELL_FLOAT};
     case DATATYPE_FP32:
-        memcpy(&single, at, sizeof single);
+        memcpy(&single, &bits, sizeof single);
         return (struct cell){.number = (double)single, .length = FP32_BITS, .kind = CELL_FLOAT};
     case DATATYPE_FP64:
-        memcpy(&number, at, sizeof number);
+        memcpy(&number, &bits, sizeof number);
         return (struct cell){.number = number, .kind = CELL_FLOAT};
     case DATATYPE_INT8:
     case DATATYPE_INT16:
@@ -74,7 +70,7 @@ static struct cell number_cell(enum datatype datatype, const char *at, char *dig
             (uint32_t)(write_signed(digits, (int64_t)(bits << unused) >> unused) - digits);
         return cell;
     default:
-        cell.length = (uint32_t)(write_unsigned(digits, bits) - digits);
+        cell.length = (uint32_t)(write_unsigned(digits, bits << unused >> unused) - digits);
         return cell;
     }
 }
@@ -90,16 +86,28 @@ static int read_numbers(enum datatype datatype, struct text data, uint64_t n, st
             TEXT_SHOWN(name), data.length, n, datatypes[datatype].name.at);
     if (n > frame->max_rows)
         n = (uint64_t)frame->max_rows + 1; /* frame_append() refuses the last one */
-    char *digits = is_integer(datatype) ? arena_alloc(frame->arena, n * INTEGER_TEXT_MAX) : NULL;
-    if (is_integer(datatype) && digits == NULL)
+    const size_t step = datatype_is_integer(datatype) ? DATATYPE_DIGITS_MAX : 0;
+    char *digits = arena_alloc(frame->arena, n * step);
+    if (digits == NULL)
         return request_error_out_of_memory(error);
     for (uint64_t i = 0; i < n; i++) {
-        const struct cell cell = number_cell(datatype, data.at + i * size,
-                                             digits ? digits + i * INTEGER_TEXT_MAX : NULL);
-        if (frame_append(frame, c, cell, error) != 0)
+        uint64_t bits = 0;
+        memcpy(&bits, data.at + i * size, size);
+        if (frame_append(frame, c, datatype_cell(datatype, bits, digits + i * step), error) != 0)
             return -1;
     }
     return 0;
+}
+
+int datatype_append_text(struct text value, uint64_t i, struct frame *frame, uint32_t c,
+                         struct request_error *error)
+{
+    const struct cell cell = {
+        .text = value.at, .length = (uint32_t)value.length, .kind = CELL_TEXT};
+    if (text_utf8_valid_length(value.at, value.length) != value.length)
+        return request_error_set(error, 400, "Input \"%.*s\": value %" PRIu64 " is not UTF-8.",
+                                 TEXT_SHOWN(frame->schema->names[c]), i);
+    return frame_append(frame, c, cell, error);
 }
 
 static int read_bytes(struct text data, uint64_t n, struct frame *frame, uint32_t c,
@@ -121,11 +129,7 @@ static int read_bytes(struct text data, uint64_t n, struct frame *frame, uint32_
                                      "Input \"%.*s\": value %" PRIu64
                                      " is %u bytes long; %zu bytes of binary data are left.",
                                      TEXT_SHOWN(name), i + 1, length, (size_t)(end - at));
-        if (text_utf8_valid_length(at, length) != length)
-            return request_error_set(error, 400, "Input \"%.*s\": value %" PRIu64 " is not UTF-8.",
-                                     TEXT_SHOWN(name), i + 1);
-        const struct cell cell = {.text = at, .length = length, .kind = CELL_TEXT};
-        if (frame_append(frame, c, cell, error) != 0)
+        if (datatype_append_text((struct text){at, length}, i + 1, frame, c, error) != 0)
             return -1;
         at += length;
     }
@@ -196,11 +200,11 @@ static int check_integers(enum datatype datatype, const struct frame *frame, uin
     return 0;
 }
 
-int datatype_check_json(enum datatype datatype, struct frame *frame, uint32_t c,
-                        struct request_error *error)
+int datatype_check(enum datatype datatype, struct frame *frame, uint32_t c,
+                   struct request_error *error)
 {
     const struct column *column = &frame->columns[c];
-    if (is_integer(datatype) && column->kinds >> CELL_INTEGER & 1)
+    if (datatype_is_integer(datatype) && column->kinds >> CELL_INTEGER & 1)
         return check_integers(datatype, frame, c, error);
     if (datatype == DATATYPE_FP32 && column->kinds >> CELL_FLOAT & 1 && c < frame->schema->n_sparse)
         for (uint32_t row = 0; row < column->n; row++)

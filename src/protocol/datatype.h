@@ -22,8 +22,25 @@ enum datatype {
     DATATYPE_UNKNOWN
 };
 
+enum { DATATYPE_DIGITS_MAX = 20 }; /* "-9223372036854775808" */
+
 /* Exact names only, as the protocol writes them: "INT64", not "int64". */
 enum datatype datatype_find(struct text name);
+const char *datatype_name(enum datatype datatype);
+
+static inline bool datatype_is_integer(enum datatype datatype)
+{
+    return datatype >= DATATYPE_INT8 && datatype <= DATATYPE_UINT64;
+}
+
+/* A number as a cell: the lower bits of `bits` are its own. `digits`: DATATYPE_DIGITS_MAX bytes
+ * that outlive the cell of an integer; else not looked at. */
+struct cell datatype_cell(enum datatype datatype, uint64_t bits, char *digits);
+
+/* Value `i`, counted from 1, of BYTES: a cell more in column `c`. -1: it is not UTF-8, or as
+ * frame_append(). */
+int datatype_append_text(struct text value, uint64_t i, struct frame *frame, uint32_t c,
+                         struct request_error *error);
 
 /*
  * Appends `n` elements of a binary tensor to column `c`: little-endian numbers, or for
@@ -34,11 +51,11 @@ int datatype_read_binary(enum datatype datatype, struct text data, uint64_t n, s
                          uint32_t c, struct request_error *error);
 
 /*
- * Column `c` was read from JSON as written, whatever its datatype: -1 if an integer lies outside
+ * Column `c` was read as written, whatever its datatype: -1 if an integer lies outside
  * the range of an integer datatype; *error names input, row and range. Floats are marked as FP32
  * where the datatype says so: the client has rounded them (struct cell).
  */
-int datatype_check_json(enum datatype datatype, struct frame *frame, uint32_t c,
-                        struct request_error *error);
+int datatype_check(enum datatype datatype, struct frame *frame, uint32_t c,
+                   struct request_error *error);
 
 #endif

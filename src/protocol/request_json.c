@@ -123,10 +123,3 @@ int request_json_flag(const char *name, enum json_kind kind, enum request_flag *
                                  request_json_kind_name(kind));
     return 0;
 }
-
-int request_json_require_rows(const struct frame *frame, struct request_error *error)
-{
-    if (frame->n_rows == 0)
-        return request_error_set(error, 400, "The request has no rows.");
-    return 0;
-}

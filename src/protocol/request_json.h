@@ -62,7 +62,4 @@ enum request_flag { FLAG_UNSET, FLAG_FALSE, FLAG_TRUE };
 int request_json_flag(const char *name, enum json_kind kind, enum request_flag *ret_flag,
                       struct request_error *error);
 
-/* -1: the frame has no rows. */
-int request_json_require_rows(const struct frame *frame, struct request_error *error);
-
 #endif

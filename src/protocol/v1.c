@@ -283,7 +283,7 @@ int v1_parse(struct frame *frame, struct text body, const char *model_name, bool
     if (request_json_flag("logit", logit, &wants_logits, error) != 0)
         return -1;
     *ret_wants_logits = wants_logits == FLAG_TRUE;
-    return request_json_require_rows(frame, error);
+    return frame_require_rows(frame, error);
 }
 
 struct text v1_render(struct arena *arena, const float *scores, uint32_t n_rows)

@@ -63,10 +63,7 @@ static int read_output(struct json_reader *json, const char *model_name, struct 
         return -1;
     if (name.at == NULL)
         return request_error_set(error, 400, "An output has no \"name\".");
-    if (!text_is(name, V2_OUTPUT_NAME))
-        return request_error_set(error, 400, "Unexpected inference output '%.*s' for model '%s'",
-                                 TEXT_SHOWN(name), model_name);
-    return 0;
+    return tensor_check_output(name, model_name, error);
 }
 
 /* A list of outputs, or null for all. There is one output: what is said last counts. */
@@ -133,7 +130,7 @@ static void read_request_member(struct v2_reader *v2, struct text key, const cha
     case INPUTS:
         request->has_inputs = true;
         request->inputs = before;
-        v2->error = error;
+        v2->inputs.error = error;
         status = v2_read_inputs(v2);
         break;
     case ID:
@@ -174,16 +171,14 @@ int v2_parse(struct frame *frame, struct text body, size_t json_length, const ch
     struct json_reader json;
     json_init(&json, body.at, json_length, frame->arena);
     struct v2_reader v2 = {.json = &json,
-                           .frame = frame,
                            .memory = memory,
                            .binary = {body.at + json_length, body.length - json_length}};
-    v2.seen = arena_calloc(frame->arena, schema_n_columns(frame->schema), 1);
     struct request_members request = {
         .parameters =
             {[BINARY_OUTPUTS] = {.name = "binary_data_output"}, [LOGITS] = {.name = "logit"}},
         .binary = {.name = "binary_data"},
         .errors = arena_alloc(frame->arena, N_MEMBERS * sizeof(struct request_error))};
-    if (v2.seen == NULL || request.errors == NULL)
+    if (tensor_inputs_init(&v2.inputs, frame, "data", error) != 0 || request.errors == NULL)
         return request_error_out_of_memory(error);
     if (request_json_enter_object(&json, error) != 0)
         return -1;
@@ -212,5 +207,5 @@ int v2_parse(struct frame *frame, struct text body, size_t json_length, const ch
     ret_options->binary_output =
         request.binary.flag == FLAG_TRUE ||
         (request.binary.flag == FLAG_UNSET && request.parameters[BINARY_OUTPUTS].flag == FLAG_TRUE);
-    return request_json_require_rows(frame, error);
+    return frame_require_rows(frame, error);
 }

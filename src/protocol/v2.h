@@ -15,9 +15,8 @@
 
 #include "frame.h"
 #include "protocol/datatype.h"
+#include "protocol/request_tensor.h"
 #include "protocol/tensor_content.h"
-
-#define V2_OUTPUT_NAME "output-0"
 
 struct v2_options {
     struct text id; /* at == NULL: none was sent, or null */
@@ -36,11 +35,10 @@ enum { V2_OPENINGS = 64, V2_OPENING_MAX = 112 };
 struct v2_opening {
     uint16_t length; /* of the text up to and with the '[' of "data"; 0: none */
     uint16_t name_at, name_length, datatype_at, datatype_length;
-    uint16_t n_dims;
     enum datatype datatype;
     enum tensor_content content_type;
     uint32_t column;
-    uint64_t n_elements, last_dim;
+    struct input_shape shape;
     char text[V2_OPENING_MAX];
 };
 
@@ -56,6 +54,11 @@ struct v2_memory {
  */
 int v2_parse(struct frame *frame, struct text body, size_t json_length, const char *model_name,
              struct v2_memory *memory, struct v2_options *ret_options, struct request_error *error);
+
+enum { V2_UUID_LENGTH = 36 };
+
+/* The id of a request that had none, of 16 random bytes: RFC 4122, version 4. */
+void v2_print_uuid(const unsigned char random[16], char out[V2_UUID_LENGTH]);
 
 struct v2_reply {
     struct text body;   /* in the arena; at == NULL: out of memory */

@@ -4,15 +4,12 @@
 #include "protocol/json_writer.h"
 #include "protocol/v2.h"
 
-enum {
-    UUID_LENGTH = 36,
-    FIXED_TEXT_MAX = 320 /* keys, punctuation and counts of either reply */
-};
+enum { FIXED_TEXT_MAX = 320 }; /* keys, punctuation and counts of either reply */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "binary tensors are little-endian");
 
 /* RFC 4122 section 4.4: version 4, variant 10. */
-static void print_uuid(const unsigned char random[16], char out[UUID_LENGTH])
+void v2_print_uuid(const unsigned char random[16], char out[V2_UUID_LENGTH])
 {
     static const char hex[] = "0123456789abcdef";
     char *at = out;
@@ -32,7 +29,7 @@ static void print_uuid(const unsigned char random[16], char out[UUID_LENGTH])
 /* "name":"output-0","shape":[N,1],"datatype":"FP32","parameters": */
 static char *write_output_head(char *at, uint32_t n_rows)
 {
-    at = write_raw(at, "\"outputs\":[{\"name\":\"" V2_OUTPUT_NAME "\",\"shape\":[");
+    at = write_raw(at, "\"outputs\":[{\"name\":\"" TENSOR_OUTPUT_NAME "\",\"shape\":[");
     at = write_unsigned(at, n_rows);
     return write_raw(at, ",1],\"datatype\":\"FP32\",\"parameters\":");
 }
@@ -72,12 +69,12 @@ struct v2_reply v2_render(struct arena *arena, const char *model_name,
                           const struct v2_options *options, const unsigned char random[16],
                           const float *scores, uint32_t n_rows)
 {
-    char uuid[UUID_LENGTH];
+    char uuid[V2_UUID_LENGTH];
     const struct text name = text_of(model_name);
     struct text id = options->id;
     if (id.at == NULL) {
-        print_uuid(random, uuid);
-        id = (struct text){uuid, UUID_LENGTH};
+        v2_print_uuid(random, uuid);
+        id = (struct text){uuid, V2_UUID_LENGTH};
     }
     const size_t row_max = options->binary_output ? sizeof(float) : NUMBER_FLOAT_MAX + 1;
     char *body = arena_alloc(arena, FIXED_TEXT_MAX + json_string_max(name.length) +

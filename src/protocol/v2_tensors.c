@@ -5,8 +5,6 @@
 
 #include "protocol/request_json.h"
 
-enum { SHAPE_MAX_DIMS = 8 };
-
 /* The members of one tensor object, of which the last of equal keys counts. */
 struct tensor_members {
     struct has_members {
@@ -14,9 +12,7 @@ struct tensor_members {
     } has;
     struct text name;
     struct text datatype_name;
-    uint64_t n_elements; /* product of the shape */
-    unsigned n_dims;
-    uint64_t last_dim;
+    struct input_shape shape;
     uint64_t binary_size;
     struct text content_type_name; /* where the type is unknown */
     enum tensor_content content_type;
@@ -30,15 +26,10 @@ struct tensor_members {
     uint32_t nested_length; /* values in each of them */
 };
 
-static int wrong(struct v2_reader *v2, const char *what)
-{
-    return request_error_set(v2->error, 400, "Input %u: %s.", v2->n_inputs, what);
-}
-
 static int read_text(struct v2_reader *v2, const char *what, struct text *ret_text, bool *ret_has)
 {
     if (json_peek(v2->json) != JSON_STRING)
-        return wrong(v2, what);
+        return tensor_wrong(&v2->inputs, what);
     *ret_has = true;
     return json_string(v2->json, ret_text) ? 0 : -1;
 }
@@ -71,25 +62,21 @@ static bool read_size(struct json_reader *json, uint64_t *ret_size)
 static int read_shape(struct v2_reader *v2, struct tensor_members *tensor)
 {
     if (json_peek(v2->json) != JSON_ARRAY)
-        return wrong(v2, "\"shape\" must be a list of positive integers");
+        return tensor_wrong(&v2->inputs, "\"shape\" must be a list of positive integers");
     if (!json_enter(v2->json))
         return -1;
     tensor->has.shape = true;
-    tensor->n_elements = 1;
-    tensor->n_dims = 0;
+    tensor->shape = (struct input_shape){0};
     bool first = true;
     while (json_next_element(v2->json, &first)) {
-        uint64_t size;
-        if (!read_size(v2->json, &size))
-            return wrong(v2, "\"shape\" must be a list of positive integers");
-        if (++tensor->n_dims > SHAPE_MAX_DIMS)
-            return wrong(v2, "\"shape\" has more than 8 dimensions");
-        tensor->last_dim = size;
-        if (__builtin_mul_overflow(tensor->n_elements, size, &tensor->n_elements))
-            return wrong(v2, "\"shape\" overflows");
+        uint64_t size = UINT64_MAX; /* no size */
+        read_size(v2->json, &size);
+        const char *what = input_shape_add(&tensor->shape, size);
+        if (what)
+            return tensor_wrong(&v2->inputs, what);
     }
-    if (tensor->n_dims == 0)
-        return wrong(v2, "\"shape\" is empty");
+    if (tensor->shape.n_dims == 0)
+        return tensor_wrong(&v2->inputs, "\"shape\" is empty");
     return 0;
 }
 
@@ -100,7 +87,7 @@ static int read_content_type(struct v2_reader *v2, struct tensor_members *tensor
     if (json_peek(v2->json) == JSON_NULL)
         return json_skip(v2->json) ? 0 : -1;
     if (json_peek(v2->json) != JSON_STRING)
-        return wrong(v2, "\"content_type\" must be a string or null");
+        return tensor_wrong(&v2->inputs, "\"content_type\" must be a string or null");
     if (!json_string(v2->json, &tensor->content_type_name))
         return -1;
     tensor->content_type = tensor_content_find(tensor->content_type_name);
@@ -116,7 +103,7 @@ static int read_parameters(struct v2_reader *v2, struct tensor_members *tensor)
     if (kind == JSON_NULL)
         return json_skip(v2->json) ? 0 : -1;
     if (kind != JSON_OBJECT)
-        return wrong(v2, "\"parameters\" must be an object or null");
+        return tensor_wrong(&v2->inputs, "\"parameters\" must be an object or null");
     if (!json_enter(v2->json))
         return -1;
     bool first = true;
@@ -132,7 +119,7 @@ static int read_parameters(struct v2_reader *v2, struct tensor_members *tensor)
             continue;
         }
         if (!read_size(v2->json, &tensor->binary_size))
-            return wrong(v2, "\"binary_data_size\" must be a number of bytes");
+            return tensor_wrong(&v2->inputs, "\"binary_data_size\" must be a number of bytes");
         tensor->has.binary = true;
     }
     return v2->json->reason ? -1 : 0;
@@ -143,55 +130,48 @@ static int read_parameters(struct v2_reader *v2, struct tensor_members *tensor)
 static int read_element(struct v2_reader *v2, struct json_reader *json, uint32_t c,
                         struct tensor_members *tensor)
 {
-    const uint32_t row = v2->frame->columns[c].n + 1;
+    const uint32_t row = v2->inputs.frame->columns[c].n + 1;
     if (json_peek(json) != JSON_ARRAY)
-        return request_json_cell(json, v2->frame, c, row, v2->error);
+        return request_json_cell(json, v2->inputs.frame, c, row, v2->inputs.error);
     tensor->n_nested++;
     if (!json_enter(json))
         return -1;
     bool first = true;
     uint32_t n = 0;
-    const bool is_list = schema_is_list(v2->frame->schema, c);
+    const bool is_list = schema_is_list(v2->inputs.frame->schema, c);
     while (json_next_element(json, &first)) {
         if (n++ == 1 && !is_list)
-            return request_error_set(v2->error, 400, "Input \"%.*s\", row %u: more than one value.",
+            return request_error_set(v2->inputs.error, 400,
+                                     "Input \"%.*s\", row %u: more than one value.",
                                      TEXT_SHOWN(tensor->name), row);
-        if (request_json_cell(json, v2->frame, c, row, v2->error) != 0)
+        if (request_json_cell(json, v2->inputs.frame, c, row, v2->inputs.error) != 0)
             return -1;
     }
     if (json->reason)
         return -1;
     if (tensor->n_nested > 1 && n != tensor->nested_length)
         return request_error_set(
-            v2->error, 400,
+            v2->inputs.error, 400,
             "Input \"%.*s\", row %u: %u values, row 1 has %u: fill the rows up "
             "with \"\".",
             TEXT_SHOWN(tensor->name), tensor->n_nested, n, tensor->nested_length);
     tensor->nested_length = n;
-    return n >= 1 ? 0 : wrong(v2, "an empty list in \"data\"");
-}
-
-/* The column that is to be read. One of lists holds more values than rows at first. */
-static uint32_t take_column(const struct v2_reader *v2, struct tensor_members *tensor, uint32_t c)
-{
-    const bool is_list = c != SCHEMA_NOT_FOUND && schema_is_list(v2->frame->schema, c);
-    v2->frame->max_rows = is_list ? UINT32_MAX : v2->max_rows;
-    tensor->column = c;
-    return c;
+    return n >= 1 ? 0 : tensor_wrong(&v2->inputs, "an empty list in \"data\"");
 }
 
 static uint32_t find_column(const struct v2_reader *v2, struct tensor_members *tensor)
 {
-    return take_column(v2, tensor, schema_find(v2->frame->schema, tensor->name, v2->n_inputs - 1));
+    tensor->column = tensor_find_column(&v2->inputs, tensor->name);
+    return tensor->column;
 }
 
 /* ---- how tensors begin ---- */
 
 static struct v2_opening *opening_of(const struct v2_reader *v2)
 {
-    if (v2->memory == NULL || v2->n_inputs > V2_OPENINGS)
+    if (v2->memory == NULL || v2->inputs.n > V2_OPENINGS)
         return NULL;
-    return &v2->memory->openings[v2->n_inputs - 1];
+    return &v2->memory->openings[v2->inputs.n - 1];
 }
 
 /* Offset of a text within the opening, or -1: it had escapes and is not there as it is. */
@@ -221,9 +201,7 @@ static void remember(const struct v2_reader *v2, const struct json_reader *json,
                                    .datatype = datatype_find(tensor->datatype_name),
                                    .content_type = tensor->content_type,
                                    .column = tensor->column,
-                                   .n_dims = tensor->n_dims,
-                                   .n_elements = tensor->n_elements,
-                                   .last_dim = tensor->last_dim};
+                                   .shape = tensor->shape};
     memcpy(opening->text, tensor->start, length);
 }
 
@@ -241,10 +219,8 @@ static bool recall(const struct v2_reader *v2, struct tensor_members *tensor)
     tensor->has = (struct has_members){.name = true, .datatype = true, .shape = true, .data = true};
     tensor->name = (struct text){start + opening->name_at, opening->name_length};
     tensor->datatype_name = (struct text){start + opening->datatype_at, opening->datatype_length};
-    tensor->n_elements = opening->n_elements;
-    tensor->n_dims = opening->n_dims;
-    tensor->last_dim = opening->last_dim;
-    take_column(v2, tensor, opening->column);
+    tensor->shape = opening->shape;
+    tensor->column = tensor_take_column(&v2->inputs, opening->column);
     tensor->content_type = opening->content_type;
     tensor->read_as = tensor->name.at;
     tensor->n_nested = 0;
@@ -255,12 +231,6 @@ static bool recall(const struct v2_reader *v2, struct tensor_members *tensor)
 }
 
 /* ---- data ---- */
-
-static int given_twice(struct v2_reader *v2, const struct tensor_members *tensor)
-{
-    return request_error_set(v2->error, 400, "Input \"%.*s\" is given twice.",
-                             TEXT_SHOWN(tensor->name));
-}
 
 /* The elements of the list that was entered. */
 static int read_elements(struct v2_reader *v2, struct json_reader *json,
@@ -282,11 +252,11 @@ static int read_data(struct v2_reader *v2, struct json_reader *json, struct tens
     tensor->n_nested = 0;
     if (c == SCHEMA_NOT_FOUND)
         return json_skip(json) ? 0 : -1;
-    if (v2->seen[c])
-        return given_twice(v2, tensor);
-    frame_truncate(v2->frame, c, 0);
+    if (v2->inputs.seen[c])
+        return tensor_given_twice(&v2->inputs, tensor->name);
+    frame_truncate(v2->inputs.frame, c, 0);
     if (json_peek(json) != JSON_ARRAY)
-        return wrong(v2, "\"data\" must be a list");
+        return tensor_wrong(&v2->inputs, "\"data\" must be a list");
     if (!json_enter(json))
         return -1;
     remember(v2, json, tensor);
@@ -295,9 +265,9 @@ static int read_data(struct v2_reader *v2, struct json_reader *json, struct tens
 
 static int read_data_as_before(struct v2_reader *v2, struct tensor_members *tensor)
 {
-    if (v2->seen[tensor->column])
-        return given_twice(v2, tensor);
-    frame_truncate(v2->frame, tensor->column, 0);
+    if (v2->inputs.seen[tensor->column])
+        return tensor_given_twice(&v2->inputs, tensor->name);
+    frame_truncate(v2->inputs.frame, tensor->column, 0);
     return read_elements(v2, v2->json, tensor);
 }
 
@@ -340,56 +310,25 @@ static int read_member(struct v2_reader *v2, struct text key, struct tensor_memb
 
 static int check_count(struct v2_reader *v2, const struct tensor_members *tensor, uint32_t n)
 {
-    if (tensor->n_elements == n &&
-        (tensor->n_nested == 0 ||
-         (tensor->n_nested == n && tensor->n_dims == 2 && tensor->last_dim == 1)))
-        return 0;
-    if (tensor->n_elements == n)
-        return request_error_set(
-            v2->error, 400,
-            "Input \"%.*s\": nested \"data\" needs a \"shape\" of [N, 1] and every value nested.",
-            TEXT_SHOWN(tensor->name));
-    return request_error_set(v2->error, 400,
-                             "Input \"%.*s\": \"shape\" has room for %" PRIu64
-                             " values, \"data\" has %u.",
-                             TEXT_SHOWN(tensor->name), tensor->n_elements, n);
-}
-
-/* ---- columns of lists ---- */
-
-static int check_list_shape(struct v2_reader *v2, const struct tensor_members *tensor, uint32_t n)
-{
-    const bool is_nested = tensor->has.data && tensor->n_nested > 0;
-    const bool fits = tensor->n_dims == 1
-                          ? !is_nested
-                          : !is_nested || (tensor->nested_length == tensor->last_dim &&
-                                           (uint64_t)tensor->n_nested * tensor->last_dim == n);
-    if (tensor->n_elements == n && tensor->n_dims <= 2 && fits)
-        return 0;
-    return request_error_set(v2->error, 400,
-                             "Input \"%.*s\": a column of lists needs a \"shape\" of [N, L], all "
-                             "values in \"data\", or of [N] with a text a row; \"shape\" has %u "
-                             "dimensions and room for %" PRIu64 " values, \"data\" has %u.",
-                             TEXT_SHOWN(tensor->name), tensor->n_dims, tensor->n_elements, n);
-}
-
-/* Values, row after row, to a list a row. */
-static int fold_lists(struct v2_reader *v2, const struct tensor_members *tensor)
-{
-    struct column *column = &v2->frame->columns[tensor->column];
-    const uint32_t n = column->n, length = tensor->n_dims == 2 ? (uint32_t)tensor->last_dim : 1;
-    const struct cell *items = column->cells;
-    v2->frame->max_rows = v2->max_rows;
-    if (check_list_shape(v2, tensor, n) != 0)
+    const struct input_shape *shape = &tensor->shape;
+    if (tensor_check_count(&v2->inputs, tensor->name, shape, n) != 0)
         return -1;
-    *column = (struct column){0};
-    for (uint32_t i = 0; i < n; i += length) {
-        const struct cell list = {.items = &items[i], .length = length, .kind = CELL_LIST};
-        if (frame_append(v2->frame, tensor->column, tensor->n_dims == 1 ? items[i] : list,
-                         v2->error) != 0)
-            return -1;
-    }
-    return 0;
+    if (tensor->n_nested == 0 ||
+        (tensor->n_nested == n && shape->n_dims == 2 && shape->last_dim == 1))
+        return 0;
+    return request_error_set(
+        v2->inputs.error, 400,
+        "Input \"%.*s\": nested \"data\" needs a \"shape\" of [N, 1] and every value nested.",
+        TEXT_SHOWN(tensor->name));
+}
+
+/* Whether the values of a column of lists are nested as its shape says, or not at all. */
+static bool is_nested_as_shape(const struct tensor_members *tensor, uint32_t n)
+{
+    if (!tensor->has.data || tensor->n_nested == 0)
+        return true;
+    return tensor->shape.n_dims != 1 && tensor->nested_length == tensor->shape.last_dim &&
+           (uint64_t)tensor->n_nested * tensor->nested_length == n;
 }
 
 /* The bytes behind the JSON that belong to this tensor. */
@@ -398,7 +337,7 @@ static int take_binary(struct v2_reader *v2, const struct tensor_members *tensor
 {
     const size_t left = v2->binary.length - v2->binary_used;
     if (tensor->binary_size > left)
-        return request_error_set(v2->error, 400,
+        return request_error_set(v2->inputs.error, 400,
                                  "Input \"%.*s\": \"binary_data_size\" is %" PRIu64
                                  ", %zu bytes are left behind the JSON.",
                                  TEXT_SHOWN(tensor->name), tensor->binary_size, left);
@@ -413,28 +352,31 @@ static int finish_values(struct v2_reader *v2, struct tensor_members *tensor,
 {
     const uint32_t c = tensor->column;
     int status;
-    const bool is_list = schema_is_list(v2->frame->schema, c);
+    const bool is_list = schema_is_list(v2->inputs.frame->schema, c);
     if (tensor->has.data) {
-        status = is_list ? 0 : check_count(v2, tensor, v2->frame->columns[c].n);
+        status = is_list ? 0 : check_count(v2, tensor, v2->inputs.frame->columns[c].n);
         if (status == 0)
-            status = datatype_check_json(datatype, v2->frame, c, v2->error);
+            status = datatype_check(datatype, v2->inputs.frame, c, v2->inputs.error);
     } else {
-        frame_truncate(v2->frame, c, 0);
-        status =
-            datatype_read_binary(datatype, binary, tensor->n_elements, v2->frame, c, v2->error);
+        frame_truncate(v2->inputs.frame, c, 0);
+        status = datatype_read_binary(datatype, binary, tensor->shape.n_elements, v2->inputs.frame,
+                                      c, v2->inputs.error);
     }
     if (status == 0 && tensor->content_type != TENSOR_CONTENT_PLAIN)
         status = tensor_content_decode(tensor->content_type, tensor->content_type_name, datatype,
-                                       v2->frame, c, v2->error);
-    return status == 0 && is_list ? fold_lists(v2, tensor) : status;
+                                       v2->inputs.frame, c, v2->inputs.error);
+    if (status != 0 || !is_list)
+        return status;
+    const uint32_t n = v2->inputs.frame->columns[c].n;
+    return tensor_fold_lists(&v2->inputs, c, &tensor->shape, is_nested_as_shape(tensor, n));
 }
 
 static int finish_tensor(struct v2_reader *v2, struct tensor_members *tensor)
 {
     if (!tensor->has.name)
-        return wrong(v2, "\"name\" is missing");
+        return tensor_wrong(&v2->inputs, "\"name\" is missing");
     if (!tensor->has.datatype || !tensor->has.shape || !(tensor->has.data || tensor->has.binary))
-        return request_error_set(v2->error, 400, "Input \"%.*s\": \"%s\" is missing.",
+        return request_error_set(v2->inputs.error, 400, "Input \"%.*s\": \"%s\" is missing.",
                                  TEXT_SHOWN(tensor->name),
                                  !tensor->has.datatype ? "datatype"
                                  : !tensor->has.shape  ? "shape"
@@ -442,10 +384,9 @@ static int finish_tensor(struct v2_reader *v2, struct tensor_members *tensor)
     const enum datatype datatype =
         tensor->recalled ? tensor->recalled->datatype : datatype_find(tensor->datatype_name);
     if (datatype == DATATYPE_UNKNOWN)
-        return request_error_set(v2->error, 400, "Input \"%.*s\": unknown datatype \"%.*s\".",
-                                 TEXT_SHOWN(tensor->name), TEXT_SHOWN(tensor->datatype_name));
+        return tensor_unknown_datatype(&v2->inputs, tensor->name, tensor->datatype_name);
     if (tensor->has.data && datatype == DATATYPE_FP16)
-        return request_error_set(v2->error, 400,
+        return request_error_set(v2->inputs.error, 400,
                                  "Sending FP16 data via JSON is not supported. Please use the "
                                  "binary data format for input %.*s",
                                  TEXT_SHOWN(tensor->name));
@@ -461,21 +402,21 @@ static int finish_tensor(struct v2_reader *v2, struct tensor_members *tensor)
     const uint32_t c = tensor->column;
     if (c == SCHEMA_NOT_FOUND)
         return 0;
-    if (v2->seen[c])
-        return given_twice(v2, tensor);
-    v2->seen[c] = true;
+    if (v2->inputs.seen[c])
+        return tensor_given_twice(&v2->inputs, tensor->name);
+    v2->inputs.seen[c] = true;
     return finish_values(v2, tensor, datatype, binary);
 }
 
 static int read_tensor(struct v2_reader *v2)
 {
-    v2->n_inputs++;
+    v2->inputs.n++;
     const enum json_kind kind = json_peek(v2->json);
     if (kind != JSON_OBJECT)
-        return request_error_set(v2->error, 400,
+        return request_error_set(v2->inputs.error, 400,
                                  "Input %u is %s; expected a tensor, {\"name\", \"shape\", "
                                  "\"datatype\", \"data\"}.",
-                                 v2->n_inputs, request_json_kind_name(kind));
+                                 v2->inputs.n, request_json_kind_name(kind));
     struct tensor_members tensor;
     tensor.start = v2->json->at;
     bool first = true;
@@ -498,44 +439,24 @@ static int read_tensor(struct v2_reader *v2)
     return v2->json->reason ? -1 : finish_tensor(v2, &tensor);
 }
 
-/* Every column given and of one length. */
-static int finish_inputs(struct v2_reader *v2)
-{
-    struct frame *frame = v2->frame;
-    const struct text *names = frame->schema->names;
-    for (uint32_t c = 0; c < schema_n_columns(frame->schema); c++) {
-        if (!v2->seen[c])
-            return request_error_set(v2->error, 400, "Input \"%.*s\" is missing.",
-                                     TEXT_SHOWN(names[c]));
-        if (frame->columns[c].n != frame->columns[0].n)
-            return request_error_set(v2->error, 400,
-                                     "Input \"%.*s\" has %u values, input \"%.*s\" has %u.",
-                                     TEXT_SHOWN(names[c]), frame->columns[c].n,
-                                     TEXT_SHOWN(names[0]), frame->columns[0].n);
-    }
-    if (v2->binary_used != v2->binary.length)
-        return request_error_set(v2->error, 400, "%zu bytes behind the JSON belong to no input.",
-                                 v2->binary.length - v2->binary_used);
-    return frame_end_segment(frame, frame->columns[0].n, v2->error);
-}
-
 int v2_read_inputs(struct v2_reader *v2)
 {
-    frame_clear(v2->frame);
-    memset(v2->seen, 0, schema_n_columns(v2->frame->schema));
-    v2->n_inputs = 0;
+    tensor_inputs_begin(&v2->inputs);
     v2->binary_used = 0;
     if (json_peek(v2->json) != JSON_ARRAY)
-        return request_error_set(v2->error, 400, "Expected \"inputs\" to be a list of tensors.");
+        return request_error_set(v2->inputs.error, 400,
+                                 "Expected \"inputs\" to be a list of tensors.");
     if (!json_enter(v2->json))
         return -1;
     bool first = true;
     int status = 0;
-    v2->max_rows = v2->frame->max_rows;
     while (status == 0 && json_next_element(v2->json, &first))
         status = read_tensor(v2);
-    v2->frame->max_rows = v2->max_rows;
-    if (status != 0 || v2->json->reason)
+    tensor_inputs_leave(&v2->inputs);
+    if (status != 0 || v2->json->reason || tensor_inputs_finish(&v2->inputs) != 0)
         return -1;
-    return finish_inputs(v2);
+    if (v2->binary_used == v2->binary.length)
+        return 0;
+    return request_error_set(v2->inputs.error, 400, "%zu bytes behind the JSON belong to no input.",
+                             v2->binary.length - v2->binary_used);
 }

@@ -118,17 +118,14 @@ void handle_server(struct request *request)
     reply_document(request, 200, document);
 }
 
-/* {"name": .., "datatype": .., "shape": [-1] or [-1, 1]; of lists [-1, -1]} */
-enum tensor_shape { SHAPE_ROWS, SHAPE_ROWS_1, SHAPE_LISTS };
-
-static void add_tensor(cJSON *tensors, const char *name, const char *datatype,
-                       enum tensor_shape kind)
+/* {"name": .., "datatype": .., "shape": ..}; names of a schema end with a NUL. */
+static void add_tensor(cJSON *tensors, struct tensor_description description)
 {
-    const int shape[] = {-1, kind == SHAPE_LISTS ? -1 : 1};
     cJSON *tensor = cJSON_CreateObject();
-    cJSON_AddStringToObject(tensor, "name", name);
-    cJSON_AddStringToObject(tensor, "datatype", datatype);
-    cJSON_AddItemToObject(tensor, "shape", cJSON_CreateIntArray(shape, kind == SHAPE_ROWS ? 1 : 2));
+    cJSON_AddStringToObject(tensor, "name", description.name.at);
+    cJSON_AddStringToObject(tensor, "datatype", description.datatype);
+    cJSON_AddItemToObject(tensor, "shape",
+                          cJSON_CreateIntArray(description.shape, (int)description.n_dims));
     cJSON_AddItemToArray(tensors, tensor);
 }
 
@@ -155,12 +152,9 @@ static void reply_metadata(struct request *request, const dcnv2_model *model)
     cJSON_AddNullToObject(document, "versions");
     cJSON_AddStringToObject(document, "platform", "dcnv2");
     cJSON *inputs = cJSON_AddArrayToObject(document, "inputs");
-    for (size_t i = 0; i < dcnv2_model_n_sparse(model); i++)
-        add_tensor(inputs, dcnv2_model_sparse_name(model, i), "BYTES",
-                   schema_is_list(&model->encoder.schema, (uint32_t)i) ? SHAPE_LISTS : SHAPE_ROWS);
-    for (size_t i = 0; i < dcnv2_model_n_dense(model); i++)
-        add_tensor(inputs, dcnv2_model_dense_name(model, i), "FP64", SHAPE_ROWS);
-    add_tensor(cJSON_AddArrayToObject(document, "outputs"), V2_OUTPUT_NAME, "FP32", SHAPE_ROWS_1);
+    for (uint32_t c = 0; c < schema_n_columns(&model->encoder.schema); c++)
+        add_tensor(inputs, tensor_describe_input(&model->encoder.schema, c));
+    add_tensor(cJSON_AddArrayToObject(document, "outputs"), tensor_describe_output());
     const struct fingerprint fingerprint = registry_fingerprint(request->model->registry);
     add_fingerprint(document, &fingerprint);
     reply_document(request, 200, document);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_frame.h: what fuzz_v1.c and fuzz_v2.c share: a frame, and what must hold of it. */
+/* fuzz_frame.h: what fuzz_v1.c, fuzz_v2.c and fuzz_grpc.c share: a frame, and what must hold of it.
+ */
 #ifndef DCNV2_TESTS_FUZZ_FRAME_H
 #define DCNV2_TESTS_FUZZ_FRAME_H
 

@@ -19,7 +19,8 @@ import zipfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CORPUS = ROOT / "tests/fuzz/corpus"
 FILE_MAX_BYTES = 20000
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/conformance")]
+import grpc_expect
 from samples import TRANSCRIPT, TWO, join_binary, pack_tensor, select, v2_binary, v2_document, v2_tensor
 
 HOST = b"Host: h\r\n"
@@ -157,6 +158,27 @@ def write_lists():
     write("v2", "list_binary", struct.pack("<H", len(packed)) + body)
 
 
+def field(number, data):
+    return grpc_expect.varint(number << 3 | grpc_expect.BYTES) + grpc_expect.varint(len(data)) + data
+
+
+def write_grpc():
+    """Recorded messages, and of brand as a column of lists those that a client would send."""
+    lines = (ROOT / "tests/conformance/data/kserve-grpc.jsonl").read_text(encoding="utf-8").splitlines()
+    seen = set()
+    for exchange in map(json.loads, lines):
+        for n, message in enumerate(grpc_expect.messages(exchange)):
+            if len(message) < 3000 and message not in seen:
+                seen.add(message)
+                write("grpc", f"{''.join(c if c.isalnum() else '_' for c in exchange['name'])}_{n}", message)
+    texts = field(8, b"1") + field(8, b"2")
+    rest = b"".join(field(5, field(1, name) + field(2, b"BYTES") + field(3, b"\2") + field(5, texts)) for name in (b"userid", b"price"))
+    for n, (shape, values) in enumerate(((b"\2\2", texts + texts), (b"\2", texts), (b"\2\2", texts), (b"\2\0", b""), (b"\2\1", texts))):
+        brand = field(1, b"brand") + field(2, b"BYTES") + field(3, shape) + field(5, values)
+        write("grpc", f"list_{n}", field(5, brand) + rest)
+    write("grpc", "prefix", b"\1\0\0\1\0rest")
+
+
 def write_model_files():
     golden = ROOT / "tests/golden"
     files = {path: path.name for path in sorted((golden / "format").glob("*.p*"))}
@@ -242,6 +264,7 @@ def main():
     write_requests()
     write_content_types()
     write_lists()
+    write_grpc()
     write_model_files()
     write_converted()
     write_descriptions()
