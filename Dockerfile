@@ -10,7 +10,7 @@ FROM ${BASE} AS packages
 RUN dpkg-query -W -f '${Package}\n' >/base-packages \
     && apt-get update -q \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
-        gcc libc6-dev make pkg-config python3 libcjson-dev libyaml-dev zlib1g-dev
+        gcc libc6-dev make pkg-config python3 libcjson-dev libnghttp2-dev libyaml-dev zlib1g-dev
 
 FROM packages AS build
 ENV CFLAGS="-O2 -ffile-prefix-map=/src=."

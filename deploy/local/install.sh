@@ -7,7 +7,7 @@ set -eu
 packages=
 for purpose in "$@"; do
     case $purpose in
-    build) packages="$packages gcc libc6-dev make binutils pkg-config libcjson-dev libyaml-dev zlib1g-dev curl ca-certificates" ;;
+    build) packages="$packages gcc libc6-dev make binutils pkg-config libcjson-dev libnghttp2-dev libyaml-dev zlib1g-dev curl ca-certificates" ;;
     test) packages="$packages python3 python3-venv hey procps git clang-format libmicrohttpd-dev" ;; # the last: the benchmark must build
     bench) packages="$packages python3 python3-venv hey libmicrohttpd-dev" ;; # of the fixed reply that is measured against
     arm64) packages="$packages gcc-aarch64-linux-gnu qemu-user" ;;

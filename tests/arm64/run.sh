@@ -12,9 +12,9 @@ mkdir -p "$here/apt/lists/partial" "$here/apt/archives/partial" "$root"
 
 apt() { apt-get -q -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o Dir::State::lists="$here/apt/lists" \
     -o Dir::State::status=/dev/null -o Dir::Cache="$here/apt" -o APT::Sandbox::User=root "$@"; }
-if [ ! -e "$root/usr/include/yaml.h" ]; then
+if [ ! -e "$root/usr/include/nghttp2/nghttp2.h" ]; then
     apt update
-    (cd "$here/apt" && apt download libcjson1 libcjson-dev libyaml-0-2 libyaml-dev zlib1g zlib1g-dev)
+    (cd "$here/apt" && apt download libcjson1 libcjson-dev libnghttp2-14 libnghttp2-dev libyaml-0-2 libyaml-dev zlib1g zlib1g-dev)
     for package in "$here"/apt/*.deb; do dpkg -x "$package" "$root"; done
 fi
 
