@@ -35,7 +35,8 @@ static bool reserve(struct body *body, struct body_budget *budget, size_t length
     size_t capacity = body->capacity ? 2 * body->capacity : FIRST_BYTES;
     while (capacity < length)
         capacity *= 2;
-    const size_t most = body->expected >= length ? body->expected : budget->body_max_bytes;
+    const size_t most =
+        body->expected >= length ? body->expected : budget->body_max_bytes + body->n_framing;
     if (capacity > most)
         capacity = most;
     const size_t more = capacity - body->capacity;
@@ -56,7 +57,7 @@ void body_append(struct body *body, struct body_budget *budget, const char *data
     body->n_received += n;
     if (body->state != BODY_WHOLE)
         return;
-    if (body->n_received > budget->body_max_bytes)
+    if (body->n_received > budget->body_max_bytes + body->n_framing)
         body->state = BODY_TOO_LARGE;
     else if (!body->discard && !reserve(body, budget, body->length + n))
         body->state = BODY_OVER_BUDGET;

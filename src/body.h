@@ -33,6 +33,7 @@ struct body {
     size_t length;
     size_t capacity;
     size_t expected;   /* bytes in all, if they are promised: no more memory than that is taken */
+    size_t n_framing;  /* of its bytes, that do not count to its size */
     size_t n_received; /* bytes that arrived, kept or not */
     enum body_state state;
     bool discard; /* nobody will read it */

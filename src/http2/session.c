@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "http2/stream.h"
+#include "http2/grpc_stream.h"
 
 enum {
     MOST_STREAMS = 256,            /* of a connection, at once */
@@ -250,11 +250,13 @@ static enum step send_frames(struct http2 *h)
     return next == STEP_AGAIN ? send_or_keep(h, gathered, length) : next;
 }
 
-/* Whose client reads slowly, or has closed its window, holds no more than the bytes of its reply. */
+/* Whose client reads slowly, or has closed its window, holds no more than the bytes of its reply.
+ */
 static void shrink_streams(struct http2 *h)
 {
     for (struct stream *s = h->streams; s; s = s->next)
-        if (s->is_replied && s->out[0].length > 0 && !request_keep_rest(s->request, s->out))
+        if (s->is_replied && !s->is_open && s->queue.length == 0 &&
+            s->out[0].length + s->out[1].length > 0 && !request_keep_rest(s->request, s->out))
             nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
@@ -263,7 +265,7 @@ static void shrink_streams(struct http2 *h)
 static void set_phase(struct http2 *h)
 {
     struct connection *c = h->connection;
-    const enum connection_phase phase = h->n_streams || h->rest.length ? CONNECTION_STREAMS
+    const enum connection_phase phase = h->n_streams || h->rest.length     ? CONNECTION_STREAMS
                                         : nghttp2_session_want_read(h->ng) ? CONNECTION_IDLE
                                                                            : CONNECTION_LINGERING;
     if (c->phase != phase)
@@ -335,9 +337,15 @@ static void refuse_stream(struct stream *stream, enum metrics_cut cut, int http_
 
 static void reset_stream(struct stream *stream, enum metrics_cut cut, const char *reason)
 {
-    connection_note_cut(stream->owner->connection->worker,
-                        request_head_id(&stream->request->head), cut, "%s", reason);
+    connection_note_cut(stream->owner->connection->worker, request_head_id(&stream->request->head),
+                        cut, "%s", reason);
     nghttp2_submit_rst_stream(stream->owner->ng, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
+}
+
+/* A call that has more than one answer may have none for a while. */
+static bool is_idle(const struct stream *stream)
+{
+    return stream->is_open && stream->out[0].length == 0;
 }
 
 static void look_at_stream(struct stream *stream, const struct config *config, uint64_t now_ms)
@@ -348,7 +356,8 @@ static void look_at_stream(struct stream *stream, const struct config *config, u
     else if (stream->has_head && !stream->has_body && !stream->is_replied &&
              age_ms >= config->body_timeout_s * UINT64_C(1000))
         refuse_stream(stream, METRICS_CUT_BODY, 408, "The request body did not come in time");
-    else if (stream->is_replied && age_ms >= config->body_timeout_s * UINT64_C(1000))
+    else if (stream->is_replied && !is_idle(stream) &&
+             age_ms >= config->body_timeout_s * UINT64_C(1000))
         reset_stream(stream, METRICS_CUT_REPLY, "its reply was not taken in time");
 }
 
@@ -361,8 +370,9 @@ static void go_away(struct http2 *h, uint64_t now_ms)
         h->goes_away = true;
         h->told_ms = now_ms;
     } else if (!h->is_last_told && now_ms >= h->told_ms + LAST_STREAM_WAIT_MS) {
-        nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h->ng),
-                              NGHTTP2_NO_ERROR, NULL, 0);
+        nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE,
+                              nghttp2_session_get_last_proc_stream_id(h->ng), NGHTTP2_NO_ERROR,
+                              NULL, 0);
         h->is_last_told = true;
     }
 }
@@ -380,6 +390,7 @@ static void look(struct connection *c)
     for (struct stream *s = h->streams, *next; s; s = next) {
         next = s->next;
         look_at_stream(s, config, now_ms);
+        grpc_look(s, h->is_last_told);
     }
     if (atomic_load_explicit(&server->draining, memory_order_relaxed))
         go_away(h, now_ms);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "http2/grpc_stream.h"
+#include "protocol/grpc_status.h"
 #include "protocol/json_writer.h"
 #include "serve/reply.h"
 #include "serve/reply_fields.h"
@@ -11,8 +13,8 @@
 enum {
     HEAD_MAX_BYTES = 72 * 1024, /* as of HTTP/1.1 */
     FIELD_OVERHEAD_BYTES = 32,  /* RFC 9113 section 6.5.2 */
-    LIGHT_MAX_BYTES = 8192      /* of a body; a larger one may hold rows for milliseconds of work, and
-                                   waits for its turn */
+    LIGHT_MAX_BYTES = 8192 /* of a body; a larger one may hold rows for milliseconds of work, and
+                              waits for its turn */
 };
 
 static struct body_budget *budget_of(const struct stream *stream)
@@ -61,6 +63,7 @@ void stream_close(struct stream *stream)
     if (stream->next)
         stream->next->previous = stream->previous;
     h->n_streams--;
+    body_reset(&stream->queue, budget_of(stream), 0);
     if (stream->is_waiting) {
         h->n_waiting--;
         request_abandon(stream->request);
@@ -72,19 +75,35 @@ void stream_close(struct stream *stream)
 
 /* ---- the reply ---- */
 
+void stream_replied(struct stream *stream)
+{
+    stream->is_replied = true;
+    stream->since_ms = now_ms(stream);
+}
+
+size_t stream_take_out(struct stream *stream, uint8_t *buffer, size_t length)
+{
+    size_t n = 0;
+    for (int i = 0; i < 2; i++) {
+        struct text *out = &stream->out[i];
+        const size_t taken = length - n < out->length ? length - n : out->length;
+        memcpy(buffer + n, out->at, taken);
+        out->at += taken;
+        out->length -= taken;
+        n += taken;
+    }
+    stream->owner->connection->n_moved += n;
+    return n;
+}
+
 /* nghttp2 asks for bytes of the reply's body. */
 static ssize_t read_reply(nghttp2_session *ng, int32_t id, uint8_t *buffer, size_t length,
                           uint32_t *flags, nghttp2_data_source *source, void *unused)
 {
     struct stream *stream = source->ptr;
-    struct text *out = &stream->out[0];
     (void)ng, (void)id, (void)unused;
-    const size_t n = length < out->length ? length : out->length;
-    memcpy(buffer, out->at, n);
-    out->at += n;
-    out->length -= n;
-    stream->owner->connection->n_moved += n;
-    if (out->length == 0)
+    const size_t n = stream_take_out(stream, buffer, length);
+    if (stream->out[0].length == 0)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     return (ssize_t)n;
 }
@@ -105,6 +124,10 @@ static void send_reply(struct stream *stream)
     struct reply_fields fields;
     nghttp2_nv pairs[1 + REPLY_FIELDS_MAX];
     char status[4] = {0};
+    if (request->is_grpc) {
+        grpc_send_reply(stream);
+        return;
+    }
     if (request->reply.content_type == NULL) {
         reply_lost(request);
         request->reply.content_type = "application/json";
@@ -122,8 +145,7 @@ static void send_reply(struct stream *stream)
     const nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_reply};
     stream->out[0] = has_body ? request->reply.body : (struct text){"", 0};
     stream->out[1] = (struct text){"", 0};
-    stream->is_replied = true;
-    stream->since_ms = now_ms(stream);
+    stream_replied(stream);
     request_note_reply(request);
     if (nghttp2_submit_response(stream->owner->ng, stream->id, pairs, 1 + fields.n,
                                 has_body ? &body : NULL) != 0)
@@ -133,7 +155,7 @@ static void send_reply(struct stream *stream)
 
 void stream_refuse(struct stream *stream, const struct request_error *error)
 {
-    if (stream->is_replied)
+    if (stream->is_replied && !stream->is_open)
         return;
     heavy_remove(&stream->task);
     reply_error(stream->request, error);
@@ -164,8 +186,8 @@ void stream_field(struct stream *stream, struct text name, struct text value)
     stream->head_bytes += name.length + value.length + FIELD_OVERHEAD_BYTES;
     if (stream->head_bytes > HEAD_MAX_BYTES || request->error.http_status) {
         if (request->error.http_status == 0)
-            request_error_set(&request->error, 431,
-                              "The header is too large, more than %d bytes.", HEAD_MAX_BYTES);
+            request_error_set(&request->error, 431, "The header is too large, more than %d bytes.",
+                              HEAD_MAX_BYTES);
         return;
     }
     const char *copy = arena_copy_text(&request->arena, value.at, value.length);
@@ -179,7 +201,8 @@ void stream_field(struct stream *stream, struct text name, struct text value)
     else if (is_field(name, "content-length"))
         request_head_read_length(value, &head->content_length); /* nghttp2 has checked the number */
     else if (is_field(name, "expect"))
-        stream->wants_continue = value.length == 12 && strncasecmp(value.at, "100-continue", 12) == 0;
+        stream->wants_continue =
+            value.length == 12 && strncasecmp(value.at, "100-continue", 12) == 0;
     else if (name.length)
         request_head_field(head, name, value);
 }
@@ -203,6 +226,7 @@ void stream_begin(struct stream *stream)
     struct request *request = stream->request;
     struct request_error error = request->error;
     stream->has_head = true;
+    request->is_grpc = request->head.type == CONTENT_GRPC;
     if (request->head.target.at == NULL)
         request->head.target = text_of(""); /* CONNECT has none */
     if (error.http_status) {
@@ -219,6 +243,7 @@ void stream_begin(struct stream *stream)
         return;
     }
     request->body.expected = (size_t)request->head.content_length;
+    request->body.n_framing = request->is_grpc ? GRPC_PREFIX_BYTES : 0;
     if (stream->wants_continue)
         send_continue(stream);
 }
@@ -230,12 +255,14 @@ void stream_data(struct stream *stream, const char *at, size_t n)
     struct body *body = &stream->request->body;
     struct request_error error;
     stream->owner->connection->n_moved += n;
-    if (stream->is_replied)
+    if (stream->is_replied && !stream->is_open)
         return;
     body_append(body, budget_of(stream), at, n);
     if (body->state == BODY_TOO_LARGE) {
         body_error(BODY_TOO_LARGE, budget_of(stream), &error);
         stream_refuse(stream, &error);
+    } else if (stream->request->is_grpc && body->state == BODY_WHOLE) {
+        grpc_data(stream);
     }
 }
 
@@ -266,6 +293,8 @@ void stream_end(struct stream *stream)
     struct request *request = stream->request;
     const struct body *body = &request->body;
     stream->has_body = true;
+    if (request->is_grpc && grpc_end(stream))
+        return;
     if (stream->is_replied)
         return;
     request->content = (struct text){body->at, body->length};

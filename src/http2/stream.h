@@ -19,13 +19,13 @@ struct http2 {
     nghttp2_session *ng;
     struct stream *streams; /* the youngest first */
     unsigned n_streams;
-    unsigned n_waiting;   /* of these, to be scored at the end of the turn */
-    struct body rest;     /* frames that the socket has not taken .. */
-    size_t n_rest_sent;   /* .. and how many bytes of them it has */
-    bool goes_away;       /* the client was told that the server drains .. */
-    uint64_t told_ms;     /* .. since then .. */
-    bool is_last_told;    /* .. and which stream was the last */
-    uint64_t blocked_ms;  /* since when the socket takes nothing; 0: it does */
+    unsigned n_waiting;  /* of these, to be scored at the end of the turn */
+    struct body rest;    /* frames that the socket has not taken .. */
+    size_t n_rest_sent;  /* .. and how many bytes of them it has */
+    bool goes_away;      /* the client was told that the server drains .. */
+    uint64_t told_ms;    /* .. since then .. */
+    bool is_last_told;   /* .. and which stream was the last */
+    uint64_t blocked_ms; /* since when the socket takes nothing; 0: it does */
 };
 
 struct stream {
@@ -33,15 +33,20 @@ struct stream {
     struct http2 *owner;
     int32_t id;
     struct request *request;
-    struct task task;     /* of a heavy request */
-    size_t head_bytes;    /* of its fields, as RFC 9113 section 6.5.2 counts them */
-    bool has_head;        /* its head is whole .. */
-    bool has_body;        /* .. and its body */
-    bool wants_continue;  /* the client waits for a 100 (Continue) */
-    bool is_waiting;      /* to be scored at the end of the turn */
-    bool is_replied;      /* the reply is given to nghttp2 .. */
-    struct text out[2];   /* .. and these bytes of its body are not yet taken */
-    uint64_t since_ms;    /* when it began, or when its reply did */
+    struct task task;    /* of a heavy request */
+    size_t head_bytes;   /* of its fields, as RFC 9113 section 6.5.2 counts them */
+    bool has_head;       /* its head is whole .. */
+    bool has_body;       /* .. and its body */
+    bool wants_continue; /* the client waits for a 100 (Continue) */
+    bool is_waiting;     /* to be scored at the end of the turn */
+    bool is_replied;     /* the reply is given to nghttp2 .. */
+    struct text out[2];  /* .. and these bytes of its body are not yet taken */
+    uint64_t since_ms;   /* when it began, or when its reply did */
+    /* grpc_stream.h, of a call with several answers: */
+    struct body queue;   /* messages that are not yet taken, `out` points into it */
+    bool is_open;        /* there may be more */
+    bool was_ready;      /* what was told last */
+    unsigned n_messages; /* that have come */
 };
 
 /* NULL: no memory. */
@@ -67,5 +72,13 @@ void stream_answer(struct stream *stream);
 
 /* An error takes the place of its answer. */
 void stream_refuse(struct stream *stream, const struct request_error *error);
+
+/* ---- for grpc_stream.c ---- */
+
+/* Its reply is about to be given to nghttp2. */
+void stream_replied(struct stream *stream);
+
+/* Takes up to `length` bytes of `out`; their number. */
+size_t stream_take_out(struct stream *stream, uint8_t *buffer, size_t length);
 
 #endif

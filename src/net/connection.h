@@ -30,7 +30,7 @@ struct connection {
     struct worker *worker;
     const struct session_kind *session;
     void *state; /* of the session, if that is not in the struct around this one */
-    int fd; /* -1: closed */
+    int fd;      /* -1: closed */
     enum connection_phase phase;
     uint64_t since_ms;      /* when the phase began */
     uint64_t bytes_came_ms; /* when the last bytes did */

@@ -4,10 +4,10 @@
 #include "net/connection.h"
 
 const char *const connection_phase_names[CONNECTION_N_PHASES] = {
-    [CONNECTION_NEW] = "new",          [CONNECTION_IDLE] = "idle",
-    [CONNECTION_HEAD] = "header",      [CONNECTION_BODY] = "body",
-    [CONNECTION_WAITING] = "waiting",  [CONNECTION_WRITING] = "writing",
-    [CONNECTION_STREAMS] = "streams",  [CONNECTION_LINGERING] = "closing"};
+    [CONNECTION_NEW] = "new",         [CONNECTION_IDLE] = "idle",
+    [CONNECTION_HEAD] = "header",     [CONNECTION_BODY] = "body",
+    [CONNECTION_WAITING] = "waiting", [CONNECTION_WRITING] = "writing",
+    [CONNECTION_STREAMS] = "streams", [CONNECTION_LINGERING] = "closing"};
 
 _Static_assert((int)CONNECTION_N_PHASES == METRICS_CONNECTION_STATES,
                "each phase is a state of the metrics");

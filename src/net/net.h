@@ -47,7 +47,7 @@ struct worker {
     char *input; /* [WORKER_INPUT_BYTES], what was read last */
     struct connection_list lists[CONNECTION_N_PHASES]; /* of all that are open .. */
     _Atomic unsigned n_connections;   /* .. and how many, with those not yet seen here */
-    unsigned n_streams; /* requests on connections that carry many at once */
+    unsigned n_streams;               /* requests on connections that carry many at once */
     struct connection *first_waiting; /* those that have more to do, but let others go first */
     struct task *first_heavy;         /* requests that may take long, heavy.h */
     struct connection *closed;        /* to be freed at the end of a turn */

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "clock.h"
+#include "protocol/grpc_infer.h"
 #include "protocol/v1.h"
 #include "serve/reply.h"
 
@@ -64,7 +65,7 @@ static int parse_v2(struct request *request, struct frame *frame, struct request
     return 0;
 }
 
-static const unsigned char *take_random(struct service_thread *thread)
+const unsigned char *codec_random(struct service_thread *thread)
 {
     enum { ID_BYTES = 16 };
     if (thread->n_random < ID_BYTES) {
@@ -87,7 +88,7 @@ static const unsigned char *take_random(struct service_thread *thread)
 static void render_v2(struct request *request)
 {
     const struct prediction *prediction = request->prediction;
-    const unsigned char *random = prediction->v2.id.at ? NULL : take_random(request->thread);
+    const unsigned char *random = prediction->v2.id.at ? NULL : codec_random(request->thread);
     const struct v2_reply reply =
         v2_render(&request->arena, request->model->name, &prediction->v2, random,
                   prediction_values(prediction), prediction->encoded.n_rows);
@@ -99,3 +100,25 @@ static void render_v2(struct request *request)
 }
 
 const struct codec codec_v2 = {parse_v2, render_v2};
+
+/* ---- v2 as protobuf ---- */
+
+static int parse_grpc(struct request *request, struct frame *frame, struct request_error *error)
+{
+    request->prediction->wants_logits = request->infer->options.wants_logits;
+    return grpc_infer_read(request->infer, frame, request->model->name, error);
+}
+
+static void render_grpc(struct request *request)
+{
+    const struct prediction *prediction = request->prediction;
+    const struct grpc_infer_options *options = &request->infer->options;
+    const unsigned char *random = options->id.length ? NULL : codec_random(request->thread);
+    request->reply = (struct reply){
+        .http_status = 200,
+        .content_type = "application/grpc",
+        .body = grpc_infer_render(&request->arena, request->model->name, options, random,
+                                  prediction_values(prediction), prediction->encoded.n_rows)};
+}
+
+const struct codec codec_grpc = {parse_grpc, render_grpc};

@@ -37,5 +37,10 @@ struct codec {
 extern const struct codec codec_v1;
 /* JSON, with binary tensors in either direction. */
 extern const struct codec codec_v2;
+/* ModelInferRequest and ModelInferResponse of gRPC; request->infer is read ahead. */
+extern const struct codec codec_grpc;
+
+/* 16 random bytes, for an id. */
+const unsigned char *codec_random(struct service_thread *thread);
 
 #endif

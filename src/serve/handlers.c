@@ -6,22 +6,12 @@
 
 #include "clock.h"
 #include "protocol/v2.h"
+#include "serve/grpc.h"
 #include "serve/predict.h"
 #include "serve/reply.h"
+#include "serve/repository.h"
 
 /* ---- which model ---- */
-
-static bool is_draining(const struct request *request)
-{
-    return atomic_load_explicit(&request->thread->service->draining, memory_order_relaxed);
-}
-
-/* While one is loaded its readiness is the server's. */
-static bool is_without_model(const struct request *request)
-{
-    const struct service *service = request->thread->service;
-    return service->config->ready_needs_model && !registry_has_model(service->model.registry);
-}
 
 static bool model_exists(const struct request *request)
 {
@@ -83,7 +73,7 @@ void handle_model_ready(struct request *request)
         reply_no_model_or_verb(request);
         return;
     }
-    if (is_draining(request))
+    if (service_is_draining(request->thread->service))
         reply_failure(request, 503, "Model with name %.*s is not ready: the server is stopping.",
                       TEXT_SHOWN(request->match.model));
     else
@@ -97,9 +87,9 @@ void handle_live(struct request *request)
 
 void handle_ready(struct request *request)
 {
-    if (is_draining(request))
+    if (service_is_draining(request->thread->service))
         reply_failure(request, 503, "The server is stopping.");
-    else if (is_without_model(request))
+    else if (!service_has_its_model(request->thread->service))
         reply_failure(request, 503, "Model with name %s is not loaded.",
                       request->thread->service->model.name);
     else
@@ -186,75 +176,16 @@ void handle_metrics(struct request *request)
                                     .free_body = free};
 }
 
-/* REASON of "FILE: REASON", and which of the model's files that is: a path is for the log only. */
-static const char *reason_of(const char *message, const struct config *config,
-                             const char **ret_role)
-{
-    const char *paths[] = {config->source.model_path, config->source.encoder_path};
-    const char *roles[] = {"model file: ", "encoder file: "};
-    for (int i = 0; i < 2; i++) {
-        const size_t length = strlen(paths[i]);
-        if (strncmp(message, paths[i], length) == 0 && strncmp(message + length, ": ", 2) == 0) {
-            *ret_role = roles[i];
-            return message + length + 2;
-        }
-    }
-    *ret_role = "";
-    return message;
-}
-
-/* true: a reply is set, since the model that is named cannot be loaded or unloaded. */
-static bool refuse_change(struct request *request)
-{
-    predict_score(request->thread); /* what waits holds the model that is to go */
-    if (!request->thread->service->config->enable_model_repository)
-        reply_failure(request, 404,
-                      "The model repository is off; the server was not started with "
-                      "--enable_model_repository true.");
-    else if (request->model == NULL)
-        reply_no_model(request);
-    else
-        return false;
-    return true;
-}
-
-static void reply_changed(struct request *request, const char *what)
-{
-    log_request(LOG_LEVEL_INFO, request_head_id(&request->head), "model %s %sed",
-                request->model->name, what);
-    reply_name_and(request, 200, what, true);
-}
-
-static void reply_not_loaded(struct request *request, const struct dcnv2_error *error)
-{
-    const struct served_model *model = request->model;
-    const char *role, *reason = reason_of(error->message, request->thread->service->config, &role);
-    log_request(LOG_LEVEL_WARNING, request_head_id(&request->head), "model not loaded, %s: %s",
-                registry_has_model(model->registry) ? "the old one goes on" : "none is in service",
-                error->message);
-    reply_failure(request, error->status == DCNV2_ERROR_MEMORY ? 503 : 400,
-                  "Model with name %s was not loaded: %s%s", model->name, role, reason);
-}
-
 void handle_load(struct request *request)
 {
-    struct dcnv2_error error;
-    if (refuse_change(request))
-        return;
-    if (registry_load(request->model->registry, &error) == DCNV2_OK)
-        reply_changed(request, "load");
-    else
-        reply_not_loaded(request, &error);
+    if (repository_load(request))
+        reply_name_and(request, 200, "load", true);
 }
 
 void handle_unload(struct request *request)
 {
-    if (refuse_change(request))
-        return;
-    if (registry_unload(request->model->registry))
-        reply_changed(request, "unload");
-    else
-        reply_no_model(request);
+    if (repository_unload(request))
+        reply_name_and(request, 200, "unload", true);
 }
 
 /* ---- all of them ---- */
@@ -318,13 +249,25 @@ static void handle_options(struct request *request)
     request->reply.allow = request->match.allow;
 }
 
+static void handle_grpc_path(struct request *request)
+{
+    reply_failure(request, 415,
+                  "\"%.*s\" is a method of gRPC: call it over HTTP/2 with Content-Type "
+                  "application/grpc.",
+                  TEXT_SHOWN(request->head.target));
+}
+
 bool handle(struct request *request)
 {
     const struct route_row *row = request->match.row;
+    if (request->is_grpc)
+        return grpc_answer(request);
     if (request->match.is_options)
         handle_options(request);
     else if (row == NULL)
         handle_none(request);
+    else if (row->kind != ROUTE_REST)
+        handle_grpc_path(request);
     else if (row->codec)
         return predict(request);
     else

@@ -43,8 +43,27 @@ void reply_no_memory(struct request *request)
     request->reply = (struct reply){.http_status = 503};
 }
 
+/* The text alone, which a session puts into grpc-message. */
+static void reply_grpc_error(struct request *request, const struct request_error *error)
+{
+    const size_t length = strlen(error->message);
+    char *text = arena_copy_text(&request->arena, error->message, length);
+    if (text == NULL) {
+        reply_no_memory(request);
+        return;
+    }
+    request->reply = (struct reply){.http_status = error->http_status,
+                                    .body = {text, length},
+                                    .content_type = "application/grpc"};
+    log_refusal(request, error->http_status, error->message);
+}
+
 void reply_error(struct request *request, const struct request_error *error)
 {
+    if (request->is_grpc) {
+        reply_grpc_error(request, error);
+        return;
+    }
     char *body = arena_alloc(&request->arena, json_string_max(strlen(error->message)) + 16);
     /* Whatever is wrong was found without the memory that it needed: it may not be so. */
     if (body == NULL || request->arena.starved) {

@@ -39,8 +39,9 @@ static void add_cors(struct reply_fields *fields, const struct request *request)
     }
     add(fields, "Access-Control-Allow-Methods", text_of(request->match.allow));
     /* "*" does not stand for Authorization. */
-    add_literal(fields, "Access-Control-Allow-Headers",
-                "Authorization, Content-Encoding, Content-Type, Inference-Header-Content-Length, *");
+    add_literal(
+        fields, "Access-Control-Allow-Headers",
+        "Authorization, Content-Encoding, Content-Type, Inference-Header-Content-Length, *");
     add_literal(fields, "Access-Control-Max-Age", "7200");
 }
 

@@ -11,8 +11,9 @@ struct reply_field {
 
 enum { REPLY_FIELDS_MAX = 16 };
 
-/* `n` is 0 at first. Names and values are static, of the thread, of the configuration, or in `digits`:
- * they last until the thread's next reply, and as long as the struct stays where it is. */
+/* `n` is 0 at first. Names and values are static, of the thread, of the configuration, or in
+ * `digits`: they last until the thread's next reply, and as long as the struct stays where it is.
+ */
 struct reply_fields {
     unsigned n;
     struct reply_field at[REPLY_FIELDS_MAX];

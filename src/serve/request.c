@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "serve/cors.h"
+#include "serve/grpc.h"
 #include "serve/handlers.h"
 #include "serve/reply.h"
 
@@ -35,6 +36,8 @@ struct request *request_take(struct service_thread *thread, void *session,
     request->head = (struct request_head){0};
     request->match = (struct route_match){0};
     request->model = NULL;
+    request->is_grpc = false;
+    request->deadline_ns = 0;
     request->cors_origin = (struct text){NULL, 0};
     if (thread->service->config->access_log)
         request->started_ns = clock_ns();
@@ -132,7 +135,7 @@ static bool check_head(struct request *request)
     const struct body_budget *budget = &request->thread->service->budget;
     const struct request_head *head = &request->head;
     struct request_error *error = &request->error;
-    if (head->content_length > budget->body_max_bytes) {
+    if (head->content_length > budget->body_max_bytes && !request->is_grpc) {
         body_error(BODY_TOO_LARGE, budget, error);
         return true;
     }
@@ -154,8 +157,8 @@ static bool check_head(struct request *request)
 
 static bool reads_body(const struct route_match *match)
 {
-    return !match->is_options &&
-           (match->route == ROUTE_V1_PREDICT || match->route == ROUTE_V2_INFER);
+    const struct route_row *row = match->row;
+    return row && !match->is_options && (row->codec || row->kind != ROUTE_REST);
 }
 
 bool request_begin(struct request *request, bool in_place)
@@ -169,6 +172,8 @@ bool request_begin(struct request *request, bool in_place)
         at_once = request_error_no_memory_now(&request->error) != 0;
     request->match = route_find(&request->arena, head->method, head->target);
     request->model = service_find_model(request->thread->service, request->match.model);
+    if (!at_once && request->is_grpc)
+        grpc_begin(request);
     request->cors_origin = cors_find(request->thread->service->config->cors_origin, head->origin);
     if (at_once) {
         reply_error(request, &request->error);
@@ -203,6 +208,8 @@ static int check_body(struct request *request, struct request_error *error)
     }
     if (request->body.state != BODY_WHOLE)
         return body_error(request->body.state, &request->thread->service->budget, error);
+    if (request->deadline_ns && clock_ns() >= request->deadline_ns)
+        return request_error_set(error, 504, "The deadline of the call has passed.");
     if (coding_is_packed(request->head.coding) && !request->body.discard)
         return inflate_body(request, error);
     return 0;

@@ -13,6 +13,7 @@
 #include "serve/routes.h"
 #include "serve/service.h"
 
+struct grpc_infer_request;
 struct prediction;
 
 struct reply {
@@ -32,7 +33,10 @@ struct request {
     void (*tell)(struct request *); /* .. that the reply to a request that waited is set */
     struct request_head head;
     struct route_match match;
-    const struct served_model *model; /* that the path names; NULL: none of ours */
+    const struct served_model *model; /* that the path or the message names; NULL: none of ours */
+    bool is_grpc;         /* a call of gRPC: a reply that is no message is an error's text */
+    uint64_t deadline_ns; /* of the client, clock_ns(); 0: none. Work is not begun behind it */
+    struct grpc_infer_request *infer; /* a ModelInferRequest whose tensors are not yet read */
     struct text cors_origin; /* who may read the reply, cors.h; {NULL, 0}: nobody is told */
     struct body body;        /* what was collected of it, where it did not come at once */
     struct body inflated;

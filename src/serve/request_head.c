@@ -81,12 +81,42 @@ static bool accepts_gzip(struct text value)
     return any;
 }
 
+/* application/grpc and application/grpc+proto, with parameters or not; not application/grpc-web. */
+static bool is_grpc(struct text type)
+{
+    static const char *const names[] = {"application/grpc", "application/grpc+proto"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const size_t n = strlen(names[i]);
+        if (starts_with(type, names[i]) &&
+            (type.length == n || type.at[n] == ';' || text_is_blank(type.at[n])))
+            return true;
+    }
+    return false;
+}
+
 static void read_content_type(struct request_head *head, struct text value)
 {
     head->type_value = value;
     head->type = starts_with(value, "multipart/")                     ? CONTENT_MULTIPART
                  : starts_with(value, "application/cloudevents+json") ? CONTENT_CLOUD_EVENT
+                 : is_grpc(value)                                     ? CONTENT_GRPC
                                                                       : CONTENT_ANY;
+}
+
+/* The fields of gRPC (gRPC over HTTP/2, "Requests"). */
+static void read_grpc_field(struct request_head *head, struct text name, struct text value)
+{
+    if (equals(name, "grpc-timeout")) {
+        head->grpc_timeout = value;
+    } else if (equals(name, "grpc-accept-encoding")) {
+        head->accepts_gzip_messages = accepts_gzip(value);
+    } else if (equals(name, "grpc-encoding")) {
+        head->message_coding = equals(value, "identity")  ? CODING_IDENTITY
+                               : equals(value, "gzip")    ? CODING_GZIP
+                               : equals(value, "deflate") ? CODING_DEFLATE
+                                                          : CODING_UNSUPPORTED;
+        head->message_coding_value = value;
+    }
 }
 
 static void read_inference_header_length(struct request_head *head, struct text value)
@@ -117,6 +147,9 @@ void request_head_field(struct request_head *head, struct text name, struct text
     case 'a':
         if (equals(name, "Accept-Encoding"))
             head->accepts_gzip = accepts_gzip(value);
+        break;
+    case 'g':
+        read_grpc_field(head, name, value);
         break;
     case 'o':
         if (equals(name, "Origin"))

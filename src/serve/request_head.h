@@ -12,7 +12,7 @@
 #include "serve/content_coding.h"
 
 /* Only the types whose bodies cannot be read as JSON or tensors matter. */
-enum content_type { CONTENT_ANY, CONTENT_MULTIPART, CONTENT_CLOUD_EVENT };
+enum content_type { CONTENT_ANY, CONTENT_MULTIPART, CONTENT_CLOUD_EVENT, CONTENT_GRPC };
 
 /* Texts are in the bytes that were read; of a field that was not sent they are {NULL, 0}. */
 struct request_head {
@@ -25,6 +25,11 @@ struct request_head {
     enum content_type type;
     struct text type_value; /* Content-Type */
     struct text origin;
+    /* Of a gRPC call: how its messages may be packed, and how those of the reply may be. */
+    enum content_coding message_coding;
+    struct text message_coding_value; /* CODING_UNSUPPORTED: the grpc-encoding that made it so */
+    bool accepts_gzip_messages;
+    struct text grpc_timeout;
     /* Inference-Header-Content-Length: how often, and the last one where it is a number. */
     unsigned n_inference_header_lengths;
     bool inference_header_length_is_number;

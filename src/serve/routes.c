@@ -4,30 +4,61 @@
 #include <strings.h>
 
 #include "serve/codec.h"
+#include "serve/grpc.h"
 #include "serve/handlers.h"
 
 enum { MAX_SEGMENTS = 7 };
 
 /* GET stands for HEAD too. */
 static const struct route_row table[] = {
-    {ROUTE_ROOT, "GET", "/", 1, handle_root, NULL},
-    {ROUTE_METRICS, "GET", "/metrics", 1, handle_metrics, NULL},
-    {ROUTE_V1_MODELS, "GET", "/v1/models", 2, handle_models, NULL},
-    {ROUTE_V1_MODEL, "GET", "/v1/models/{m}", 3, handle_model_ready, NULL},
-    {ROUTE_V1_PREDICT, "POST", "/v1/models/{m}:predict", 3, NULL, &codec_v1},
-    {ROUTE_V1_EXPLAIN, "POST", "/v1/models/{m}:explain", 3, handle_explain, NULL},
-    {ROUTE_V2_SERVER, "GET", "/v2", 1, handle_server, NULL},
-    {ROUTE_V2_LIVE, "GET", "/v2/health/live", 3, handle_live, NULL},
-    {ROUTE_V2_READY, "GET", "/v2/health/ready", 3, handle_ready, NULL},
-    {ROUTE_V2_MODELS, "GET", "/v2/models", 2, handle_models, NULL},
-    {ROUTE_V2_MODEL, "GET", "/v2/models/{m}", 3, handle_metadata, NULL},
-    {ROUTE_V2_MODEL_READY, "GET", "/v2/models/{m}/ready", 4, handle_model_ready, NULL},
-    {ROUTE_V2_INFER, "POST", "/v2/models/{m}/infer", 4, NULL, &codec_v2},
-    {ROUTE_V2_VERSION, "GET", "/v2/models/{m}/versions/{*}", 5, handle_version, NULL},
-    {ROUTE_V2_VERSION, "GET", "/v2/models/{m}/versions/{*}/ready", 6, handle_version, NULL},
-    {ROUTE_V2_VERSION, "POST", "/v2/models/{m}/versions/{*}/infer", 6, handle_version, NULL},
-    {ROUTE_V2_LOAD, "POST", "/v2/repository/models/{m}/load", 5, handle_load, NULL},
-    {ROUTE_V2_UNLOAD, "POST", "/v2/repository/models/{m}/unload", 5, handle_unload, NULL},
+    {ROUTE_ROOT, "GET", "/", 1, handle_root, NULL, ROUTE_REST},
+    {ROUTE_METRICS, "GET", "/metrics", 1, handle_metrics, NULL, ROUTE_REST},
+    {ROUTE_V1_MODELS, "GET", "/v1/models", 2, handle_models, NULL, ROUTE_REST},
+    {ROUTE_V1_MODEL, "GET", "/v1/models/{m}", 3, handle_model_ready, NULL, ROUTE_REST},
+    {ROUTE_V1_PREDICT, "POST", "/v1/models/{m}:predict", 3, NULL, &codec_v1, ROUTE_REST},
+    {ROUTE_V1_EXPLAIN, "POST", "/v1/models/{m}:explain", 3, handle_explain, NULL, ROUTE_REST},
+    {ROUTE_V2_SERVER, "GET", "/v2", 1, handle_server, NULL, ROUTE_REST},
+    {ROUTE_V2_LIVE, "GET", "/v2/health/live", 3, handle_live, NULL, ROUTE_REST},
+    {ROUTE_V2_READY, "GET", "/v2/health/ready", 3, handle_ready, NULL, ROUTE_REST},
+    {ROUTE_V2_MODELS, "GET", "/v2/models", 2, handle_models, NULL, ROUTE_REST},
+    {ROUTE_V2_MODEL, "GET", "/v2/models/{m}", 3, handle_metadata, NULL, ROUTE_REST},
+    {ROUTE_V2_MODEL_READY, "GET", "/v2/models/{m}/ready", 4, handle_model_ready, NULL, ROUTE_REST},
+    {ROUTE_V2_INFER, "POST", "/v2/models/{m}/infer", 4, NULL, &codec_v2, ROUTE_REST},
+    {ROUTE_V2_VERSION, "GET", "/v2/models/{m}/versions/{*}", 5, handle_version, NULL, ROUTE_REST},
+    {ROUTE_V2_VERSION, "GET", "/v2/models/{m}/versions/{*}/ready", 6, handle_version, NULL,
+     ROUTE_REST},
+    {ROUTE_V2_VERSION, "POST", "/v2/models/{m}/versions/{*}/infer", 6, handle_version, NULL,
+     ROUTE_REST},
+    {ROUTE_V2_LOAD, "POST", "/v2/repository/models/{m}/load", 5, handle_load, NULL, ROUTE_REST},
+    {ROUTE_V2_UNLOAD, "POST", "/v2/repository/models/{m}/unload", 5, handle_unload, NULL,
+     ROUTE_REST},
+    {ROUTE_GRPC_INFER, "POST", "/inference.GRPCInferenceService/ModelInfer", 2, NULL, &codec_grpc,
+     ROUTE_GRPC},
+    {ROUTE_GRPC_LIVE, "POST", "/inference.GRPCInferenceService/ServerLive", 2, grpc_handle_live,
+     NULL, ROUTE_GRPC},
+    {ROUTE_GRPC_READY, "POST", "/inference.GRPCInferenceService/ServerReady", 2, grpc_handle_ready,
+     NULL, ROUTE_GRPC},
+    {ROUTE_GRPC_SERVER, "POST", "/inference.GRPCInferenceService/ServerMetadata", 2,
+     grpc_handle_server, NULL, ROUTE_GRPC},
+    {ROUTE_GRPC_MODEL_READY, "POST", "/inference.GRPCInferenceService/ModelReady", 2,
+     grpc_handle_model_ready, NULL, ROUTE_GRPC},
+    {ROUTE_GRPC_MODEL, "POST", "/inference.GRPCInferenceService/ModelMetadata", 2,
+     grpc_handle_model, NULL, ROUTE_GRPC},
+    {ROUTE_GRPC_LOAD, "POST", "/inference.GRPCInferenceService/RepositoryModelLoad", 2,
+     grpc_handle_load, NULL, ROUTE_GRPC},
+    {ROUTE_GRPC_UNLOAD, "POST", "/inference.GRPCInferenceService/RepositoryModelUnload", 2,
+     grpc_handle_unload, NULL, ROUTE_GRPC},
+    {ROUTE_GRPC_INDEX, "POST", "/inference.GRPCInferenceService/RepositoryIndex", 2,
+     grpc_handle_index, NULL, ROUTE_GRPC},
+    {ROUTE_GRPC_HEALTH, "POST", "/grpc.health.v1.Health/Check", 2, grpc_handle_health, NULL,
+     ROUTE_GRPC},
+    {ROUTE_GRPC_WATCH, "POST", "/grpc.health.v1.Health/Watch", 2, grpc_handle_watch, NULL,
+     ROUTE_GRPC_WATCHED},
+    {ROUTE_GRPC_REFLECTION, "POST", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", 2,
+     grpc_handle_reflection, NULL, ROUTE_GRPC_MESSAGES},
+    {ROUTE_GRPC_REFLECTION, "POST",
+     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", 2, grpc_handle_reflection,
+     NULL, ROUTE_GRPC_MESSAGES},
 };
 
 const char *const route_names[N_ROUTES] = {
@@ -48,12 +79,25 @@ const char *const route_names[N_ROUTES] = {
     [ROUTE_V2_VERSION] = "v2_version",
     [ROUTE_V2_LOAD] = "v2_load",
     [ROUTE_V2_UNLOAD] = "v2_unload",
+    [ROUTE_GRPC_LIVE] = "grpc_live",
+    [ROUTE_GRPC_READY] = "grpc_ready",
+    [ROUTE_GRPC_SERVER] = "grpc_server",
+    [ROUTE_GRPC_MODEL_READY] = "grpc_model_ready",
+    [ROUTE_GRPC_MODEL] = "grpc_model",
+    [ROUTE_GRPC_INFER] = "grpc_infer",
+    [ROUTE_GRPC_LOAD] = "grpc_load",
+    [ROUTE_GRPC_UNLOAD] = "grpc_unload",
+    [ROUTE_GRPC_INDEX] = "grpc_index",
+    [ROUTE_GRPC_HEALTH] = "grpc_health",
+    [ROUTE_GRPC_WATCH] = "grpc_watch",
+    [ROUTE_GRPC_REFLECTION] = "grpc_reflection",
 };
 
 bool route_is_probe(enum route route)
 {
     return route == ROUTE_ROOT || route == ROUTE_METRICS || route == ROUTE_V1_MODEL ||
-           route == ROUTE_V2_LIVE || route == ROUTE_V2_READY || route == ROUTE_V2_MODEL_READY;
+           route == ROUTE_V2_LIVE || route == ROUTE_V2_READY || route == ROUTE_V2_MODEL_READY ||
+           route == ROUTE_GRPC_LIVE || route == ROUTE_GRPC_READY || route == ROUTE_GRPC_HEALTH;
 }
 
 /* Decodes %XX. false: a bad escape, a NUL, bytes that are not UTF-8, or no memory. */

@@ -27,6 +27,18 @@ enum route {
     ROUTE_V2_VERSION,
     ROUTE_V2_LOAD,
     ROUTE_V2_UNLOAD,
+    ROUTE_GRPC_LIVE,
+    ROUTE_GRPC_READY,
+    ROUTE_GRPC_SERVER,
+    ROUTE_GRPC_MODEL_READY,
+    ROUTE_GRPC_MODEL,
+    ROUTE_GRPC_INFER,
+    ROUTE_GRPC_LOAD,
+    ROUTE_GRPC_UNLOAD,
+    ROUTE_GRPC_INDEX,
+    ROUTE_GRPC_HEALTH,
+    ROUTE_GRPC_WATCH,
+    ROUTE_GRPC_REFLECTION,
     N_ROUTES
 };
 
@@ -35,6 +47,13 @@ extern const char *const route_names[N_ROUTES];
 
 /* Whether it is asked by who watches the server: health, readiness, metrics. */
 bool route_is_probe(enum route route);
+
+enum route_kind {
+    ROUTE_REST,
+    ROUTE_GRPC,          /* a method of gRPC: one message, and one for an answer */
+    ROUTE_GRPC_MESSAGES, /* each message that comes has one for an answer */
+    ROUTE_GRPC_WATCHED   /* one message, and one for an answer each time that it changes */
+};
 
 /* A path for one method. */
 struct route_row {
@@ -45,6 +64,7 @@ struct route_row {
     size_t n_segments;
     void (*handle)(struct request *); /* sets the reply; NULL: it is a prediction, .. */
     const struct codec *codec;        /* .. whose bodies are written so */
+    enum route_kind kind;
 };
 
 struct route_match {

@@ -70,6 +70,16 @@ void service_drain(struct service *service)
     atomic_store(&service->draining, true);
 }
 
+bool service_is_draining(const struct service *service)
+{
+    return atomic_load_explicit(&service->draining, memory_order_relaxed);
+}
+
+bool service_has_its_model(const struct service *service)
+{
+    return !service->config->ready_needs_model || registry_has_model(service->model.registry);
+}
+
 const struct served_model *service_find_model(const struct service *service, struct text name)
 {
     return text_is(name, service->model.name) ? &service->model : NULL;

@@ -74,6 +74,11 @@ void service_free(struct service *service);
 /* From now on readiness is 503. */
 void service_drain(struct service *service);
 
+bool service_is_draining(const struct service *service);
+
+/* Whether the model is loaded, if readiness needs one. */
+bool service_has_its_model(const struct service *service);
+
 /* The model of that name, or NULL. */
 const struct served_model *service_find_model(const struct service *service, struct text name);
 
