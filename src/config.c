@@ -12,6 +12,9 @@ enum { CORS_ORIGIN_MAX_BYTES = 255 }; /* a reply's head has room for it */
 
 static const struct setting all[] = {
     {"http_port", NULL, NUMBER(http_port, 1, 65535), "port to listen on (8080)"},
+    {"grpc_port", NULL, NUMBER(grpc_port, 0, 65535),
+     "a second port, for gRPC; 0: none (8081). Each port speaks gRPC, HTTP/2 and HTTP/1.1"},
+    {"enable_grpc", NULL, AT(SETTING_SWITCH, enable_grpc), "open the port for gRPC (true)"},
     {"model_name", NULL, AT(SETTING_TEXT, model_name), "the model's name in the paths (dcnv2)"},
     SOURCE_SETTINGS(struct config, source,
                     "PyTorch state dict, or what dcnv2-convert made of both"),
@@ -48,10 +51,8 @@ static const struct setting all[] = {
     /* KServe's own that have no meaning here: accepted, so that an existing serve.yaml starts. Not
      * those that ask for TLS (--ssl_certfile): plain HTTP in its place would be no answer. */
     {"protocol", "PROTOCOL", AT(SETTING_IGNORED, ignored_flags), NULL},
-    {"grpc_port", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
     {"max_threads", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
     {"max_asyncio_workers", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
-    {"enable_grpc", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
     {"enable_docs_url", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
     {"enable_latency_logging", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
     {"configure_logging", NULL, AT(SETTING_IGNORED, ignored_flags), NULL},
@@ -77,6 +78,8 @@ static const struct setting all[] = {
 
 static const struct config defaults = {
     .http_port = 8080,
+    .grpc_port = CONFIG_GRPC_PORT_UNSET,
+    .enable_grpc = true,
     .model_name = "dcnv2",
     .source = SOURCE_DEFAULTS,
     .max_body_bytes = 16 << 20,

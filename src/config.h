@@ -12,8 +12,12 @@
 #include "log.h"
 #include "settings.h"
 
+enum { GRPC_PORT_DEFAULT = 8081, CONFIG_GRPC_PORT_UNSET = 65536 };
+
 struct config {
     uint16_t http_port;
+    unsigned grpc_port; /* 0: none; CONFIG_GRPC_PORT_UNSET: 8081, unless another program has it */
+    bool enable_grpc;
     const char *model_name;
     struct dcnv2_source source;
     unsigned n_workers; /* 0: as many as the container has CPUs */

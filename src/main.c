@@ -125,6 +125,27 @@ static int keep_assumptions(struct program *program, const dcnv2_model *model)
     return program->assumptions && (program->note || !model->note) ? 0 : -1;
 }
 
+/* The second port. KServe's number is taken only if no other program has it. */
+static struct server_port grpc_port(const struct config *config)
+{
+    const bool is_unset = config->grpc_port == CONFIG_GRPC_PORT_UNSET;
+    const uint16_t number = (uint16_t)(is_unset ? GRPC_PORT_DEFAULT : config->grpc_port);
+    const bool is_wanted = config->enable_grpc && number != config->http_port;
+    return (struct server_port){.number = is_wanted ? number : 0, .is_optional = is_unset};
+}
+
+static void tell_ports(const struct program *program)
+{
+    const uint16_t number = grpc_port(&program->config).number;
+    if (number && server_has_port(program->server, number))
+        log_event(LOG_LEVEL_INFO, "listening on port %u too, for gRPC", number);
+    else if (number)
+        log_event(LOG_LEVEL_WARNING,
+                  "port %u is taken: gRPC is served on port %u alone; --grpc_port names another one, "
+                  "0 none",
+                  number, program->config.http_port);
+}
+
 static int start_server(struct program *program)
 {
     char message[256];
@@ -147,7 +168,9 @@ static int start_server(struct program *program)
         fputs("dcnv2-server: out of memory\n", stderr);
         return -1;
     }
-    const struct server_setup setup = {.config = &program->config,
+    const struct server_setup setup = {.ports = {{.number = program->config.http_port},
+                                                 grpc_port(&program->config)},
+                                       .config = &program->config,
                                        .n_workers = program->n_workers,
                                        .metrics = program->metrics,
                                        .budget = &program->service->budget,
@@ -222,6 +245,7 @@ static int run(struct program *program, uint64_t start_ns)
     log_event(LOG_LEVEL_INFO, "listening on port %u, model %s, %u worker%s, ready after %.1f ms",
               config->http_port, config->model_name, program->n_workers,
               program->n_workers == 1 ? "" : "s", (double)(clock_ns() - start_ns) / 1e6);
+    tell_ports(program);
     /* The server is ready without it. */
     if (registry_start_fingerprints(program->registry, config->model_name) != 0)
         log_event(LOG_LEVEL_WARNING, "no thread for the SHA-256 of the model's files: they will "

@@ -212,7 +212,7 @@ class Server:
         for attempt in range(self.START_ATTEMPTS):
             self.port = free_port()
             self.process = subprocess.Popen(
-                [*launcher, str(BINARY), "--http_port", str(self.port), *map(str, flags)],
+                [*launcher, str(BINARY), "--http_port", str(self.port), "--grpc_port", "0", *map(str, flags)],
                 env=server_environment(env), stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=stderr if stderr is not None else self.log_file,
                 preexec_fn=before_exec)

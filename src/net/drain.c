@@ -50,13 +50,24 @@ static unsigned backlog(int listen_fd)
     return info.tcpi_unacked;
 }
 
+static unsigned backlogs(const struct server *server)
+{
+    unsigned n = 0;
+    for (int i = 0; i < SERVER_MOST_PORTS; i++)
+        if (server->listen_fds[i] >= 0)
+            n += backlog(server->listen_fds[i]);
+    return n;
+}
+
 static void stop_listening(struct server *server)
 {
-    refuse_handshakes(server->listen_fd);
+    for (int i = 0; i < SERVER_MOST_PORTS; i++)
+        if (server->listen_fds[i] >= 0)
+            refuse_handshakes(server->listen_fds[i]);
     const uint64_t start_ms = clock_ms();
     uint64_t age_ms = 0;
     while (age_ms < HANDSHAKE_WAIT_MS ||
-           (backlog(server->listen_fd) > 0 && age_ms < BACKLOG_WAIT_MS)) {
+           (backlogs(server) > 0 && age_ms < BACKLOG_WAIT_MS)) {
         usleep(STEP_US);
         age_ms = clock_ms() - start_ms;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* server.c: the listening socket, and the start and end of the workers. */
+/* server.c: the listening sockets, and the start and end of the workers. */
 #include "net/server.h"
 
 #include <errno.h>
@@ -97,6 +97,26 @@ static int open_port(uint16_t port)
     return listen_on(AF_INET, (const struct sockaddr *)&any_4, sizeof any_4);
 }
 
+static int listen_at(struct server *server, int i, char *message, size_t message_size)
+{
+    const struct server_port *port = &server->setup.ports[i];
+    if (port->number == 0)
+        return 0;
+    server->listen_fds[i] = open_port(port->number);
+    if (server->listen_fds[i] >= 0)
+        return 0;
+    snprintf(message, message_size, "cannot listen on port %u: %s", port->number, strerror(errno));
+    return port->is_optional && errno == EADDRINUSE ? 0 : -1;
+}
+
+bool server_has_port(const struct server *server, uint16_t number)
+{
+    for (int i = 0; i < SERVER_MOST_PORTS; i++)
+        if (server->setup.ports[i].number == number && server->listen_fds[i] >= 0)
+            return true;
+    return false;
+}
+
 static int start(struct server *server, char *message, size_t message_size)
 {
     const struct server_setup *setup = &server->setup;
@@ -113,13 +133,11 @@ static int start(struct server *server, char *message, size_t message_size)
                                              .service = setup->thread_of(setup->service, i),
                                              .epoll_fd = -1,
                                              .wake_fd = -1};
-    server->listen_fd = open_port(server->setup.config->http_port);
-    if (server->listen_fd < 0) {
-        snprintf(message, message_size, "cannot listen on port %u: %s",
-                 server->setup.config->http_port, strerror(errno));
-        return -1;
-    }
     int status = 0;
+    for (int i = 0; status == 0 && i < SERVER_MOST_PORTS; i++)
+        status = listen_at(server, i, message, message_size);
+    if (status != 0)
+        return -1;
     for (unsigned i = 0; status == 0 && i < server->setup.n_workers; i++)
         status = worker_create(&server->workers[i]);
     for (unsigned i = 0; status == 0 && i < server->setup.n_workers; i++)
@@ -137,7 +155,8 @@ struct server *server_start(const struct server_setup *setup, char *message, siz
         return NULL;
     }
     server->setup = *setup;
-    server->listen_fd = -1;
+    for (int i = 0; i < SERVER_MOST_PORTS; i++)
+        server->listen_fds[i] = -1;
     limit_connections(server);
     if (start(server, message, message_size) != 0) {
         server_stop(server);
@@ -155,8 +174,9 @@ void server_stop(struct server *server)
         worker_join(&server->workers[i]);
     for (unsigned i = 0; i < server->setup.n_workers; i++)
         worker_free(&server->workers[i]);
-    if (server->listen_fd >= 0)
-        close(server->listen_fd);
+    for (int i = 0; i < SERVER_MOST_PORTS; i++)
+        if (server->listen_fds[i] >= 0)
+            close(server->listen_fds[i]);
     free(server->workers);
     free(server);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * server.h: the listening socket and the threads behind it: started, drained, stopped.
+ * server.h: the listening sockets and the threads behind it: started, drained, stopped.
  *
  * One event loop per worker thread. What the bytes of a connection mean is a session's matter
  * (net/session.h), and what a request means is the service's, of which this room knows no more
@@ -17,8 +17,16 @@ struct server;
 struct service_thread;
 struct session_kind;
 
+enum { SERVER_MOST_PORTS = 2 };
+
+struct server_port {
+    uint16_t number;  /* 0: none */
+    bool is_optional; /* another program may have it: the server goes on without */
+};
+
 /* All of it is borrowed for the server's life. */
 struct server_setup {
+    struct server_port ports[SERVER_MOST_PORTS]; /* each for all protocols */
     const struct config *config;
     unsigned n_workers; /* also of the metrics */
     struct metrics *metrics;
@@ -32,6 +40,9 @@ struct server_setup {
     bool (*has_work)(const struct service_thread *);
     void *service;
 };
+
+/* Whether the server listens there. */
+bool server_has_port(const struct server *server, uint16_t number);
 
 /* Starts to listen. NULL: *message (a line) names the port or says what else. */
 struct server *server_start(const struct server_setup *setup, char *message, size_t message_size);

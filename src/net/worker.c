@@ -107,22 +107,32 @@ static void run_one_heavy(struct worker *worker)
 
 /* ---- accepting ---- */
 
-/* All workers watch the listening socket, and one is woken for a connection. */
+static bool watch_port(const struct worker *worker, int listen_fd, bool is_watched)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = NULL};
+    if (is_watched) /* anew, since it may have been another worker that was told */
+        epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, listen_fd, NULL);
+    return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, listen_fd, &event) == 0;
+}
+
+/* All workers watch the listening sockets, and one is woken for a connection. */
 static void listen_again(struct worker *worker)
 {
     const struct server *server = worker->server;
-    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = NULL};
+    const bool were_watched = worker->listens;
     if (atomic_load(&server->quiesced))
         return;
-    if (worker->listens) /* anew, since it may have been another worker that was told */
-        epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, server->listen_fd, NULL);
-    worker->listens = epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, server->listen_fd, &event) == 0;
+    worker->listens = true;
+    for (int i = 0; i < SERVER_MOST_PORTS; i++)
+        if (server->listen_fds[i] >= 0)
+            worker->listens &= watch_port(worker, server->listen_fds[i], were_watched);
 }
 
 static void listen_no_more(struct worker *worker)
 {
-    if (worker->listens)
-        epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, worker->server->listen_fd, NULL);
+    for (int i = 0; worker->listens && i < SERVER_MOST_PORTS; i++)
+        if (worker->server->listen_fds[i] >= 0)
+            epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, worker->server->listen_fds[i], NULL);
     worker->listens = false;
 }
 
@@ -193,12 +203,12 @@ static bool make_file(struct worker *worker, int reason)
 }
 
 /* false: no more wait, or none can be taken now. */
-static bool accept_one(struct worker *worker)
+static bool accept_one(struct worker *worker, int listen_fd)
 {
     struct server *server = worker->server;
     if (!take_place(worker))
         return false;
-    const int fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     const int reason = fd < 0 ? errno : ENOMEM;
     struct worker *owner = least_busy(server);
     struct connection *c = fd < 0 ? NULL : hand_over(owner, fd);
@@ -220,8 +230,11 @@ static bool accept_one(struct worker *worker)
  */
 static void accept_waiting(struct worker *worker)
 {
-    for (int i = 0; i < ACCEPTS_A_TURN && accept_one(worker); i++)
-        ;
+    for (int port = 0; port < SERVER_MOST_PORTS; port++) {
+        const int listen_fd = worker->server->listen_fds[port];
+        for (int i = 0; listen_fd >= 0 && i < ACCEPTS_A_TURN && accept_one(worker, listen_fd); i++)
+            ;
+    }
 }
 
 /* If there is room again: who has stopped to listen starts anew. */

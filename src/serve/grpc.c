@@ -210,7 +210,7 @@ void grpc_handle_model(struct request *request)
 }
 
 /* false: a reply is set. */
-static bool read_repository_model(struct request *request)
+static bool read_repository_model(struct request *request, bool *ret_has_parameters)
 {
     struct grpc_repository_model model;
     struct request_error error;
@@ -219,20 +219,27 @@ static bool read_repository_model(struct request *request)
         return false;
     }
     name_model(request, model.name);
-    if (model.has_parameters)
-        reply_failure(request, 501, "Parameters of a load are not supported.");
-    return !model.has_parameters;
+    *ret_has_parameters = model.has_parameters;
+    return true;
 }
 
+/* Parameters of Triton's client: a load with another configuration or other files is none of ours;
+ * of an unload, which names a model's dependents, there is nothing to keep. */
 void grpc_handle_load(struct request *request)
 {
-    if (read_repository_model(request) && repository_load(request))
+    bool has_parameters;
+    if (!read_repository_model(request, &has_parameters))
+        return;
+    if (has_parameters)
+        reply_failure(request, 501, "Parameters of a load are not supported.");
+    else if (repository_load(request))
         reply_message(request, grpc_render_repository_model(&request->arena, request->model->name));
 }
 
 void grpc_handle_unload(struct request *request)
 {
-    if (read_repository_model(request) && repository_unload(request))
+    bool has_parameters;
+    if (read_repository_model(request, &has_parameters) && repository_unload(request))
         reply_message(request, grpc_render_repository_model(&request->arena, request->model->name));
 }
 

@@ -121,7 +121,7 @@ def model_files(directory):
 def server(files, *flags, cores=SERVER_CORE):
     """dcnv2-server with the model of these files."""
     port = harness.free_port()
-    return Program([harness.BINARY, "--http_port", port, *flags], port, files, cores)
+    return Program([harness.BINARY, "--http_port", port, "--grpc_port", "0", *flags], port, files, cores)
 
 
 def fixed_reply(path):

@@ -177,7 +177,7 @@ class ServerContainer(Container):
         self.port = harness.free_port()
         columns = {name: harness.MODEL_ENV[name] for name in ("DENSE_COLS", "SPARSE_COLS")}
         started = time.monotonic()
-        super().__init__(SERVER, "--http_port", self.port, *arguments, mounts=[(models, "/mnt/models:ro")],
+        super().__init__(SERVER, "--http_port", self.port, "--grpc_port", 0, *arguments, mounts=[(models, "/mnt/models:ro")],
                          env={"PROTOCOL": "v2", **columns, **(env or {})}, **options)
         try:
             self._await_ready(started, ready_s)
