@@ -7,7 +7,9 @@ PKG_CONFIG ?= pkg-config
 OBJCOPY ?= objcopy
 HTTP_PORT ?= 8080
 PREFIX ?= /usr/local
-PACKAGES := libcjson libnghttp2 yaml-0.1 zlib
+# Of the library and all programs, and of the server alone.
+LIBRARY_PACKAGES := libcjson yaml-0.1 zlib
+PACKAGES := $(LIBRARY_PACKAGES) libnghttp2
 # Those that pkg-config does not find, or all if there is no pkg-config.
 MISSING := $(strip $(foreach package,$(PACKAGES),$(shell $(PKG_CONFIG) --exists $(package) 2>/dev/null || echo $(package))))
 # What is built for, which a cross compiler says.
@@ -165,7 +167,7 @@ install: all ## install programs, libdcnv2.a, dcnv2.h and dcnv2.pc below PREFIX 
 	install -D -m 644 $(B)/lib/libdcnv2.a $(DESTDIR)$(PREFIX)/lib/libdcnv2.a
 	! [ -e $(B)/lib/dcnv2_torch.so ] || install -D -m 755 $(B)/lib/dcnv2_torch.so $(DESTDIR)$(PREFIX)/lib/dcnv2_torch.so
 	install -D -m 644 include/dcnv2.h $(DESTDIR)$(PREFIX)/include/dcnv2.h
-	sed 's|@prefix@|$(PREFIX)|; s|@packages@|$(PACKAGES)|; s|@version@|'"$$(sed -n 's/#define DCNV2_VERSION "\(.*\)"/\1/p' include/dcnv2.h)"'|' \
+	sed 's|@prefix@|$(PREFIX)|; s|@packages@|$(LIBRARY_PACKAGES)|; s|@version@|'"$$(sed -n 's/#define DCNV2_VERSION "\(.*\)"/\1/p' include/dcnv2.h)"'|' \
 	    include/dcnv2.pc.in > $(O)/dcnv2.pc
 	install -D -m 644 $(O)/dcnv2.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/dcnv2.pc
 

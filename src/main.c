@@ -140,10 +140,11 @@ static void tell_ports(const struct program *program)
     if (number && server_has_port(program->server, number))
         log_event(LOG_LEVEL_INFO, "listening on port %u too, for gRPC", number);
     else if (number)
-        log_event(LOG_LEVEL_WARNING,
-                  "port %u is taken: gRPC is served on port %u alone; --grpc_port names another one, "
-                  "0 none",
-                  number, program->config.http_port);
+        log_event(
+            LOG_LEVEL_WARNING,
+            "port %u is taken: gRPC is served on port %u alone; --grpc_port names another one, "
+            "0 none",
+            number, program->config.http_port);
 }
 
 static int start_server(struct program *program)
@@ -168,17 +169,17 @@ static int start_server(struct program *program)
         fputs("dcnv2-server: out of memory\n", stderr);
         return -1;
     }
-    const struct server_setup setup = {.ports = {{.number = program->config.http_port},
-                                                 grpc_port(&program->config)},
-                                       .config = &program->config,
-                                       .n_workers = program->n_workers,
-                                       .metrics = program->metrics,
-                                       .budget = &program->service->budget,
-                                       .session = &http1_session,
-                                       .thread_of = service_thread_of,
-                                       .end_turn = service_end_turn,
-                                       .has_work = service_has_work,
-                                       .service = program->service};
+    const struct server_setup setup = {
+        .ports = {{.number = program->config.http_port}, grpc_port(&program->config)},
+        .config = &program->config,
+        .n_workers = program->n_workers,
+        .metrics = program->metrics,
+        .budget = &program->service->budget,
+        .session = &http1_session,
+        .thread_of = service_thread_of,
+        .end_turn = service_end_turn,
+        .has_work = service_has_work,
+        .service = program->service};
     program->server = server_start(&setup, message, sizeof message);
     if (program->server == NULL) {
         fprintf(stderr, "dcnv2-server: %s\n", message);

@@ -66,8 +66,7 @@ static void stop_listening(struct server *server)
             refuse_handshakes(server->listen_fds[i]);
     const uint64_t start_ms = clock_ms();
     uint64_t age_ms = 0;
-    while (age_ms < HANDSHAKE_WAIT_MS ||
-           (backlogs(server) > 0 && age_ms < BACKLOG_WAIT_MS)) {
+    while (age_ms < HANDSHAKE_WAIT_MS || (backlogs(server) > 0 && age_ms < BACKLOG_WAIT_MS)) {
         usleep(STEP_US);
         age_ms = clock_ms() - start_ms;
     }

@@ -20,7 +20,7 @@ struct task;
 struct server {
     struct server_setup setup;
     int listen_fds[SERVER_MOST_PORTS]; /* -1: none */
-    struct worker *workers; /* [setup.n_workers] */
+    struct worker *workers;            /* [setup.n_workers] */
     unsigned
         worker_connections; /* of one worker: connections with requests under way, at most .. */
     unsigned worker_spare;  /* .. and how many more it keeps, so that a probe finds a place */

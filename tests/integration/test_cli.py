@@ -20,7 +20,7 @@ from wire import ask
 DENSE = MODEL_ENV["DENSE_COLS"]
 SPARSE = MODEL_ENV["SPARSE_COLS"].split(",")
 KSERVE_FLAGS = [
-    ["--grpc_port", "8081"], ["--enable_grpc", "false"], ["--max_threads", "4"],
+    ["--max_threads", "4"],
     ["--max_asyncio_workers", "5"], ["--enable_docs_url", "true"],
     ["--enable_latency_logging", "false"], ["--configure_logging", "true"],
     ["--log_config_file", "/nowhere.yaml"], ["--access_log_format", "%s"], ["--event-loop", "auto"],
@@ -209,7 +209,7 @@ def test_a_misspelt_flag_is_answered_with_the_nearest():
                           ("--HTTP_PORT", "--http_port"), ("--modelpath=x", "--model-path"),
                           ("--spare-cols", "--sparse-cols"), ("-workers", "--workers")):
         check_usage_error(flag, names=[f"unknown flag {flag.split('=')[0]}; did you mean {nearest}?"])
-    for flag in ("--nope", "--grpc_prt", "--x", "--" + "a" * 3000):
+    for flag in ("--nope", "--grpc_maximum", "--x", "--" + "a" * 3000):
         code, _, err = run_server(flag, timeout=5)
         check(code == 2 and "unknown flag --" in err and "did you mean" not in err and len(err) < 200, err)
 

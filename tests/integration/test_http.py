@@ -110,7 +110,7 @@ def test_what_is_not_http_1_is_refused_or_closed(server):
     problems = Problems()
     random = bytes((i * 197 + 31) % 256 for i in range(3000))
     for data in (b"GET /\r\n\r\n", b"GET / HTTP/2.0\r\nHost: h\r\n\r\n",
-                 b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/9.9\r\nHost: h\r\n\r\n",
+                 b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n", b"GET / HTTP/9.9\r\nHost: h\r\n\r\n",
                  b"GET / FTP/1.1\r\nHost: h\r\n\r\n", b"GET  / HTTP/1.1 x\r\nHost: h\r\n\r\n",
                  b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + random[:500],
                  random, b"\0" * 100):
