@@ -87,6 +87,8 @@ size_t stream_take_out(struct stream *stream, uint8_t *buffer, size_t length)
     for (int i = 0; i < 2; i++) {
         struct text *out = &stream->out[i];
         const size_t taken = length - n < out->length ? length - n : out->length;
+        if (taken == 0)
+            continue;
         memcpy(buffer + n, out->at, taken);
         out->at += taken;
         out->length -= taken;
