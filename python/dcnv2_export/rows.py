@@ -69,7 +69,8 @@ def write_csv(path, columns, rows):
 
 def _json_cell(rule, cell):
     if rule.is_list:
-        return rule.texts(cell)
+        texts = rule.texts(cell)
+        return _csv_cell(rule, cell, "") if "" in texts else texts  # empty texts at the end of a JSON list may be padding
     if rule.is_number:
         return None if is_missing(cell) else float(cell)
     return "" if is_missing(cell) else text_of(cell)

@@ -8,7 +8,7 @@ Formulas: deepctr_torch/models/dcn.py, dcnmix.py, layers/sequence.py of 0.3.0.
 import torch
 
 from .. import crosses
-from ..columns import Number, as_rules
+from ..columns import DROP, Number, as_rules
 from ..describe import Network, part
 from ..errors import ExportError
 from . import Described
@@ -59,6 +59,9 @@ def check_features(model, rules):
         rule = rules[feature.name]
         if isinstance(rule, Number) != (feature.name in dense) or rule.is_list != (kind == "VarLenSparseFeat"):
             raise ExportError("feature %s is a %s, and its rule a %s" % (feature.name, kind, type(rule).__name__))
+        if getattr(feature, "combiner", None) == "max" and DROP in (rule.missing, rule.unseen):
+            raise ExportError("feature %s: DeepCTR-Torch's maximum of no value is -1e9, the server's is 0; pass Tags(.., missing=row, "
+                              "unseen=row), or \"refuse\"" % feature.name)
 
 
 def every_feature(model):

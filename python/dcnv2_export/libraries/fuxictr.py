@@ -19,7 +19,8 @@ MEAN_EPSILON = 1e-12  # MaskedAveragePooling's
 def describe(model, columns, feature_processor=None):
     net = Network(model)
     if not hasattr(model, "crossnet") or not hasattr(model, "fc"):
-        raise net.unsupported(model, "of FuxiCTR DCN and DCNv2 are known")
+        raise net.unsupported(model, "of FuxiCTR DCN and DCNv2 are known", "serve the library's own folder, which may hold a GDCN "
+                              "too (docs/files.md), or write model.json by hand")
     activation = getattr(model, "output_activation", None)
     if type(activation) is not nn.Sigmoid:
         raise net.unsupported(activation, "the output is no sigmoid", 'train with task: "binary_classification"')
@@ -71,10 +72,14 @@ def rule_of(name, spec, processor):
     unseen = int(tokenizer.vocab["__OOV__"])
     if spec["type"] == "sequence":
         keep = "first" if tokenizer.padding == "post" else "last"
-        return Tags(tokenizer.vocab, separator=tokenizer._splitter, max=tokenizer.max_len or spec.get("max_len"), keep=keep,
+        if tokenizer._na_value:
+            raise ExportError("feature %s: its fill_na is not empty, so that an empty text stands for %r in a cell, and for itself in a "
+                              "list; fit the columns again without fill_na, or pass columns={%r: Tags(..)}" %
+                              (name, tokenizer._na_value, name))
+        return Tags({**tokenizer.vocab, "": 0}, separator=tokenizer._splitter, max=tokenizer.max_len or spec.get("max_len"), keep=keep,
                     unseen=unseen, missing=0)
-    fill = settings.get("fill_na", 0 if settings.get("dtype") in ("int", int) else "")
-    return Category(tokenizer.vocab, unseen=unseen, missing=unseen if fill == "" else {"as": str(fill)})
+    fill = settings.get("fill_na", 0 if settings.get("dtype") in ("int", int) else "")  # most often no word of its own
+    return Category(tokenizer.vocab, unseen=unseen, missing=int(tokenizer.vocab.get(fill, unseen)))
 
 
 def inputs(net, model, features, rules):
@@ -111,15 +116,16 @@ def part_of(net, model, name, spec, rule):
     if type(table) is not nn.Embedding:
         raise net.unsupported(table, "a table that is no nn.Embedding", 'train with pretrain_usage: "init"')
     entry = {"table": net.of(table, "weight"), "lookup": name}
-    if spec["type"] == "sequence":
-        if type(encoder).__name__ == "MaskedAveragePooling":
-            entry.update(pooling="mean", mask="nonzero", epsilon=MEAN_EPSILON)
-        elif type(encoder).__name__ == "MaskedSumPooling":
-            entry.update(pooling="sum")
-        else:
-            raise net.unsupported(encoder, "a sequence's encoder", "use layers.MaskedAveragePooling() or MaskedSumPooling()")
-        return [], entry
-    return net.sequence(encoder), entry
+    if spec["type"] != "sequence":
+        return net.sequence(encoder), entry
+    pooling, *behind = encoder if type(encoder) is nn.Sequential else [encoder]
+    if type(pooling).__name__ == "MaskedAveragePooling":
+        entry.update(pooling="mean", mask="nonzero", epsilon=MEAN_EPSILON)
+    elif type(pooling).__name__ == "MaskedSumPooling":
+        entry.update(pooling="sum")
+    else:
+        raise net.unsupported(pooling, "a sequence's encoder", "use layers.MaskedAveragePooling() or MaskedSumPooling()")
+    return [layer for module in behind for layer in net.sequence(module)], entry
 
 
 def feed(model, features, rules, encoded):
