@@ -80,6 +80,7 @@ struct dcnv2_source {
      * each load, and a model that does not reproduce them is refused (docs/files.md). NULL: that of
      * a converted file, else golden.json beside the weights, if there is one; "none": none. */
     const char *golden;
+    bool match_numbers; /* the set's rows are read as the server's --match_numbers reads requests */
     double golden_tolerance;    /* largest distance of a score; 0: as the set says, or 1e-5 */
     const char *state_dict_key; /* which of a checkpoint's state dicts; NULL: it holds one */
 };

@@ -35,7 +35,7 @@ static const struct setting all[] = {
      "seconds to go on accepting after SIGTERM (0)"},
     {"cors_origin", NULL, AT(SETTING_TEXT, cors_origin),
      "origins whose pages may ask, by commas, or * for all (none)"},
-    {"match_numbers", NULL, AT(SETTING_SWITCH, match_numbers),
+    {"match_numbers", NULL, AT(SETTING_SWITCH, source.match_numbers),
      "find an id in another form of the same number: 884208.0 and 884208 (false)"},
     {"enable_model_repository", NULL, AT(SETTING_SWITCH, enable_model_repository),
      "answer the load and unload requests of v2 (false)"},

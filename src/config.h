@@ -24,7 +24,6 @@ struct config {
     unsigned header_timeout_s, body_timeout_s, idle_timeout_s;
     unsigned grace_period_s, drain_wait_s;
     const char *cors_origin; /* origins by commas, or "*"; NULL: none, cors.h */
-    bool match_numbers;
     bool enable_model_repository;
     bool ready_needs_model;
     bool access_log;

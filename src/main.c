@@ -10,12 +10,14 @@
 #include "clock.h"
 #include "config.h"
 #include "cpus.h"
-#include "http/connection_list.h"
-#include "http/routes.h"
-#include "http/server.h"
+#include "http1/session.h"
 #include "log.h"
 #include "metrics.h"
+#include "net/connection_list.h"
+#include "net/server.h"
 #include "registry.h"
+#include "serve/routes.h"
+#include "serve/service.h"
 #include "source_settings.h"
 
 enum { EXIT_WRONG_USAGE = 2, LARGE_BLOCK_BYTES = 128 * 1024 };
@@ -26,6 +28,7 @@ struct program {
     struct arena arena;
     struct registry *registry;
     struct metrics *metrics;
+    struct service *service;
     struct server *server;
     unsigned n_workers;
     sigset_t signals;
@@ -138,8 +141,22 @@ static int start_server(struct program *program)
         fputs("dcnv2-server: out of memory\n", stderr);
         return -1;
     }
-    program->server = server_start(&program->config, program->n_workers, program->registry,
-                                   program->metrics, message, sizeof message);
+    program->service =
+        service_create(&program->config, program->n_workers, program->registry, program->metrics);
+    if (program->service == NULL) {
+        fputs("dcnv2-server: out of memory\n", stderr);
+        return -1;
+    }
+    const struct server_setup setup = {.config = &program->config,
+                                       .n_workers = program->n_workers,
+                                       .metrics = program->metrics,
+                                       .budget = &program->service->budget,
+                                       .session = &http1_session,
+                                       .thread_of = service_thread_of,
+                                       .end_turn = service_end_turn,
+                                       .has_work = service_has_work,
+                                       .service = program->service};
+    program->server = server_start(&setup, message, sizeof message);
     if (program->server == NULL) {
         fprintf(stderr, "dcnv2-server: %s\n", message);
         return -1;
@@ -212,6 +229,7 @@ static int run(struct program *program, uint64_t start_ns)
     serve(program);
     log_event(LOG_LEVEL_INFO, "stopping: requests under way are answered first");
     arm_second_signal(program);
+    service_drain(program->service);
     const size_t n_cut = server_drain(program->server);
     if (n_cut)
         log_event(LOG_LEVEL_WARNING, "grace period over: %zu request%s cut", n_cut,
@@ -247,6 +265,7 @@ int main(int argc, char **argv)
         break;
     }
     server_stop(program.server);
+    service_free(program.service);
     registry_free(program.registry); /* before the log: its thread writes there */
     log_stop();
     metrics_free(program.metrics);

@@ -28,6 +28,7 @@ import argparse
 import atexit
 import contextlib
 import inspect
+import itertools
 import os
 import pathlib
 import shlex
@@ -123,6 +124,17 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def listening(pid, family, port):
+    """The inodes of the sockets that listen on that port where the process lives. They come first in the table, whose
+    rest, which is not read, takes milliseconds."""
+    with open(f"/proc/{pid}/net/{family}", "rb", buffering=512) as table:
+        for _, local, _, state, *rest in map(bytes.split, itertools.islice(table, 1, None)):
+            if state != b"0A":
+                return
+            if int(local.rpartition(b":")[2], 16) == port:
+                yield int(rest[5])
+
+
 def is_sanitized():
     """Whether the binary is a sanitizer build, whose memory use says nothing."""
     if not hasattr(is_sanitized, "answer"):
@@ -215,14 +227,17 @@ class Server:
     def _is_ready(self, seconds):
         end = time.monotonic() + limit(seconds)
         while time.monotonic() < end and self.process.poll() is None:
-            try:
-                with socket.create_connection((self.address, self.port), timeout=1) as probe:
-                    if probe.getsockname() != probe.getpeername():  # else it has called itself: nobody listens yet
-                        return True
-            except OSError:
-                pass
+            with contextlib.suppress(OSError):
+                socket.create_connection((self.address, self.port), timeout=1).close()
+                if self._listens():
+                    return True
             time.sleep(0.005)
         return False
+
+    def _listens(self):
+        """Whether the port is its own. Another process may have taken the port first, or the probe has called itself."""
+        sockets = {f"socket:[{inode}]" for family in ("tcp", "tcp6") for inode in listening(self.pid, family, self.port)}
+        return not sockets.isdisjoint(self.open_files())
 
     @property
     def pid(self):
@@ -281,6 +296,11 @@ class Server:
         fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def queued_seconds(self):
+        """How long each of its threads was ready to run while others had the CPU."""
+        tasks = pathlib.Path(f"/proc/{self.pid}/task")
+        return {task.name: int((task / "schedstat").read_text().split()[1]) / 1e9 for task in tasks.iterdir()}
+
     def n_open_files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
@@ -295,13 +315,22 @@ class Server:
     def __enter__(self):
         return self
 
+    def _has_ended(self, error):
+        """Whether it ended unasked, of which the test has seen the error alone. It closes its sockets a moment earlier."""
+        if self.process.returncode is not None or not isinstance(error, (Failure, OSError)):
+            return False
+        return wait_until(lambda: not self.is_alive(), 1 if isinstance(error, ConnectionError) else 0)
+
     def __exit__(self, kind, error, trace):
         try:
+            has_ended = self._has_ended(error)
             if kind is None and self.process.returncode is None:
                 self.stop()
             else:
                 self.kill()
             check_no_sanitizer_report(self.log())
+            if has_ended:
+                raise Failure(f"{error}; the server had ended, exit code {self.process.returncode}: {self.log()[-600:]}")
         finally:
             self.kill()
             self.log_file.close()

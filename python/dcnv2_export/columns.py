@@ -6,9 +6,9 @@ key), and `encode()` computes the same in Python, which the original module is f
 """
 import bisect
 import math
-import zlib
 
 from .errors import ExportError
+from .hashes import HASHES
 
 REFUSE, DROP = "refuse", "drop"
 
@@ -43,7 +43,7 @@ class Category:
     """One value per cell, which names one row of a table.
 
     vocabulary: see as_vocabulary(). Without one the row is the cell's whole number (`modulus`: modulo it), or with
-    `hash="crc32"` the hash of `prefix` and the text, modulo `modulus`.
+    `hash`, a name of hashes.HASHES, the hash of `prefix` and the text, modulo `modulus`.
     column: the column of the request, if its name differs from the rule's.
     first_row: is added to the row. unseen, missing: a row, "drop", "refuse", or {"as": text}.
     steps: the column holds numbers, and these steps make the whole number that is looked up (see Number).
@@ -52,8 +52,8 @@ class Category:
 
     def __init__(self, vocabulary=None, column=None, first_row=0, unseen=REFUSE, missing=REFUSE, modulus=None,
                  hash=None, prefix=None, steps=None):
-        if hash not in (None, "crc32"):
-            raise ExportError("hash %r: Python's side knows crc32 alone; pass predict= and write model.json by hand" % hash)
+        if hash is not None and hash not in HASHES:
+            raise ExportError("hash %r is not known; known are %s" % (hash, ", ".join(HASHES)))
         if hash and not modulus:
             raise ExportError("a hash needs modulus, the number of rows")
         self.vocabulary = None if vocabulary is None else as_vocabulary(vocabulary)
@@ -87,7 +87,7 @@ class Category:
 
     def encode_text(self, text, where):
         if self.hash:
-            return self.first_row + zlib.crc32(((self.prefix or "") + text).encode()) % self.modulus
+            return self.first_row + HASHES[self.hash](((self.prefix or "") + text).encode()) % self.modulus
         if self.vocabulary is None:
             return self.first_row + (int(text) % self.modulus if self.modulus else int(text))
         if text in self.vocabulary:
@@ -137,8 +137,8 @@ class Tags(Category):
         if is_missing(cell) if not isinstance(cell, (list, tuple)) else not cell:
             return []
         items = cell if isinstance(cell, (list, tuple)) else text_of(cell).split(self.separator)
-        is_class = self.vocabulary is not None and "" in self.vocabulary
-        return [text_of(item) for item in items if not is_missing(item) or (is_class and isinstance(item, str))]
+        is_word = "" in (self.vocabulary or {})  # else an empty text is padding
+        return [text_of(item) for item in items if not is_missing(item) or (is_word and item == "")]
 
     def encode(self, cell, where):
         """The rows of the table."""

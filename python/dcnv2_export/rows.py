@@ -70,7 +70,7 @@ def write_csv(path, columns, rows):
 def _json_cell(rule, cell):
     if rule.is_list:
         texts = rule.texts(cell)
-        return _csv_cell(rule, cell, "") if "" in texts else texts  # empty texts at the end of a JSON list may be padding
+        return rule.separator.join(texts) if texts and texts[-1] == "" else texts  # at the end of a list it would be padding
     if rule.is_number:
         return None if is_missing(cell) else float(cell)
     return "" if is_missing(cell) else text_of(cell)

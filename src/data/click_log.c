@@ -351,6 +351,17 @@ struct click_log_progress click_log_progress(const struct click_log *log)
     return progress;
 }
 
+int click_log_check_rows(const struct click_log *log, struct train_error *error)
+{
+    if (log->progress.n_records > 0)
+        return 0;
+    if (log->progress.n_bad > 0)
+        return train_error_set(error, "no row can be read; the first of %llu bad ones: %s",
+                               (unsigned long long)log->progress.n_bad, log->first_bad.message);
+    return train_error_set(error, "%s: header only, no rows%s", log->files[0],
+                           log->n_files > 1 ? ", and so are the other files" : "");
+}
+
 const char *click_log_first_bad(const struct click_log *log)
 {
     return log->first_bad.message;

@@ -80,6 +80,9 @@ struct click_log_progress {
 };
 struct click_log_progress click_log_progress(const struct click_log *log);
 
+/* Of a log that was read to its end. -1: *error says that it has no rows, or none that is good. */
+int click_log_check_rows(const struct click_log *log, struct train_error *error);
+
 /* The message of the first bad record that was skipped, or "". */
 const char *click_log_first_bad(const struct click_log *log);
 

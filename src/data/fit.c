@@ -69,7 +69,7 @@ static int read_rows(struct reader *reader, const char *const *paths, uint32_t n
     }
     if (result == 0 && !may_go_on(reader))
         result = 1;
-    return result;
+    return result == 0 ? click_log_check_rows(reader->log, error) : result;
 }
 
 static void end_reading(struct reader *reader)
@@ -212,12 +212,9 @@ static int encode_rows(struct fitting *fitting, const struct reader *reader)
     return 0;
 }
 
-static int fit_rows(struct fitting *fitting, const struct reader *reader, const char *path,
-                    struct train_error *error)
+static int fit_rows(struct fitting *fitting, const struct reader *reader, struct train_error *error)
 {
     fitting->encoder.n_rows = fitting->dataset.n_rows;
-    if (fitting->dataset.n_rows == 0)
-        return train_error_set(error, "%s: no row to fit the encoder on", path);
     int result = fit_classes(fitting, reader, error);
     if (result == 0)
         result = fit_scaler(fitting, reader);
@@ -233,7 +230,7 @@ static int fit(struct fitting *fitting, const char *const *paths, uint32_t n_pat
                             .context = fitting};
     int result = read_rows(&reader, paths, n_paths, error);
     if (result == 0)
-        result = fit_rows(fitting, &reader, paths[0], error);
+        result = fit_rows(fitting, &reader, error);
     end_reading(&reader);
     return result;
 }

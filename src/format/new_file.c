@@ -21,6 +21,22 @@ static bool give_rights(int fd)
     return fchmod(fd, 0666 & ~mask) == 0;
 }
 
+/* rename() would put the file in the place of a device or a pipe, and root may even replace
+ * /dev/null. */
+static int check_place(const char *path, struct format_error *error)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 || S_ISREG(info.st_mode))
+        return 0;
+    errno = EISDIR;
+    return S_ISDIR(info.st_mode)
+               ? fail(error)
+               : format_error_set(
+                     error, FORMAT_NO_OFFSET,
+                     "cannot be written: a device, pipe or socket is there, and a file "
+                     "would take its place");
+}
+
 static void drop(struct new_file *file)
 {
     free(file->path);
@@ -32,6 +48,9 @@ int new_file_open(struct new_file *file, const char *path, struct format_error *
 {
     static const char suffix[] = ".XXXXXX";
     const size_t length = strlen(path);
+    *file = (struct new_file){0};
+    if (check_place(path, error) != 0)
+        return -1;
     *file = (struct new_file){.path = strdup(path), .temporary = malloc(length + sizeof suffix)};
     if (file->path == NULL || file->temporary == NULL) {
         drop(file);

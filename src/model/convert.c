@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/convert.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -28,8 +30,9 @@ struct conversion {
     struct safetensors_metadata metadata;
 };
 
-#define FAIL(conversion, ...)                                                                      \
-    model_error_set((conversion)->error, DCNV2_ERROR_MODEL, (conversion)->path, __VA_ARGS__)
+/* `file`: the one at fault. */
+#define FAIL(conversion, file, ...)                                                                \
+    model_error_set((conversion)->error, DCNV2_ERROR_MODEL, file, __VA_ARGS__)
 
 /* Digests of the sources, and the seed that follows from them. */
 static void digest(struct conversion *conversion)
@@ -100,7 +103,8 @@ static int add_vocabulary(struct conversion *conversion, const struct hash_seed 
     for (uint32_t k = 0; k < n; k++)
         size += column->classes[k].length;
     if (size >= UINT32_MAX)
-        return FAIL(conversion, "the classes of column \"%.*s\" have more than 4 GiB of text",
+        return FAIL(conversion, conversion->reading.schema_path,
+                    "the classes of column \"%.*s\" have more than 4 GiB of text",
                     TEXT_SHOWN(conversion->reading.names[i]));
     char *texts = arena_alloc(conversion->arena, size + 1);
     uint32_t *offsets = arena_calloc(conversion->arena, (size_t)n + 1, sizeof *offsets);
@@ -159,7 +163,8 @@ static int add_names(struct conversion *conversion, const char *key, const struc
 {
     const char *value = safetensors_print_texts(conversion->arena, names, n);
     if (value == NULL)
-        return FAIL(conversion, "a name in %s is not UTF-8 text", key);
+        return FAIL(conversion, conversion->reading.schema_path, "a name in %s is not UTF-8 text",
+                    key);
     return add_metadata(conversion, key, value);
 }
 
@@ -174,7 +179,8 @@ static int add_numbers(struct conversion *conversion, const char *key, const dou
     value[length++] = '[';
     for (uint32_t i = 0; i < n; i++) {
         if (!__builtin_isfinite(numbers[i]))
-            return FAIL(conversion, "the %s of dense column %u is not a finite number", key, i + 1);
+            return FAIL(conversion, conversion->reading.schema_path,
+                        "the %s of dense column %u is not a finite number", key, i + 1);
         if (i) {
             value[length++] = ',';
             value[length++] = ' ';
@@ -269,10 +275,10 @@ static int add_golden(struct conversion *conversion)
 {
     const struct reading *reading = &conversion->reading;
     if (reading->golden.length > GOLDEN_CONVERTED_BYTES)
-        return model_error_set(conversion->error, DCNV2_ERROR_MODEL, reading->golden_path,
-                               "%zu bytes: a converted file holds a golden set of %d at most; take "
-                               "fewer rows",
-                               reading->golden.length, GOLDEN_CONVERTED_BYTES);
+        return FAIL(conversion, reading->golden_path,
+                    "%zu bytes: a converted file holds a golden set of %d at most; take "
+                    "fewer rows",
+                    reading->golden.length, GOLDEN_CONVERTED_BYTES);
     return add_metadata(
         conversion, CONVERTED_GOLDEN,
         arena_copy_text(conversion->arena, reading->golden.at, reading->golden.length));
@@ -331,7 +337,8 @@ static int write_file(struct conversion *conversion, FILE *stream)
     struct text header;
     if (safetensors_header(&conversion->list, &conversion->metadata, conversion->arena, &header,
                            &reason) != 0)
-        return model_error_from(conversion->error, DCNV2_ERROR_MODEL, conversion->path, &reason);
+        return model_error_from(conversion->error, DCNV2_ERROR_MODEL,
+                                conversion->reading.weights_path, &reason);
     struct output output = {.stream = stream};
     output_put(&output, header.at, header.length);
     for (size_t i = 0; i < conversion->list.n_tensors; i++) {
@@ -349,14 +356,15 @@ static int check_classes(const struct conversion *conversion, const dcnv2_model 
         for (uint32_t i = 0; i < reading->columns[c].n_classes; i++) {
             const struct text text = reading_class(&reading->columns[c], i);
             if (dcnv2_model_sparse_index(model, c, text.at, text.length) != i)
-                return FAIL(conversion,
+                return FAIL(conversion, conversion->path,
                             "class %u of column \"%.*s\" is not found in what was written", i,
                             TEXT_SHOWN(reading->names[c]));
         }
     return DCNV2_OK;
 }
 
-/* Whether the file holds the model that it is to hold. The error names `path`. */
+/* Whether the file holds the model that it is to hold. What a reader of it refuses comes from the
+ * source, unless it cannot be opened. */
 static int read_back(struct conversion *conversion, const char *temporary)
 {
     struct dcnv2_error error;
@@ -365,16 +373,17 @@ static int read_back(struct conversion *conversion, const char *temporary)
     dcnv2_model *model = NULL;
     if (dcnv2_model_load(&source, &model, &error) != DCNV2_OK) {
         const char *reason = strstr(error.message, ": ");
-        return model_error_set(conversion->error, error.status, conversion->path,
-                               "what was written cannot be read: %s",
-                               reason ? reason + 2 : error.message);
+        return model_error_set(
+            conversion->error, error.status,
+            error.status == DCNV2_ERROR_IO ? conversion->path : conversion->reading.weights_path,
+            "what was written of it cannot be read: %s", reason ? reason + 2 : error.message);
     }
     const int status = check_classes(conversion, model);
     dcnv2_model_free(model);
     return status;
 }
 
-static int replace_file(struct conversion *conversion)
+static int write_and_replace(struct conversion *conversion)
 {
     struct new_file file;
     struct format_error reason;
@@ -391,8 +400,23 @@ static int replace_file(struct conversion *conversion)
     return status;
 }
 
-int model_convert(const struct dcnv2_source *source, const char *label, const char *golden,
-                  const char *path, struct dcnv2_error *error)
+/* A signal that ended the program here would leave a part of the file beside its place: it is taken
+ * when the file is whole. */
+static int replace_file(struct conversion *conversion)
+{
+    sigset_t ends, before;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGHUP);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &ends, &before);
+    const int status = write_and_replace(conversion);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return status;
+}
+
+int model_convert(const struct dcnv2_source *source, const char *label,
+                  const struct made_golden *golden, const char *path, struct dcnv2_error *error)
 {
     struct conversion conversion = {.label = label, .path = path, .error = error};
     struct reading *reading = &conversion.reading;
@@ -402,8 +426,8 @@ int model_convert(const struct dcnv2_source *source, const char *label, const ch
         status = model_error_set(error, DCNV2_ERROR_MODEL, source->model_path,
                                  "is a converted file already");
     if (golden) {
-        reading->golden = text_of(golden);
-        reading->golden_path = path;
+        reading->golden = text_of(golden->json);
+        reading->golden_path = golden->path;
     }
     if (status == DCNV2_OK)
         status = model_make(reading, &conversion.model);

@@ -56,14 +56,19 @@
 
 enum { CONVERTED_PARTS = 3 }; /* tensors of a vocabulary */
 
+/* A golden set as its file would have it, and the file that it was made of, for messages. */
+struct made_golden {
+    const char *json, *path;
+};
+
 /*
  * Reads the source as dcnv2_model_load() does and writes the converted file. It is written
  * beside `path`, read back, and takes the place of `path` in one step: whoever has the old file
  * open keeps it. Equal sources give equal bytes. `label`: the label column's name, UTF-8, or NULL.
  * `golden`: a golden set in the place of the source's, or NULL.
- * Otherwise a status and *error; `path` is as it was.
+ * Otherwise a status and *error, which names the file at fault; `path` is as it was.
  */
-int model_convert(const struct dcnv2_source *source, const char *label, const char *golden,
-                  const char *path, struct dcnv2_error *error);
+int model_convert(const struct dcnv2_source *source, const char *label,
+                  const struct made_golden *golden, const char *path, struct dcnv2_error *error);
 
 #endif

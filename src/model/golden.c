@@ -115,7 +115,7 @@ static int encode(struct check *check, struct encoded *ret)
 {
     struct reading *reading = check->reading;
     const struct encoder *encoder = &check->model->encoder;
-    const struct encode_options options = {0};
+    const struct encode_options options = {.match_forms = reading->source->match_numbers};
     struct request_error reason;
     struct frame frame;
     bool wants_logits;

@@ -144,16 +144,57 @@ bool reading_is_there(const char *path)
     return lstat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
+static void start(struct reading *reading, const struct dcnv2_source *source,
+                  struct dcnv2_error *error)
+{
+    *reading = (struct reading){.source = source, .error = error};
+    arena_init(&reading->arena, READING_LEAST_BYTES);
+    arena_init(&reading->spec_arena, SIZE_MAX);
+}
+
+/* A model.json, or else FuxiCTR's files. */
+static int find_description(struct reading *reading, const char **ret_path)
+{
+    const int status = described_find(reading, ret_path);
+    return status == DCNV2_OK && *ret_path == NULL ? fuxictr_find(reading) : status;
+}
+
+int reading_find_description(const struct dcnv2_source *source, bool *ret_found,
+                             struct dcnv2_error *error)
+{
+    struct reading reading;
+    const char *path;
+    start(&reading, source, error);
+    const int status = find_description(&reading, &path);
+    *ret_found = status == DCNV2_OK && (path || reading.is_fuxictr);
+    reading_close(&reading);
+    return status;
+}
+
+/* It holds its description: scores by another one are not to be had, and nobody may take them for
+ * such. A model.json that lies beside it by chance is another matter. */
+static int read_converted(struct reading *reading)
+{
+    if (reading->source->model_json)
+        return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->weights_path,
+                               "is a converted file, which holds its description: --model-json has "
+                               "no effect here, leave it out, or convert the sources again");
+    if (reading->is_described)
+        return model_error_set(reading->error, DCNV2_ERROR_MODEL, reading->schema_path,
+                               "names weights that are a converted file, which holds its own "
+                               "description: let MODEL_PATH name that file, or \"weights\" the "
+                               "file that was converted");
+    return converted_read(reading);
+}
+
 /* All but the golden set. */
 static int open_files(struct reading *reading)
 {
     const struct dcnv2_source *source = reading->source;
     const char *description;
-    int status = described_find(reading, &description);
     if (!described_is_folder(source->model_path))
         reading->weights_path = source->model_path;
-    if (status == DCNV2_OK && description == NULL)
-        status = fuxictr_find(reading);
+    int status = find_description(reading, &description);
     if (status == DCNV2_OK && reading->weights_path == NULL)
         status = described_read(reading, description);
     if (status == DCNV2_OK)
@@ -161,7 +202,7 @@ static int open_files(struct reading *reading)
     if (status != DCNV2_OK)
         return status;
     if (reading->is_converted)
-        return converted_read(reading);
+        return read_converted(reading);
     if (description && !reading->is_described)
         status = described_read(reading, description);
     if (status != DCNV2_OK)
@@ -173,9 +214,7 @@ static int open_files(struct reading *reading)
 int reading_open(struct reading *reading, const struct dcnv2_source *source,
                  struct dcnv2_error *error)
 {
-    *reading = (struct reading){.source = source, .error = error};
-    arena_init(&reading->arena, READING_LEAST_BYTES);
-    arena_init(&reading->spec_arena, SIZE_MAX);
+    start(reading, source, error);
     const int status = open_files(reading);
     return status == DCNV2_OK ? golden_find(reading) : status;
 }

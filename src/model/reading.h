@@ -61,6 +61,11 @@ int reading_open(struct reading *reading, const struct dcnv2_source *source,
                  struct dcnv2_error *error);
 void reading_close(struct reading *reading);
 
+/* Whether a model.json or FuxiCTR's files describe the network of these weights, as the source
+ * names them or as they lie there. Returns a status. */
+int reading_find_description(const struct dcnv2_source *source, bool *ret_found,
+                             struct dcnv2_error *error);
+
 /* ---- for pair.c, converted.c and who goes on from them */
 
 int converted_read(struct reading *reading);

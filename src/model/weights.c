@@ -64,13 +64,27 @@ static bool view_of(struct plan *plan, const struct tensor_part *part, struct te
     return false;
 }
 
-/* Up to n_most values of a part, to `out`; returns how many. */
+/* No resolved spec comes here; a value that is made up in place of another is a wrong score. */
+static void refuse_count(struct plan *plan, const struct tensor_part *part, size_t n, size_t wanted)
+{
+    if (!plan->failed)
+        format_error_set(plan->error, FORMAT_NO_OFFSET,
+                         "tensor \"%.*s\" has %zu values here; %zu are expected",
+                         TEXT_SHOWN(part->name), n, wanted);
+    plan->failed = true;
+}
+
+/* Up to n_most values of a part, to `out`; returns how many, 0 if plan->failed. */
 static size_t copy_part(struct plan *plan, const struct tensor_part *part, size_t n_most,
                         float *out)
 {
     struct tensor view;
-    if (!view_of(plan, part, &view) || view.n_elements > n_most)
+    if (!view_of(plan, part, &view))
         return 0;
+    if (view.n_elements > n_most) {
+        refuse_count(plan, part, view.n_elements, n_most);
+        return 0;
+    }
     tensor_copy_f32(&view, out);
     check_finite(plan, part->name, out, view.n_elements);
     return view.n_elements;
@@ -85,6 +99,8 @@ const float *plan_vector(struct plan *plan, const struct tensor_stack *stack, si
         return NULL;
     for (uint32_t p = 0; stack && p < stack->n_parts; p++)
         n += copy_part(plan, &stack->parts[p], width - n, values + n);
+    if (stack && stack->n_parts && n != 1 && n != width)
+        refuse_count(plan, &stack->parts[0], n, width);
     /* one for all units, or none */
     const float rest = n == 1 && width > 1 ? values[0] : otherwise;
     for (; n < width; n++)
@@ -95,8 +111,8 @@ const float *plan_vector(struct plan *plan, const struct tensor_stack *stack, si
 float plan_number(struct plan *plan, const struct tensor_stack *stack)
 {
     float value = 0;
-    if (plan->at)
-        copy_part(plan, &stack->parts[0], 1, &value);
+    if (plan->at && copy_part(plan, &stack->parts[0], 1, &value) != 1)
+        refuse_count(plan, &stack->parts[0], 0, 1);
     return value;
 }
 
@@ -136,11 +152,13 @@ static bool copy_matrix(struct plan *plan, const struct tensor_stack *stack, uin
     struct tensor view;
     if (!view_of(plan, &stack->parts[0], &view))
         return false;
-    if (view.n_elements > n_elements) { /* all experts: this one's are sizes[0] parts in */
-        const uint64_t n_experts = view.sizes[0];
-        view.data += index * view.strides[0] * tensor_element_size(view.dtype);
-        view.sizes[0] = 1;
-        view.n_elements /= n_experts;
+    if (view.n_elements > n_elements) { /* all experts, of which this one is a part */
+        unsigned d = 0;
+        while (view.sizes[d] == 1) /* such dimensions do not count */
+            d++;
+        view.data += index * view.strides[d] * tensor_element_size(view.dtype);
+        view.n_elements /= view.sizes[d];
+        view.sizes[d] = 1;
     }
     if (view.n_elements != n_elements)
         return false;

@@ -9,20 +9,18 @@ static bool read_type(struct fuxictr_reading *reading, const struct json_node *n
                       enum fuxictr_type *ret, int *status)
 {
     static const char *const names[] = {"numeric", "categorical", "sequence", "meta"};
-    static const char *const refused[] = {"pretrained_emb", "category_processor", NULL};
     const struct json_node *type = json_tree_need(node, "type", reading->error);
     unsigned which;
     *status = type && json_tree_choice(type, names, 4, &which, reading->error) == 0 ? 0 : -1;
     if (*status != 0 || which == 3)
         return false;
     *ret = (enum fuxictr_type)which;
-    for (const char *const *key = refused; *key; key++) {
-        const struct json_node *found = json_tree_find(node, *key);
-        if (found)
-            *status = json_tree_refuse(found, reading->error,
-                                       "such features are not read; describe the network by a "
-                                       "model.json (docs/model-json.md)");
-    }
+    const struct json_node *processor = json_tree_find(node, "category_processor");
+    if (processor)
+        *status = json_tree_refuse(processor, reading->error,
+                                   "FuxiCTR fits such buckets and never applies them, so that the "
+                                   "model read something else; put the numbers into buckets "
+                                   "before, and train with the buckets' names as texts");
     return *status == 0;
 }
 
@@ -105,16 +103,14 @@ static int choose_features(struct fuxictr_reading *reading)
     return 0;
 }
 
-/* The feature whose embedding a tensor is; length 0: it is none. */
+/* The feature of whose table a tensor is; length 0: it is none. */
 static struct text feature_of(struct text name)
 {
-    static const char end[] = ".weight";
-    const size_t start_length = sizeof FUXICTR_TABLES - 1, end_length = sizeof end - 1;
-    if (name.length <= start_length + end_length ||
-        memcmp(name.at, FUXICTR_TABLES, start_length) != 0 ||
-        memcmp(name.at + name.length - end_length, end, end_length) != 0)
+    const size_t start = sizeof FUXICTR_TABLES - 1;
+    if (name.length <= start || memcmp(name.at, FUXICTR_TABLES, start) != 0)
         return (struct text){"", 0};
-    return (struct text){name.at + start_length, name.length - start_length - end_length};
+    const char *end = memchr(name.at + start, '.', name.length - start);
+    return (struct text){name.at + start, end ? (size_t)(end - name.at) - start : 0};
 }
 
 static int refuse_order(struct fuxictr_reading *reading, uint32_t n, struct text name)
@@ -138,7 +134,8 @@ static int check_order(struct fuxictr_reading *reading)
     uint32_t n = 0;
     for (size_t i = 0; i < list->n_tensors; i++) {
         const struct text name = feature_of(list->tensors[i].name);
-        if (name.length == 0)
+        const bool is_of_last = n > 0 && text_equal(reading->features[n - 1].name, name);
+        if (name.length == 0 || is_of_last)
             continue;
         if (n < reading->n_features && text_equal(reading->features[n].name, name)) {
             n++;
@@ -169,7 +166,7 @@ static int check_data_set(struct fuxictr_reading *reading, const struct json_nod
 static void assume_preprocessed(struct fuxictr_reading *reading,
                                 const struct fuxictr_feature *feature)
 {
-    if (feature->column->preprocess.length)
+    if (feature->column->preprocess.length && !fuxictr_has_buckets(feature))
         reading->assumptions[reading->n_assumptions++] =
             maker_text(&reading->maker, "\"%.*s\" comes as %.*s leaves it",
                        TEXT_SHOWN(feature->name), TEXT_SHOWN(feature->column->preprocess));
@@ -193,5 +190,10 @@ int fuxictr_read_features(struct fuxictr_reading *reading)
                                 FUXICTR_PROCESSOR, TEXT_SHOWN(feature->name));
         assume_preprocessed(reading, feature);
     }
-    return check_order(reading);
+    if (check_order(reading) != 0)
+        return -1;
+    for (uint32_t i = 0; i < reading->n_features; i++)
+        if (fuxictr_find_tables(reading, &reading->features[i]) != 0)
+            return -1;
+    return 0;
 }

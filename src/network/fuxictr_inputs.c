@@ -76,6 +76,13 @@ static int set_pooling(struct fuxictr_reading *reading, const struct fuxictr_fea
     part->pooling = node && text_is(call.rest, ")") ? pooling_of(call.name) : POOLING_NONE;
     if (part->pooling == POOLING_NONE)
         return refuse_encoder(reading, node ? node : feature->node);
+    if (part->pooling == POOLING_MEAN && feature->projection.at)
+        return FUXICTR_FAIL(reading,
+                            FUXICTR_MAP ": %s: a mean of pretrained vectors behind a projection is "
+                                        "not read, since the library counts what the projection "
+                                        "leaves; train with layers.MaskedSumPooling(), or with a "
+                                        "pretrain_dim of the feature's width",
+                            feature->name.at);
     if (part->pooling == POOLING_MEAN) {
         part->mask = MASK_NONZERO;
         part->epsilon = 1e-12f;
@@ -113,6 +120,8 @@ static int add_call(struct fuxictr_reading *reading, const struct call *call)
 static bool has_layers(const struct fuxictr_feature *feature)
 {
     bool is_list;
+    if (feature->projection.at)
+        return true;
     const struct json_node *node = first_call(feature, &is_list);
     if (node && feature->type == FUXICTR_SEQUENCE)
         node = next_call(node, is_list);
@@ -124,6 +133,8 @@ static int add_encoder(struct fuxictr_reading *reading, const struct fuxictr_fea
     struct call call;
     bool is_list;
     const struct json_node *node = first_call(feature, &is_list);
+    if (feature->projection.at)
+        fuxictr_add_linear(reading, feature->projection, maker_last(&reading->maker));
     if (feature->type == FUXICTR_SEQUENCE)
         node = next_call(node, is_list);
     for (; node; node = next_call(node, is_list))
@@ -134,25 +145,37 @@ static int add_encoder(struct fuxictr_reading *reading, const struct fuxictr_fea
 
 /* ---- x0 ---- */
 
-static int set_part(struct fuxictr_reading *reading, const struct fuxictr_feature *feature,
-                    struct spec_input *part)
+/* Appends the feature's table or number, and the table beside it. */
+static int add_parts(struct fuxictr_reading *reading, const struct fuxictr_feature *feature,
+                     struct spec_input *parts, uint32_t *n)
 {
-    *part = (struct spec_input){
-        .kind = feature->type == FUXICTR_NUMERIC ? INPUT_TIMES : INPUT_TABLE,
-        .source = feature->source,
-        .tensor = {.name =
-                       maker_text(&reading->maker, FUXICTR_TABLES "%s.weight", feature->name.at)}};
-    return feature->type == FUXICTR_SEQUENCE ? set_pooling(reading, feature, part) : 0;
+    struct spec_input *part = &parts[(*n)++];
+    *part =
+        (struct spec_input){.kind = feature->type == FUXICTR_NUMERIC ? INPUT_TIMES : INPUT_TABLE,
+                            .source = feature->source,
+                            .tensor = {.name = feature->table}};
+    if (feature->type == FUXICTR_SEQUENCE && set_pooling(reading, feature, part) != 0)
+        return -1;
+    if (feature->ids.at) {
+        parts[*n] = *part;
+        parts[(*n)++].tensor.name = feature->ids;
+    }
+    return 0;
 }
 
-/* An input layer of the features `from` to `end` - 1. */
-static void add_input(struct fuxictr_reading *reading, struct spec_input *parts, uint32_t from,
-                      uint32_t end, struct text name)
+/* An input layer of the features `from` to `end` - 1, whose parts stand behind the *n before. */
+static int add_input(struct fuxictr_reading *reading, struct spec_input *parts, uint32_t *n,
+                     uint32_t from, uint32_t end, struct text name)
 {
     struct spec_layer *layer = maker_layer(&reading->maker, LAYER_INPUT, name, 0);
     layer->n_inputs = 0;
-    layer->parts = parts + from;
-    layer->n_parts = end - from;
+    layer->parts = parts + *n;
+    const uint32_t before = *n;
+    for (uint32_t i = from; i < end; i++)
+        if (add_parts(reading, &reading->features[i], parts, n) != 0)
+            return -1;
+    layer->n_parts = *n - before;
+    return 0;
 }
 
 /* Features without layers of their own, as many as follow each other, make one input. */
@@ -169,13 +192,15 @@ static int add_runs(struct fuxictr_reading *reading, struct spec_input *parts, u
                     uint32_t *ret_n)
 {
     const uint32_t n = reading->n_features;
+    uint32_t n_parts = 0;
     for (uint32_t from = 0, end; from < n; from = end) {
         const struct fuxictr_feature *feature = &reading->features[from];
         end = end_of_run(reading, from);
         const bool is_all = from == 0 && end == n && !has_layers(feature);
-        add_input(reading, parts, from, end,
-                  is_all ? text_of("x0") : maker_text(&reading->maker, "features.%u", from));
-        if (has_layers(feature) && add_encoder(reading, feature) != 0)
+        if (add_input(reading, parts, &n_parts, from, end,
+                      is_all ? text_of("x0") : maker_text(&reading->maker, "features.%u", from)) !=
+                0 ||
+            (has_layers(feature) && add_encoder(reading, feature) != 0))
             return -1;
         ends[(*ret_n)++] = maker_last(&reading->maker);
     }
@@ -186,14 +211,11 @@ int fuxictr_add_inputs(struct fuxictr_reading *reading, uint32_t *ret_x0)
 {
     struct maker *maker = &reading->maker;
     const uint32_t n = reading->n_features;
-    struct spec_input *parts = maker_room(maker, n, sizeof *parts);
+    struct spec_input *parts = maker_room(maker, 2 * (size_t)n, sizeof *parts);
     uint32_t *ends = arena_calloc(&reading->nodes, (size_t)n + 1, sizeof *ends);
     uint32_t n_ends = 0;
     if (parts == NULL || ends == NULL)
         return format_error_memory(reading->error);
-    for (uint32_t i = 0; i < n; i++)
-        if (set_part(reading, &reading->features[i], &parts[i]) != 0)
-            return -1;
     if (add_runs(reading, parts, ends, &n_ends) != 0)
         return -1;
     if (n_ends > 1) { /* one behind the other, as they are */

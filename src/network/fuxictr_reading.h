@@ -14,7 +14,8 @@ enum {
     FUXICTR_MAX_UNITS = 256 /* linear layers of a deep part */
 };
 
-/* A feature's table is the tensor "STEM" NAME ".weight"; the layers behind it are "STEM" NAME .. */
+/* A feature's table is the tensor "STEM" NAME ".weight", or one of those of fuxictr_pretrained.c;
+ * the layers behind it are "STEM" NAME .. */
 #define FUXICTR_TABLES   "embedding_layer.embedding_layer.embedding_layers."
 #define FUXICTR_ENCODERS "embedding_layer.embedding_layer.feature_encoders."
 
@@ -25,6 +26,8 @@ struct fuxictr_feature {
     enum fuxictr_type type;
     const struct json_node *node;        /* of feature_map.json */
     const struct fuxictr_column *column; /* of feature_processor.pkl */
+    struct text table;                   /* the tensor, NUL-terminated */
+    struct text ids, projection;         /* of a pretrained one; at NULL: there is none */
     uint32_t source;                     /* which of the spec's values or lookups */
 };
 
@@ -65,8 +68,27 @@ int fuxictr_check_number(struct fuxictr_reading *reading, const char *key, uint3
 /* The map's, in the order of x0, which the tensors confirm. */
 int fuxictr_read_features(struct fuxictr_reading *reading);
 
+/* The tensors of the feature's table, of which one has to be there. */
+int fuxictr_find_tables(struct fuxictr_reading *reading, struct fuxictr_feature *feature);
+
+/* Whether rows of all of the feature's tables add nothing to a sum, and count for nothing in a
+ * mean. */
+bool fuxictr_are_rows_zero(const struct fuxictr_reading *reading,
+                           const struct fuxictr_feature *feature, uint64_t from, uint64_t end);
+
 /* Columns, vocabularies, lookups and values of the spec. */
 int fuxictr_add_columns(struct fuxictr_reading *reading);
+
+/* The words of a feature into the vocabulary of the lookup, whose rows are set. */
+int fuxictr_read_vocabulary(struct fuxictr_reading *reading, const struct fuxictr_feature *feature,
+                            const struct json_node *root, struct spec_lookup *ret);
+
+/* Whether the feature is a number in the buckets of FuxiCTR's Criteo. */
+bool fuxictr_has_buckets(const struct fuxictr_feature *feature);
+
+/* The steps of such a lookup, and instead of the buckets' names the numbers that the steps give. */
+int fuxictr_set_buckets(struct fuxictr_reading *reading, const struct fuxictr_feature *feature,
+                        struct spec_vocabulary *vocabulary, struct spec_lookup *ret);
 
 /* The layers up to x0; *ret_x0 is its number. */
 int fuxictr_add_inputs(struct fuxictr_reading *reading, uint32_t *ret_x0);

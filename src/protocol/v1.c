@@ -5,6 +5,8 @@
 #include "protocol/json.h"
 #include "protocol/request_json.h"
 
+enum { SHORT_BYTES = 64 }; /* texts up to this cost as much as any cell */
+
 /* How a column of the instance being read was given. */
 enum given {
     GIVEN_NOT,
@@ -20,6 +22,7 @@ struct v1_reader {
     uint8_t *given;  /* enum given, [n_columns] */
     uint32_t n_rows; /* of the instances that are whole */
     uint32_t n_instances;
+    uint64_t n_repeated_bytes; /* of the texts that stand for several rows */
 };
 
 static int read_cell(struct v1_reader *v1, uint32_t c)
@@ -98,6 +101,23 @@ __attribute__((noinline)) static int settle_arrays(struct v1_reader *v1)
     return 0;
 }
 
+/* A text that stands for every row is read once per row: without a bound a request of few bytes
+ * could ask for hours. */
+static int count_repeats(struct v1_reader *v1, uint32_t c, struct cell cell, uint32_t n_rows)
+{
+    if (cell.kind != CELL_TEXT || cell.length <= SHORT_BYTES)
+        return 0;
+    v1->n_repeated_bytes += (uint64_t)cell.length * n_rows;
+    return v1->n_repeated_bytes <= V1_REPEATED_MAX_BYTES
+               ? 0
+               : request_error_set(v1->error, 413,
+                                   "Instance %u: column \"%.*s\" has one text of %u bytes for %u "
+                                   "rows; texts that stand for several rows may be %d bytes, "
+                                   "counted once per row.",
+                                   v1->n_instances, TEXT_SHOWN(v1->frame->schema->names[c]),
+                                   cell.length, n_rows, V1_REPEATED_MAX_BYTES);
+}
+
 /* Every column present and of one length; scalars are repeated to it. */
 static int finish_instance(struct v1_reader *v1)
 {
@@ -129,6 +149,8 @@ static int finish_instance(struct v1_reader *v1)
             continue;
         const struct cell cell = frame->columns[c].cells[base];
         frame_truncate(frame, c, n_rows);
+        if (n_rows - base > 1 && count_repeats(v1, c, cell, n_rows - base) != 0)
+            return -1;
         while (frame->columns[c].n < n_rows)
             if (frame_append(frame, c, cell, v1->error) != 0)
                 return -1;
@@ -235,6 +257,7 @@ int v1_parse(struct frame *frame, struct text body, const char *model_name, bool
         found = which == INPUTS ? INPUTS : INSTANCES;
         frame_clear(frame);
         v1.n_instances = v1.n_rows = 0;
+        v1.n_repeated_bytes = 0;
         value = json;
         status = read_instances(&v1, which == INPUTS ? "inputs" : "instances", false);
         if (status != 0 && json.reason == NULL) {

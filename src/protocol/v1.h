@@ -15,6 +15,9 @@
 
 #include "frame.h"
 
+/* Of texts of more than some bytes that stand for several rows: in all rows of a request. */
+enum { V1_REPEATED_MAX_BYTES = 16 << 20 };
+
 /* 0: *frame holds one row or more, every column full. -1: *error is set; `model_name` stands in
  * messages only. */
 int v1_parse(struct frame *frame, struct text body, const char *model_name, bool *ret_wants_logits,

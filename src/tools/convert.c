@@ -86,13 +86,28 @@ static int convert_with_rows(const struct command *command)
     if (source.golden == NULL || strcmp(source.golden, GOLDEN_NONE) == 0)
         return wrong("--golden-scores", "needs --golden FILE, the rows of these scores");
     const struct golden_rows rows = {source.golden, command->golden_scores, &form};
-    char *golden = golden_rows_read(&rows, &source, &reason);
-    if (golden == NULL)
+    char *json = golden_rows_read(&rows, &source, &reason);
+    if (json == NULL)
         return program_fail(name, EXIT_FAILURE, reason.message);
+    const struct made_golden golden = {json, source.golden};
     source.golden = GOLDEN_NONE; /* its file is no golden set */
-    const int status = model_convert(&source, NULL, golden, command->output, &error);
-    free(golden);
+    const int status = model_convert(&source, NULL, &golden, command->output, &error);
+    free(json);
     return report(status, &error);
+}
+
+/* Whether a regular file starts as no JSON object does: a click log, whose scores are missing. Any
+ * other one is for its reader to refuse, and a pipe can be read once. */
+static bool is_no_json(const char *path)
+{
+    struct stat info;
+    FILE *file = stat(path, &info) == 0 && S_ISREG(info.st_mode) ? fopen(path, "r") : NULL;
+    char first[2] = "";
+    if (file == NULL)
+        return false;
+    const bool has_text = fscanf(file, " %1s", first) == 1;
+    fclose(file);
+    return has_text && *first != '{';
 }
 
 static int convert(const struct command *command)
@@ -111,6 +126,10 @@ static int convert(const struct command *command)
                      "say how the rows of --golden-scores are written, which is not given");
     if (command->golden_scores)
         return convert_with_rows(command);
+    if (source->golden && strcmp(source->golden, GOLDEN_NONE) != 0 && is_no_json(source->golden))
+        return wrong("--golden-scores",
+                     "is missing: the file of --golden is no JSON; of a click log name the scores "
+                     "too, a file of a probability per line");
     return report(model_convert(&command->source, NULL, NULL, command->output, &error), &error);
 }
 

@@ -76,6 +76,8 @@ static int read_log(struct making *making)
             status = -1;
             break;
         }
+    if (status == 0)
+        status = click_log_check_rows(log, making->error);
     click_log_close(log);
     return status;
 }

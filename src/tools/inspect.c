@@ -117,7 +117,7 @@ static int print_network(struct inspection *inspection, const struct network_spe
     return spec_draw(spec, list, out) == 0 ? DCNV2_OK : model_error_memory(inspection->error);
 }
 
-/* ---- a state dict ---- */
+/* ---- tensors alone ---- */
 
 static const struct tensor *find_table(const struct tensor_list *list, size_t i)
 {
@@ -171,16 +171,23 @@ static int recognise(struct inspection *inspection, const struct tensor_list *li
     return DCNV2_OK;
 }
 
-static int inspect_state_dict(struct inspection *inspection)
+static int inspect_tensors(struct inspection *inspection)
 {
+    const struct file_bytes *bytes = &inspection->bytes;
+    const bool is_safetensors = safetensors_is(bytes->at, bytes->size);
+    struct arena *arena = &inspection->arena;
     struct tensor_list list;
     struct format_error reason;
-    if (torch_file_read(&list, &inspection->arena, inspection->bytes.at, inspection->bytes.size,
-                        NULL, &reason) != 0)
+    if ((is_safetensors
+             ? safetensors_read_weights(&list, arena, bytes->at, bytes->size, &reason)
+             : torch_file_read(&list, arena, bytes->at, bytes->size, NULL, &reason)) != 0)
         return model_error_from(inspection->error, DCNV2_ERROR_FORMAT, inspection->path, &reason);
+    if (list.n_tensors == 0)
+        return model_error_set(inspection->error, DCNV2_ERROR_FORMAT, inspection->path,
+                               "holds no tensors");
     tensor_list_take_off_prefix(&list, "output.weight");
-    fprintf(inspection->out, "%s: a PyTorch state dict of %zu bytes\n", inspection->path,
-            inspection->bytes.size);
+    fprintf(inspection->out, "%s: %s of %zu bytes\n", inspection->path,
+            is_safetensors ? "safetensors" : "a PyTorch state dict", bytes->size);
     const int status = recognise(inspection, &list);
     print_tensors(inspection->out, &list);
     return status;
@@ -212,7 +219,7 @@ static int inspect_encoder(struct inspection *inspection)
     return DCNV2_OK;
 }
 
-/* ---- a converted file, a folder with a model.json ---- */
+/* ---- a converted file; weights with a model.json or FuxiCTR's files ---- */
 
 static struct text class_of_column(const void *column, uint32_t i)
 {
@@ -276,8 +283,9 @@ static int print_converted(struct inspection *inspection, const struct reading *
 static int print_described(struct inspection *inspection, const struct reading *reading,
                            const struct dcnv2_model *model)
 {
+    const bool is_file = strcmp(reading->weights_path, inspection->path) == 0;
     fprintf(inspection->out, "%s: %s of %zu bytes, with %s\n", inspection->path,
-            reading->weights_path, reading->model_bytes.size,
+            is_file ? "weights" : reading->weights_path, reading->model_bytes.size,
             reading->is_fuxictr ? "FuxiCTR's files" : "a model.json");
     return print_model(inspection, reading, model, &reading->tensors);
 }
@@ -299,6 +307,18 @@ static int inspect_model(struct inspection *inspection)
     return status;
 }
 
+/* Weights beside which a description lies are read with that, others by the names of their tensors.
+ */
+static int inspect_weights(struct inspection *inspection)
+{
+    const struct dcnv2_source source = {.model_path = inspection->path};
+    bool is_described;
+    const int status = reading_find_description(&source, &is_described, inspection->error);
+    if (status != DCNV2_OK)
+        return status;
+    return is_described ? inspect_model(inspection) : inspect_tensors(inspection);
+}
+
 int inspect_file(const char *path, FILE *out, struct dcnv2_error *error)
 {
     struct inspection inspection = {.path = path, .out = out, .error = error};
@@ -313,8 +333,8 @@ int inspect_file(const char *path, FILE *out, struct dcnv2_error *error)
     int status;
     if (safetensors_is_converted(bytes, size))
         status = inspect_model(&inspection);
-    else if (torch_file_is(bytes, size))
-        status = inspect_state_dict(&inspection);
+    else if (torch_file_is(bytes, size) || safetensors_is(bytes, size))
+        status = inspect_weights(&inspection);
     else if (sklearn_file_is(bytes, size))
         status = inspect_encoder(&inspection);
     else

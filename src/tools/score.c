@@ -18,7 +18,6 @@ struct command {
     struct log_form log_form;
     const char *label;
     uint64_t max_bad_rows;
-    bool match_numbers;
     bool logit;
     unsigned n_threads;
     const char *const *files;
@@ -37,7 +36,7 @@ static const struct setting all[] = {
      "the column of clicks, to measure by (the one the model was trained on, if it is there)"},
     {"max-bad-rows", NULL, NUMBER(max_bad_rows, 0, UINT64_MAX),
      "bad rows to leave out and count (0)"},
-    {"match-numbers", NULL, AT(SETTING_FLAG, match_numbers),
+    {"match-numbers", NULL, AT(SETTING_FLAG, source.match_numbers),
      "find an id in another form of the same number, as the server's --match_numbers (false)"},
     {"logit", NULL, AT(SETTING_FLAG, logit),
      "write logits, the numbers in front of the sigmoid, instead of probabilities (false)"},
@@ -67,6 +66,8 @@ static void report(const struct scoring_result *result)
     if (result->n_bad_rows > 0)
         fprintf(stderr, "; %llu bad rows left out, the first: %s",
                 (unsigned long long)result->n_bad_rows, result->first_bad.message);
+    if (result->no_rows.message[0])
+        fprintf(stderr, "; %s", result->no_rows.message);
     if (result->is_measured)
         fprintf(stderr, "; AUC %.6f, log loss %.6f, calibration %.4f", result->evaluation.auc,
                 result->evaluation.log_loss, result->evaluation.calibration);
@@ -91,7 +92,7 @@ static int score(const struct command *command)
             .label = command->label ? command->label : initial.label,
             .label_is_optional = command->label == NULL,
             .max_bad_rows = command->max_bad_rows,
-            .match_numbers = command->match_numbers,
+            .match_numbers = command->source.match_numbers,
             .writes_logits = command->logit,
             .n_threads = command->n_threads ? command->n_threads : cpus_available()};
         status = score_files(&initial, &options, stdout, &result, &error);

@@ -432,6 +432,8 @@ int score_files(const struct initial_model *initial, const struct scoring_option
         const struct click_log_progress progress = click_log_progress(scoring.log);
         ret_result->n_bad_rows = progress.n_bad;
         train_error_set(&ret_result->first_bad, "%s", progress.first_bad);
+        if (status == 0 && progress.n_bad == 0)
+            click_log_check_rows(scoring.log, &ret_result->no_rows);
     }
     ret_result->seconds = (double)(clock_ns() - start_ns) / 1e9;
     close_all(&scoring);

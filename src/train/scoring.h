@@ -29,6 +29,7 @@ struct scoring_options {
 struct scoring_result {
     uint64_t n_rows, n_bad_rows;
     struct train_error first_bad; /* "" without one */
+    struct train_error no_rows;   /* which log has a header only, or "" */
     struct train_error forms;     /* of cells that are a class in another form, or "" */
     bool is_measured;             /* every row had a label */
     struct evaluation evaluation;

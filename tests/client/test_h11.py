@@ -270,7 +270,7 @@ def test_what_is_passed_over_moves_no_request(server):
 
 
 def test_no_message_of_a_refusal_is_unknown():
-    source = "".join((harness.ROOT / "src/http" / name).read_text() for name in ("head.c", "chunks.c"))
+    source = "".join((harness.ROOT / "src/http1" / name).read_text() for name in ("head.c", "chunks.c"))
     known = STRICTER_MESSAGES | REFUSED_BY_BOTH
     literals = re.findall(r'"((?:[^"\\\n]|\\.)*)"', re.sub(r'"\s*\n\s*"', "", source))
     found = {beginning_of(text) for text in literals if re.match(r"[A-Z].* .*\.$", text)}

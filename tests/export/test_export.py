@@ -30,7 +30,10 @@ import saved
 from harness import Problems, check
 from samples import V1
 from wire import ask
+from dcnv2_export import libraries, rows as rowing
 from dcnv2_export.__main__ import main
+from dcnv2_export.columns import as_rules as rules_of
+from dcnv2_export.hashes import HASHES, murmur3_32, xxhash64
 
 SCORE = str(pathlib.Path(os.environ.get("DCNV2_SERVER") or ROOT / "build/bin/dcnv2-server").with_name("dcnv2-score"))
 os.environ["DCNV2_SCORE"] = SCORE
@@ -194,6 +197,19 @@ def test_cross_layers_of_ones_own_are_reproduced_or_asked_about():
     check("module cross (" in message and "cross_product=" in message, message)
 
 
+def test_hashed_columns_are_reproduced_with_each_hash_of_the_description():
+    texts = [("Zürich" * 20)[:n] for n in range(1, 80)]  # each rest of a word of 4, of 8 and of a stripe of 32 bytes
+    rows = {"city": texts, "device": ["ios"] * len(texts), "price": [1.5] * len(texts)}
+    for name in HASHES:
+        found = export_and_look(plain(), rows, columns=columns(city=dx.Category(hash=name, prefix="city=", modulus=3)), gives="logit")
+        lookup = json.loads(found["model.json"])["lookups"]["city"]
+        check(lookup == {"hash": name, "prefix": "city=", "modulus": 3}, "%s" % lookup)
+    check([murmur3_32(b"hello"), murmur3_32(b"hello, world")] == [0x248BFA47, 0x149BBB7F], "murmur3_32 differs from its author's")
+    check([xxhash64(b""), xxhash64(b"asdf")] == [0xEF46DB3751D8E999, 0x415872F599CEA71E], "xxhash64 differs from its author's")
+    message = refusal(dx.ExportError, dx.Category, hash="md5", modulus=3)
+    check("'md5' is not known; known are crc32, murmur3_32, xxhash64" in message, message)
+
+
 class Bags(nn.Module):
     """A table of bags, whose padding does not count, and a batch norm of the whole input; the sigmoid inside."""
 
@@ -237,12 +253,47 @@ def test_deepctr_torch_is_reproduced():
         model = randomise(kind(features[2:], features, dnn_hidden_units=(6, 5), **settings))
         export_and_look(model, columns=rules)
         export_and_look(model, {name: cells[:1] for name, cells in ROWS.items()}, columns=rules)
-    features[1] = VarLenSparseFeat(SparseFeat("tags", 5, 3), 3, "max")
-    model = randomise(DCN(features[2:], features, dnn_hidden_units=(6, 5)))
-    rows = {name: [cells[i] for i in (0, 2, 3)] for name, cells in ROWS.items()}
-    message = refusal(dx.ExportError, dx.export, model, rows=rows, columns=rules)  # no row shows what an empty list becomes
-    check("feature tags: DeepCTR-Torch's maximum of no value is -1e9" in message, message)
-    export_and_look(model, columns={**rules, "tags": dx.Tags({t: i + 1 for i, t in enumerate(TAGS)}, max=3, missing=4)})
+
+
+def deepctr(tags, linear=None, **settings):
+    DCN, _ = saved.deepctr_classes()
+    from deepctr_torch.inputs import SparseFeat
+    others = [SparseFeat("city", 3, 4)]
+    return randomise(DCN([linear or tags] + others, [tags] + others, dnn_hidden_units=(6, 5), **settings))
+
+
+def test_deepctr_torchs_lengths_are_those_of_the_lists():
+    from deepctr_torch.inputs import SparseFeat, VarLenSparseFeat
+
+    def tags(combiner="mean", length="n_tags", name="tags"):
+        return VarLenSparseFeat(SparseFeat(name, 4, 3), 3, combiner, length)
+    rules = {"city": CITIES, "tags": dx.Tags(TAGS, max=3, keep="last")}  # the row 0 of "a" counts
+    rows = {"city": CITIES + ["Rome"], "tags": ["a|b", "", "a", "c|b|a|d"]}
+    for combiner in ("mean", "sum"):
+        found = json.loads(export_and_look(deepctr(tags(combiner)), rows, columns=rules)["model.json"])
+        check([column["name"] for column in found["columns"]] == ["city", "tags"], "%s" % found["columns"])
+        export_and_look(deepctr(tags(combiner, None)), rows, columns=rules)  # without lengths it does not
+    largest = {**rules, "tags": dx.Tags({t: i for i, t in enumerate(TAGS[1:], 1)}, max=3)}
+    found = json.loads(export_and_look(deepctr(tags("max", None)), {"city": CITIES, "tags": ["b|d", "c", "c|b|d|d"]}, columns=largest)["model.json"])
+    check("missing" not in found["lookups"]["tags"], "an empty list is answered, whose largest value is -1e9: %s" % found["lookups"])
+    model = deepctr(tags())
+    feed = libraries.find(model).describe(model, rules).feed
+    encoded = rowing.encode(rules_of(rules), rows)
+    matrix = torch.zeros(4, 5)  # as a user fills the columns: tags, n_tags, city
+    for i, cell in enumerate(encoded["tags"]):
+        matrix[i, :len(cell)], matrix[i, 3] = torch.tensor(cell, dtype=torch.float32), len(cell)
+    matrix[:, 4] = torch.tensor(encoded["city"])
+    with torch.no_grad():
+        check(model.eval().feature_index == {"tags": (0, 3), "n_tags": (3, 4), "city": (4, 5)}, "%s" % model.feature_index)
+        check(torch.equal(model(matrix), feed(encoded)), "the lengths are fed otherwise than by a user")
+    for model, more, part in ((deepctr(tags("max")), largest, "feature tags: DeepCTR-Torch cannot compute combiner=\"max\" with a length_name"),
+                              (deepctr(tags("max", None)), {"tags": dx.Tags(largest["tags"].vocabulary, max=3, unseen="drop")},
+                               "feature tags: combiner=\"max\" of a list none of whose values counts is -1e9"),
+                              (deepctr(tags("max", None)), {}, "feature tags: combiner=\"max\" of a list"),
+                              (deepctr(tags(length="city")), {}, "feature tags: its length_name city is a feature too"),
+                              (deepctr(tags(), tags(length=None)), {}, "feature tags: the linear part masks its values otherwise")):
+        message = refusal(dx.ExportError, dx.export, model, rows=rows, columns={**rules, **more})
+        check(message.startswith(part), message)
 
 
 def test_torch_rechub_is_reproduced():
@@ -292,13 +343,11 @@ def test_fuxictr_is_reproduced():
                 for name in ("city", "device", "tags"):
                     model.embedding_layer.embedding_layer.embedding_layers[name].weight[0] = 0
             export_and_look(model, feature_processor=processor)
-            found = export_and_look(model, {**ROWS, "tags": ["a||b", "", "||d", "c|b|a"]}, feature_processor=processor)
-            golden = json.loads(found["golden.json"])["inputs"][0]["tags"]
-            check(golden == ["a||b", [], "||d", ["c", "b", "a"]], "%s" % golden)
+            found = export_and_look(model, {**ROWS, "city": ["Rome", "", "Berlin", "Oslo"]}, feature_processor=processor)
             check(json.loads(found["model.json"])["lookups"]["city"]["missing"] == 4, "the text that fills is no word")
 
 
-def test_a_fuxictr_sequence_that_is_filled_is_refused_and_layers_behind_its_pooling_are_reproduced():
+def test_layers_behind_the_pooling_of_a_fuxictr_sequence_are_reproduced():
     from fuxictr.features import FeatureMap
     import types
     made = tokenizer(TAGS[:3], splitter="|", max_len=2, padding="post")
@@ -311,9 +360,53 @@ def test_a_fuxictr_sequence_that_is_filled_is_refused_and_layers_behind_its_pool
     with torch.no_grad():
         model.embedding_layer.embedding_layer.embedding_layers["tags"].weight[0] = 0
     export_and_look(model, {"tags": ROWS["tags"]}, feature_processor=processor)
-    made._na_value = "none"
-    message = refusal(dx.ExportError, dx.export, model, rows={"tags": ROWS["tags"]}, feature_processor=processor)
-    check("feature tags: its fill_na is not empty" in message, message)
+
+
+def fuxictr_sequence(**settings):
+    """A model of one list of tags, the processor that an export takes, and its tokenizer."""
+    model_class = saved.fuxictr_class()
+    from fuxictr.features import FeatureMap
+    import types
+    tags = tokenizer(TAGS[:3], splitter="|", max_len=2, **settings)
+    feature_map = FeatureMap("tiny", "")
+    feature_map.default_emb_dim = 4
+    feature_map.features = {"tags": {"type": "sequence", "source": "", "padding_idx": 0, "vocab_size": 5, "max_len": 2,
+                                     "feature_encoder": "layers.MaskedAveragePooling()"}}
+    model = randomise(model_class(feature_map, 4, {"kind": "full", "num_layers": 1}, {"dnn": {"hidden_units": [6]}}))
+    with torch.no_grad():
+        model.embedding_layer.embedding_layer.embedding_layers["tags"].weight[0] = 0
+    processor = types.SimpleNamespace(feature_cols=[{"name": "tags", "dtype": "str", "fill_na": settings.get("na_value", "")}],
+                                      processor_dict={"tags::tokenizer": tags})
+    return model, processor, tags
+
+
+def test_fuxictrs_lists_give_the_word_of_a_missing_value_a_place():
+    lists = ["a|b|c", "none|a|b", "a|none", "none", "a", "new|none|b"]
+    for settings, texts in (({"na_value": "none"}, lists), ({}, [text.replace("none", "") for text in lists])):
+        for padding in ("post", "pre"):
+            model, processor, tags = fuxictr_sequence(padding=padding, **settings)
+
+            def predict(rows):  # by the library's own tokenizer
+                return model({"tags": torch.tensor(tags.encode_sequence(rows["tags"])).long()})["y_pred"]
+            export_and_look(model, {"tags": texts}, feature_processor=processor, predict=predict)
+            export_and_look(model, {"tags": texts + [""]}, feature_processor=processor)
+    model, processor, _ = fuxictr_sequence(na_value="n|e")
+    message = refusal(dx.ExportError, dx.export, model, rows={"tags": lists}, feature_processor=processor)
+    check(message.startswith("feature tags: its fill_na 'n|e' is not told apart"), message)
+
+
+def test_what_fuxictr_changes_before_the_model_is_refused_by_the_column():
+    model, processor, _ = fuxictr_sequence()
+    spec, column = model.feature_map.features["tags"], processor.feature_cols[0]
+    for where, change, part in ((spec, {"category_processor": "quantile_bucket"}, "fits category_processor quantile_bucket and never applies it"),
+                                (spec, {"type": "embedding"}, "is of type embedding, vectors that come with each row"),
+                                (column, {"preprocess": "convert_weekday"}, "convert_weekday of the feature processor changes its values")):
+        before = dict(where)
+        where.update(change)
+        message = refusal(dx.ExportError, dx.export, model, rows={"tags": ["a"]}, feature_processor=processor)
+        check(message.startswith("feature tags") and part in message, message)
+        where.clear()
+        where.update(before)
 
 
 def test_recbole_is_reproduced():
@@ -328,6 +421,30 @@ def test_recbole_is_reproduced():
         export_and_look(model, dataset=dataset, columns={"price": dx.Number([{"fill": 0.5}])})
         message = refusal(dx.ExportError, dx.export, model, rows=ROWS, dataset=dataset)
         check("float field price: RecBole keeps neither" in message, message)
+
+
+def test_recboles_sequences_of_floats_are_served_by_their_mean():
+    classes = saved.recbole_classes()
+    vocabularies = {"city": {"[PAD]": 0, **{t: i + 1 for i, t in enumerate(CITIES)}}}
+    dataset = saved.recbole_dataset({"token": ["city"], "float": ["price"], "float_seq": ["visits"]}, vocabularies, {"visits": 3})
+    settings = saved.Settings({"embedding_size": 4, "cross_layer_num": 2, "mlp_hidden_size": [6, 5], "reg_weight": 0, "dropout_prob": 0.1,
+                               "numerical_features": ["price", "visits"], "device": "cpu", "LABEL_FIELD": "label"})
+    model = randomise(classes["DCN"](settings, dataset))
+    lists = [[0.5, 2.0, 4.0], [], [3.0]]
+    rows = {"city": CITIES, "price": [1, 2, None], "visits": [sum(values) / len(values) if values else None for values in lists]}
+    rules = {"price": dx.Number([{"fill": 0.5}]), "visits": dx.Number([{"fill": 0}])}
+
+    def predict(rows):  # as the library's loader feeds the lists
+        places = torch.zeros(3, 3, 2)
+        for i, values in enumerate(lists):
+            places[i, :len(values), 0], places[i, :len(values), 1] = torch.tensor(values), 1
+        price = torch.tensor([[0.5 if p is None else p, 1] for p in rows["price"]], dtype=torch.float32)
+        return model.predict({"city": torch.tensor([1, 2, 3]), "price": price, "visits": places})
+    export_and_look(model, rows, dataset=dataset, columns=rules, predict=predict)
+    export_and_look(model, rows, dataset=dataset, columns=rules)
+    for rule in ({}, {"visits": dx.Category(steps=["truncate"])}):
+        message = refusal(dx.ExportError, dx.export, model, rows=rows, dataset=dataset, columns={"price": rules["price"], **rule})
+        check(message.startswith("float_seq field visits: ") and "put the mean of the first seq_len values into the rows" in message, message)
 
 
 def test_torchrec_is_reproduced():

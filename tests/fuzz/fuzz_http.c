@@ -3,9 +3,9 @@
  * The bytes of a connection: heads, routes and bodies, one request behind the other. What is seen
  * must not depend on the pieces in which the bytes come: the first byte says how large these are.
  */
-#include "http/chunks.h"
-#include "http/head.h"
-#include "http/routes.h"
+#include "http1/chunks.h"
+#include "http1/head.h"
+#include "serve/routes.h"
 
 #include "fuzz.h"
 
@@ -46,19 +46,20 @@ static void refuse(struct reader *reader, const struct request_error *error)
     reader->ended = true;
 }
 
-static void see_head(struct reader *reader, const struct head *head)
+static void see_head(struct reader *reader, const struct head *framing,
+                     const struct request_head *head)
 {
     struct arena arena;
     arena_init(&arena, ROUTE_ARENA_BYTES);
     const struct route_match match = route_find(&arena, head->method, head->target);
     REQUIRE(head->method.length > 0 && head->target.length > 0);
-    REQUIRE(!head->is_chunked || head->content_length == 0);
+    REQUIRE(!framing->is_chunked || head->content_length == 0);
     see(reader, head->method.at, head->method.length);
     see(reader, head->target.at, head->target.length);
     see_number(reader, match.route);
     see(reader, match.model.at, match.model.length);
-    see_number(reader, head->is_1_0 | head->keep_alive << 1 | head->is_chunked << 2 |
-                           head->accepts_gzip << 3 | head->expects_continue << 4 |
+    see_number(reader, framing->is_1_0 | framing->keep_alive << 1 | framing->is_chunked << 2 |
+                           head->accepts_gzip << 3 | framing->expects_continue << 4 |
                            head->is_head << 5);
     see_number(reader, head->content_length);
     see_number(reader, (uint64_t)head->coding << 32 | (uint64_t)head->type);
@@ -78,7 +79,8 @@ static void see_head(struct reader *reader, const struct head *head)
 static bool step_head(struct reader *reader)
 {
     struct request_error error;
-    struct head head;
+    struct head framing;
+    struct request_head head;
     size_t n;
     const enum head_size size =
         head_find_end(reader->at, (size_t)(reader->end - reader->at), &reader->scanned, &n, &error);
@@ -87,15 +89,15 @@ static bool step_head(struct reader *reader)
     if (size != HEAD_COMPLETE)
         return false;
     REQUIRE(n <= (size_t)(reader->end - reader->at));
-    if (head_read(&head, reader->at, n, &error) != 0) {
+    if (head_read(&framing, &head, reader->at, n, &error) != 0) {
         refuse(reader, &error);
         return false;
     }
-    see_head(reader, &head);
+    see_head(reader, &framing, &head);
     reader->at += n;
     reader->scanned = 0;
     reader->in_body = true;
-    reader->is_chunked = head.is_chunked;
+    reader->is_chunked = framing.is_chunked;
     reader->left = head.content_length;
     reader->chunks = (struct chunks){0};
     reader->ended = head.content_length > BODY_MAX_BYTES;

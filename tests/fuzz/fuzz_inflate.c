@@ -3,7 +3,7 @@
  * A packed body: the first byte says whether it is gzip or deflate. What unpacks is a worker's own
  * and used for one body behind the other: none may show in the next, nor go beyond the largest.
  */
-#include "http/body.h"
+#include "serve/content_coding.h"
 
 #include <string.h>
 

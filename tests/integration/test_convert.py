@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import stat
 import struct
 import subprocess
@@ -27,6 +28,8 @@ CONVERT = BINARY.with_name("dcnv2-convert")
 SPARSE = MODEL_ENV["SPARSE_COLS"].split(",")
 NO_COLUMNS = {"DENSE_COLS": None, "SPARSE_COLS": None}
 LOAD = "/v2/repository/models/dcnv2/load"
+ONE_NUMBER = {"dcnv2_model": 1, "weights": "m.pt", "columns": [{"name": "p", "type": "number"}], "layers": [
+    {"name": "x", "kind": "input", "parts": [{"value": "p"}]}, {"name": "out", "kind": "output", "input": "x", "weight": "w"}]}
 
 
 @contextlib.contextmanager
@@ -157,6 +160,17 @@ def test_sources_that_are_refused_are_named_and_leave_the_old_file():
         check(sorted(os.listdir(place)) == ["bad", "model.safetensors"], f"{os.listdir(place)}")
 
 
+def test_what_the_written_file_cannot_hold_names_the_source():
+    """A tensor that nobody uses has a name that a converted file gives to vocabularies."""
+    with folder() as place:
+        weights = place / "m.pt"
+        modelfile.write_state_dict(weights, {"w": ([1, 1], [0.5]), "vocabulary.0.text": ([1], [0.5])})
+        (place / "model.json").write_text(json.dumps({**ONE_NUMBER, "unused_tensors": ["vocabulary.*"]}))
+        env = {name: None for name in MODEL_ENV}
+        check_one_line("", run("--model-path", weights, "-o", place / "one", env=env), 1, f"{weights}: ", "tensors of vocabularies")
+        check(not (place / "one").exists(), "it was written")
+
+
 def test_places_that_cannot_be_written_are_named():
     with folder() as place:
         for out in ("/no-such-folder/model", place, "/dev/null/model"):
@@ -225,6 +239,24 @@ def test_the_vocabulary_is_in_tensors():
 
 
 # ---------------------------------------------------------------- served
+
+def interrupt(place, number):
+    """Sends the signal to dcnv2-convert once its file is on the way. Whether it came in time."""
+    process = subprocess.Popen([str(CONVERT), "-o", str(place / "model")], env=server_environment(),
+                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not any(name.startswith("model.") for name in os.listdir(place)):
+        pass
+    process.send_signal(number)
+    return process.wait(limit(20)) == -number
+
+
+def test_a_signal_leaves_no_part_of_a_file():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with folder() as place:
+            check(any(interrupt(place, number) for _ in range(20)), f"signal {number} never came in time")
+            check(os.listdir(place) == ["model"], f"signal {number} left {os.listdir(place)}")
+            check(run("--inspect", place / "model")[0] == 0, "the file is not whole")
+
 
 def test_a_converted_file_is_served_with_the_same_bits():
     with folder() as place:
@@ -369,18 +401,22 @@ def test_inspect_draws_the_same_network_of_each_kind_of_source():
         check(drawing(inspect(convert(place / "model"))) == drawn, "another drawing of the converted file")
 
 
-def test_inspect_draws_the_network_of_a_folder_with_a_description():
+def test_inspect_draws_the_network_that_a_description_tells():
     with folder() as place:
         modelfile.write_state_dict(place / "m.pt", {"w": ([1, 1], [0.5])})
-        (place / "model.json").write_text(json.dumps(
-            {"dcnv2_model": 1, "weights": "m.pt", "columns": [{"name": "p", "type": "number"}], "layers": [
-                {"name": "x", "kind": "input", "parts": [{"value": "p"}]},
-                {"name": "out", "kind": "output", "input": "x", "weight": "w"}]}))
-        out = inspect(place)
-        check("with a model.json" in out and "weight      w [1, 1]" in drawing(out), out)
+        (place / "model.json").write_text(json.dumps(ONE_NUMBER))
+        header = b'{"w":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}}'
+        (place / "m.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<f", 0.5))
+        for path in (place, place / "m.pt", place / "m.safetensors"):
+            out = inspect(path)
+            check("with a model.json" in out and "weight      w [1, 1]" in drawing(out), out)
         (place / "model.json").write_text("{}")
-        code, _, err = run("--inspect", place, env={name: None for name in MODEL_ENV})
-        check(code == 1 and "model.json" in err and err.count("\n") == 1, f"{code}: {err}")
+        for path in (place, place / "m.pt"):
+            code, _, err = run("--inspect", path, env={name: None for name in MODEL_ENV})
+            check(code == 1 and "model.json" in err and err.count("\n") == 1, f"{path}: {code}: {err}")
+        (place / "model.json").unlink()
+        out = inspect(place / "m.safetensors")
+        check("safetensors of " in out and "network: not recognised" in out and '[1, 1]           "w"' in out, out)
 
 
 def test_inspect_shows_an_encoder():

@@ -136,6 +136,50 @@ def test_flags_that_would_change_scores_and_have_no_effect_are_refused():
     check_refused(layers, w, "leave out --state-dict-key", "--state-dict-key", "model")
 
 
+def test_a_converted_file_is_scored_by_its_own_description_or_not_at_all():
+    w = Weights()
+    layers = [output(w, ["x0"])]
+    with folder() as name:
+        here = pathlib.Path(name)
+        log, other = here / "rows.csv", here / "other.json"
+        write_model(here, layers, w)
+        row = score(here, [[1.0, 2.0, 3.0, 4.0, 5.0]]).stdout
+        converted = here / "converted"
+        check(subprocess.run([BIN / "dcnv2-convert", "--model-path", here, "-o", converted]).returncode == 0, "not converted")
+        reverse = {**BASE, "layers": [{**X0, "parts": X0["parts"][::-1]}, *layers]}
+        other.write_text(json.dumps(reverse))
+        for flags in ([], ["--model-json", other]):
+            done = subprocess.run([BIN / "dcnv2-score", "--model-path", converted, *flags, log], capture_output=True, text=True)
+            check(done.stdout == ("" if flags else row) and ("--model-json has no effect here" in done.stderr) == bool(flags),
+                  f"{flags}: {done.stdout} {done.stderr}")
+        (here / "model.json").write_text(json.dumps({**reverse, "weights": "converted"}))
+        done = run_score(here, log)
+        check(done.returncode == 1 and "model.json: names weights that are a converted file" in done.stderr, done.stderr)
+
+
+def test_dimensions_of_size_1_do_not_count_in_a_stack_of_experts():
+    n_experts, rank = 3, 2
+    w = Weights()
+    u, v, gate = (w.make("u", n_experts * WIDTH, rank), w.make("v", n_experts * rank, WIDTH), w.make("g", n_experts, WIDTH))
+    layers = [{"name": "m", "kind": "cross_mixture", "input": "x0", "u": "u", "v": "v", "gate": "g", "function": "none"},
+              output(w, ["m"])]
+    out = w.all["o.weight"][1]
+
+    def reference(x):
+        powers = [math.exp(z) for z in linear(gate, [0] * n_experts, x)]
+        total = list(x)
+        for e in range(n_experts):
+            inner = linear(v[e * rank:][:rank], [0] * rank, x)
+            product = linear(u[e * WIDTH:][:WIDTH], [0] * WIDTH, inner)
+            total = [t + powers[e] / sum(powers) * a * b for t, a, b in zip(total, x, product)]
+        return dot(out, total)
+
+    for u_shape in ((n_experts, WIDTH, rank), (1, n_experts, WIDTH, rank), (n_experts, 1, WIDTH, rank)):
+        for v_shape in ((n_experts, rank, WIDTH), (1, n_experts, rank, WIDTH), (n_experts, rank, 1, WIDTH)):
+            w.all["u"], w.all["v"] = (u_shape, w.all["u"][1]), (v_shape, w.all["v"][1])
+            check_scores(layers, w, reference)
+
+
 # ---------------------------------------------------------------- lists
 
 TABLE = [[0.0, 0.0], [-1.0, -2.0], [1.0, -1.0], [0.5, 0.25]]  # the second row but one has values whose sum is 0

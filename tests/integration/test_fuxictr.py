@@ -47,7 +47,7 @@ def check_folders(sources, at_least):
 
 
 def test_folders_of_the_library_give_its_predictions():
-    check_folders(sorted(GOLDEN.glob("*/")), 4)
+    check_folders(sorted(GOLDEN.glob("*/")), 6)
 
 
 def test_the_references_give_their_predictions():
@@ -72,6 +72,8 @@ def test_what_no_file_tells_is_assumed_and_refused_if_strict():
     text = inspect(GOLDEN / "assumed")
     check("assumed: the activation of the deep layers is ReLU, FuxiCTR's default\n" in text, text)
     check("FuxiCTR's files" in text and "cross_mixture" in text, text)
+    of_file = inspect(next((GOLDEN / "assumed").glob("*.model")))  # as the server reads MODEL_PATH=FILE
+    check(of_file.split("\n")[1:] == text.split("\n")[1:], of_file)
     check("model_config.yaml does" in refusal(GOLDEN / "assumed", "--strict"), refusal(GOLDEN / "assumed", "--strict"))
     for name in ("features", "encoders", "gated"):  # told by the configuration, by PReLU's and Dice's tensors
         check("assumed" not in inspect(GOLDEN / name), name)
@@ -96,6 +98,23 @@ def test_a_server_serves_the_folder_and_tells_the_digests():
         digest = hashlib.sha256(b"".join((source / name).read_bytes() for name in FILES)).hexdigest()
         check(server.logs(digest), server.log())
         check(server.logs(hashlib.sha256((source / "features.model").read_bytes()).hexdigest()), server.log())
+
+
+def test_numbers_are_put_into_buckets_and_a_missing_list_is_its_fill_na():
+    """What the golden rows do not hold: JSON's forms of a number, null, an empty list."""
+    def row(**more):
+        return {"age": 1, "visits": 4, "tags": ["sale"], "spend": 2.5, "seen": ["5"], **more}
+    pairs = [({"visits": "04"}, {"visits": 4}), ({"visits": 3.0}, {"visits": 1}), ({"visits": None}, {"visits": -1}),
+             ({"visits": -3.5}, {"visits": -3}), ({"visits": -4}, {"visits": 90000}), ({"spend": "2.5"}, {"spend": 0}),
+             ({"tags": None}, {"tags": "none"}), ({"tags": []}, {"tags": ["none"]}),
+             ({"seen": ""}, {"seen": "0"}), ({"tags": "none"}, {"tags": "unseen"}), ({"visits": 2}, {"visits": 1})]
+    with Server("--model-path", GOLDEN / "buckets", env={"SPARSE_COLS": None, "DENSE_COLS": None, "ENCODER_PATH": None}) as server:
+        body = {"instances": [row(**more) for pair in pairs for more in pair]}
+        found = [score for score, in ask(server, "POST", V1, json.dumps(body).encode()).json()["predictions"]]
+        equal = [found[i] == found[i + 1] for i in range(0, len(found), 2)]
+        check(equal == [True] * 9 + [False] * 2, f"{equal}: {found}")
+        reply = ask(server, "POST", V1, json.dumps({"instances": [row(visits="many")]}).encode())
+        check(reply.status == 400 and b"visits" in reply.body, f"{reply.status} {reply.body}")
 
 
 # ---- folders that do not fit
@@ -158,7 +177,24 @@ BAD = [  # the golden folder, the change, what the message has
      ["feature_map.json: features: expected a list", "found an object"]),
     ("features", change_feature("code", type="text"), ["feature_map.json: features[2].code.type", "\"text\""]),
     ("features", change_feature("code", type="embedding"), ["features[2].code.type", "embedding"]),
-    ("features", change_feature("code", pretrained_emb="x.npz"), ["features[2].code.pretrained_emb", "model.json"]),
+    ("features", change_feature("code", pretrained_emb="x.npz"),
+     ["embedding_layers.code.pretrain_embedding.weight\" is missing", "the feature with pretrained_emb"]),
+    *(("features", change_feature("code", category_processor=processor),
+       ["features[2].code.category_processor", "never applies them", "the buckets' names as texts"]) for processor in ("quantile_bucket", "hash_bucket")),
+    ("pretrained", change_feature("item", pretrain_usage="sum"), ["features[2].item.pretrain_usage: a sum of two tables is not read", "\"concat\""]),
+    ("pretrained", change_feature("item", pretrain_usage="init"), ["item.pretrain_usage is \"init\"", "tell another one"]),
+    ("pretrained", change_feature("user", pretrain_usage="concat"), ["user.pretrain_usage is \"concat\"", "tell another one"]),
+    ("pretrained", change_feature("user", freeze_emb=False), ["features[0].user.freeze_emb", "the library masks", "freeze_emb: true"]),
+    ("pretrained", change_feature("item", oov_idx=20), ["features[2].item.oov_idx", "item.id_embedding.weight", "have to be zeros"]),
+    ("pretrained", change_feature("item", oov_idx=None), ["features[2].item.oov_idx", "null"]),
+    ("pretrained", change_feature("seen", share_embedding="nobody"), ["features[3].seen.share_embedding", "nobody"]),
+    ("pretrained", change_feature("seen", feature_encoder="layers.MaskedAveragePooling()"), ["seen: a mean of pretrained vectors", "MaskedSumPooling"]),
+    ("buckets", replace("feature_vocab.json", '"shoes"', '""'), ["tags: the empty text is a word beside the fill_na \"none\""]),
+    ("buckets", change_json("feature_vocab.json", lambda value: value.update(visits={"__PAD__": 0, **{f"0{i}": i for i in range(1, 9)}, "__OOV__": 9})),
+     ["visits: no word is a bucket of convert_to_bucket"]),
+    ("buckets", replace("feature_processor.pkl", "none", "n^ne"), ["column \"tags\": a fill_na that the splitter divides", "one word"]),
+    ("buckets", replace("feature_processor.pkl", "convert_to_bucket(spend)", "convert_to_bucket(spent)"),
+     ["column \"spend\": a category of dtype float is not read"]),
     ("features", change_feature("code", vocab_size=11), ["feature_vocab.json: code has rows up to 9", "vocab_size 11"]),
     ("features", change_feature("tags", feature_encoder="layers.KMaxPooling(2, 1)"), ["feature_encoder", "KMaxPooling"]),
     ("features", change_feature("tags", feature_encoder=None), ["feature_map.json: ", "MaskedAveragePooling"]),

@@ -182,10 +182,16 @@ def test_rows_and_scores_become_the_golden_set_of_a_converted_file():
             found = run("dcnv2-convert", *flags)
             check(found[0] == code and all(part in found[2] for part in parts) and not one.exists(), f"{found}")
         lines = [f"{score!r}\n" for score in MANY_SCORES]
-        problems.collect("a wrong score", refused, "".join([*lines[:-1], "0.999\n"]), 1, TOO_FAR, f"row {N} ")
+        problems.collect("a wrong score", refused, "".join([*lines[:-1], "0.999\n"]), 1, f"{rows}: ", TOO_FAR, f"row {N} ")
         problems.collect("a score too few", refused, "".join(lines[:-1]), 1, "scores.txt has 199 scores", "200 rows")
         problems.collect("no score", refused, "score\n" + "".join(lines), 1, "scores.txt:1: ", "\"score\"")
         problems.collect("beyond 1", refused, "".join(lines[:3]) + "1.5\n", 1, "scores.txt:4: ")
+        flags = ("--golden", rows, "-o", one)
+        problems.collect("no scores", refused, "", 2, "--golden-scores: is missing")
+        header = pathlib.Path(here, "header.csv")
+        header.write_text(rows.read_text().split("\n")[0] + "\n")
+        flags = ("--golden", header, "--golden-scores", scores, "-o", one)
+        problems.collect("a header only", refused, "", 1, f"{header}: header only, no rows")
         flags = flags[2:]
         problems.collect("no rows", refused, "", 2, "--golden FILE")
         flags = ("--golden", "none", "--golden-scores", scores, "-o", one)
@@ -234,6 +240,21 @@ def test_a_wrong_activation_is_found():
         description.write_text(description.read_text().replace('"gelu"', '"relu"'))
         code, _, text = run(*asked, env=no_columns)
         check(code == 1 and TOO_FAR in text, text)
+
+
+def test_a_golden_set_is_scored_as_requests_are():
+    """With --match_numbers 884208.0 is found where 884208 was learnt: in the set as well, or its scores would not be the served ones."""
+    floats = [float(user) if user.isdigit() else user for user in MANY["userid"]]
+    with folder() as here:
+        env, log = copy_pair(here), pathlib.Path(here, "rows.csv")
+        write_csv(log, MANY)
+        write(here, golden(inputs=[{**MANY, "userid": floats}]))
+        for flags in ((), ("--match-numbers",)):
+            code, _, text = run("dcnv2-score", *flags, log, env=env)
+            check(code == (0 if flags else 1) and (TOO_FAR in text) == (not flags), f"{flags}: {text}")
+        with Server("--match_numbers", "true", env=env) as server:
+            check_good(server)
+        check_refused(env, TOO_FAR)
 
 
 def test_mistakes_of_a_golden_set_are_named():

@@ -38,6 +38,8 @@ class FailingServer(Server):
         self.control = folder / "control"
         super().__init__("--workers", "1", "--enable_model_repository", "true",
                          env=failing_environment(folder, NEVER))
+        # It listens a moment before its worker is started, and would end for the lack of one.
+        check(harness.wait_until(lambda: "listening on port" in self.log(), 5, step=0.001), self.log())
 
     def fail(self, n):
         """The n-th allocation from now on fails."""

@@ -6,7 +6,9 @@
  *
  * usage: shuttle [OPTION ..] -- COMMAND ..
  *   --delay MS         of each packet, one way
- *   --rate MBIT        per second, one way; packets that would wait longer than QUEUE_MS are lost
+ *   --rate MBIT        per second, one way; packets that would wait longer than QUEUE_MS are lost,
+ *                      but for those of up to SMALL_BYTES, for which a full queue still has room:
+ *                      a lost SYN would cost its client a second
  *   --loss PERCENT     of the packets
  *   --reorder PERCENT  of the packets come late, behind packets that were sent after them
  *   --mtu BYTES        1500 unless told
@@ -31,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -40,6 +43,7 @@
 
 enum {
     QUEUE_MS = 50,
+    SMALL_BYTES = 100,
     QUEUE_PACKETS = 1 << 14, /* on their way in one direction */
     READS_A_TURN = 64,
     FEW_PACKETS = 2000, /* among which a rare event may be missing by chance */
@@ -147,7 +151,8 @@ static uint64_t arrival(struct line *line, size_t length, const struct options *
 {
     const uint64_t now = now_ns();
     const uint64_t start = line->free_ns > now ? line->free_ns : now;
-    if (start - now > QUEUE_MS * UINT64_C(1000000) || line->n == QUEUE_PACKETS) {
+    const bool is_late = start - now > QUEUE_MS * UINT64_C(1000000);
+    if ((is_late && length > SMALL_BYTES) || line->n == QUEUE_PACKETS) {
         line->counts.n_overflowed++;
         return 0;
     }
@@ -383,6 +388,7 @@ int main(int argc, char **argv)
     lines[1].from_fd = lines[0].to_fd = client.tun_fd;
     const int signal_fd = catch_signals(&former);
     const pid_t child = start(argv + optind, server.namespace_fd, &former);
+    setpriority(PRIO_PROCESS, 0, -20); /* a network does not wait for a CPU */
     if (signal_fd < 0 || child < 0)
         return EXIT_NO_NETWORK;
     return outcome(run(child, signal_fd, &options), &options);

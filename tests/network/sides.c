@@ -55,6 +55,15 @@ static int set_up(int control, const char *name)
     return ioctl(control, SIOCSIFFLAGS, &request) == 0 ? 0 : fail("set a device up");
 }
 
+/* A device's own queue loses nothing, whatever comes at once while the shuttle has no CPU. */
+static int set_queue(int control)
+{
+    enum { QUEUE_PACKETS = 1 << 16 };
+    struct ifreq request = request_for(device);
+    request.ifr_qlen = QUEUE_PACKETS;
+    return ioctl(control, SIOCSIFTXQLEN, &request) == 0 ? 0 : fail("set the device's queue");
+}
+
 static int configure(const char *address, int mtu)
 {
     struct ifreq request = request_for(device);
@@ -63,6 +72,8 @@ static int configure(const char *address, int mtu)
         return fail("make a socket");
     request.ifr_mtu = mtu;
     int status = ioctl(control, SIOCSIFMTU, &request) == 0 ? 0 : fail("set the MTU");
+    if (status == 0)
+        status = set_queue(control);
     if (status == 0)
         status = set_up(control, "lo");
     if (status == 0)

@@ -2,13 +2,16 @@
 """DeepCTR-Torch: DCN (vector, matrix) and DCNMix, with the linear part.
 
 The model keeps its feature columns; what a text becomes is the user's: columns={"city": label_encoder,
-"tags": Tags(key2index, max=6, keep="last"), **scaled(min_max_scaler, ["age", "price"], fill=0)}.
+"tags": Tags(key2index, max=6, keep="last"), **scaled(min_max_scaler, ["age", "price"], fill=0)}. A column of lengths
+(length_name) is no column of a request: the values of a list are counted, those that `max` leaves.
 Formulas: deepctr_torch/models/dcn.py, dcnmix.py, layers/sequence.py of 0.3.0.
 """
+import copy
+
 import torch
 
 from .. import crosses
-from ..columns import DROP, Number, as_rules
+from ..columns import DROP, REFUSE, Number, as_rules
 from ..describe import Network, part
 from ..errors import ExportError
 from . import Described
@@ -17,10 +20,10 @@ MEAN_EPSILON = 1e-8  # SequencePoolingLayer's
 
 
 def describe(model, columns):
-    net, rules = Network(model), as_rules(columns)
+    net = Network(model)
     if type(model).__name__ not in ("DCN", "DCNMix"):
         raise net.unsupported(model, "of DeepCTR-Torch DCN and DCNMix are known")
-    check_features(model, rules)
+    rules = ordered(model, as_rules(columns))
     features = list(model.dnn_feature_columns)
     linear = model.linear_model
     net.add("x0", kind="input", parts=parts(net, model, features, rules))
@@ -43,25 +46,56 @@ def describe(model, columns):
     return Described(net, rules, lambda encoded: feed(model, encoded), "DeepCTR-Torch " + type(model).__name__, dead)
 
 
-def check_features(model, rules):
-    """Each input of the model has a rule of its kind."""
+def ordered(model, rules):
+    """The rules of the model's features, each of its kind."""
     if model.out.task != "binary":
         raise ExportError("the model's task is %r; the server's reply is a probability, of task \"binary\"" % model.out.task)
-    dense = {f.name for f in every_feature(model) if type(f).__name__ == "DenseFeat"}
+    found = {}
     for feature in every_feature(model):
         kind = type(feature).__name__
-        if getattr(feature, "length_name", None):
-            raise ExportError("feature %s: length_name is not supported; leave it out, 0 is padding" % feature.name)
         if kind == "DenseFeat" and feature.dimension != 1:
             raise ExportError("feature %s: a dense feature of %d numbers; make it %d features" % (feature.name, feature.dimension, feature.dimension))
         if feature.name not in rules:
             raise ExportError("feature %s (%s) has no rule; pass columns={%r: ..}" % (feature.name, kind, feature.name))
         rule = rules[feature.name]
-        if isinstance(rule, Number) != (feature.name in dense) or rule.is_list != (kind == "VarLenSparseFeat"):
+        if isinstance(rule, Number) != (kind == "DenseFeat") or rule.is_list != (kind == "VarLenSparseFeat"):
             raise ExportError("feature %s is a %s, and its rule a %s" % (feature.name, kind, type(rule).__name__))
-        if getattr(feature, "combiner", None) == "max" and DROP in (rule.missing, rule.unseen):
-            raise ExportError("feature %s: DeepCTR-Torch's maximum of no value is -1e9, the server's is 0; pass Tags(.., missing=row, "
-                              "unseen=row), or \"refuse\"" % feature.name)
+        if kind == "VarLenSparseFeat":
+            rule = with_mask(feature, rule)
+        if found.setdefault(feature.name, rule).__dict__ != rule.__dict__:
+            raise ExportError("feature %s: the linear part masks its values otherwise than the network; give both the same "
+                              "length_name" % feature.name)
+    check_lengths(model, found)
+    return {name: found.get(name, rule) for name, rule in rules.items()}
+
+
+def with_mask(feature, rule):
+    """Row 0 does not count; with length_name each value does."""
+    rule = copy.copy(rule)
+    rule.mask = {"row": 0}
+    if feature.length_name:
+        rule.mask, rule.pad, rule.pad_row = "none", None, None
+    if feature.combiner == "max":
+        rule.missing = REFUSE if rule.missing == DROP else rule.missing
+        check_max(feature, rule)
+    return rule
+
+
+def check_max(feature, rule):
+    """The largest of no values is about -1e9 in the library: each text has to give one. With lengths it fails, of all masks."""
+    if feature.length_name:
+        raise ExportError("feature %s: DeepCTR-Torch cannot compute combiner=\"max\" with a length_name; train with \"mean\" or \"sum\", or "
+                          "without length_name" % feature.name)
+    if {DROP, 0} & {rule.unseen, rule.missing, *(rule.vocabulary or {}).values()}:
+        raise ExportError("feature %s: combiner=\"max\" of a list none of whose values counts is -1e9 in the library; pass a rule that "
+                          "drops no text and gives no row 0, or train with \"mean\" or \"sum\"" % feature.name)
+
+
+def check_lengths(model, rules):
+    for feature in every_feature(model):
+        if getattr(feature, "length_name", None) in rules:
+            raise ExportError("feature %s: its length_name %s is a feature too, and nothing holds both equal; give the feature a copy "
+                              "of the column by another name" % (feature.name, feature.length_name))
 
 
 def every_feature(model):
@@ -107,9 +141,25 @@ def dnn_layers(net, dnn):
     return layers
 
 
+def with_lengths(model, encoded):
+    """The inputs by name: those of the rules, and each column of lengths."""
+    inputs = dict(encoded)
+    for feature in every_feature(model):
+        name = getattr(feature, "length_name", None)
+        if name is None:
+            continue
+        lengths = [len(cell) for cell in encoded[feature.name]]
+        if inputs.setdefault(name, lengths) != lengths:
+            row = next(i for i, pair in enumerate(zip(inputs[name], lengths)) if pair[0] != pair[1])
+            raise ExportError("feature %s, row %d: the list has %d values, and another one of length_name %s has %d; the server counts "
+                              "each by itself" % (feature.name, row, lengths[row], name, inputs[name][row]))
+    return inputs
+
+
 def feed(model, encoded):
     """The model's own forward(), of its one float32 matrix."""
     n = len(next(iter(encoded.values())))
+    encoded = with_lengths(model, encoded)
     width = max(stop for _, stop in model.feature_index.values())
     matrix = torch.zeros(n, width)
     for name, (start, stop) in model.feature_index.items():

@@ -59,27 +59,43 @@ def rule_of(name, spec, processor):
     if processor is None:
         raise ExportError("feature %s has no rule; pass feature_processor=, the data set's FeatureProcessor" % name)
     settings = next((dict(col) for col in processor.feature_cols if col["name"] == name), {})
+    check_served(name, spec, settings)
     if spec["type"] == "numeric":
         fill = float(settings.get("fill_na", 0.0))
         normalizer = processor.processor_dict.get(name + "::normalizer")
         if normalizer is None:
             return Number([{"fill": fill}])
         return scaled(normalizer.normalizer.__self__, [name], fill)[name]
-    tokenizer = processor.processor_dict.get(name + "::tokenizer")
-    if spec["type"] not in ("categorical", "sequence") or spec.get("category_processor") or tokenizer is None:
-        raise ExportError("feature %s (type %s, category_processor %s) is not known; pass columns={%r: a rule}" %
-                          (name, spec["type"], spec.get("category_processor"), name))
+    tokenizer = processor.processor_dict[name + "::tokenizer"]
     unseen = int(tokenizer.vocab["__OOV__"])
     if spec["type"] == "sequence":
-        keep = "first" if tokenizer.padding == "post" else "last"
-        if tokenizer._na_value:
-            raise ExportError("feature %s: its fill_na is not empty, so that an empty text stands for %r in a cell, and for itself in a "
-                              "list; fit the columns again without fill_na, or pass columns={%r: Tags(..)}" %
-                              (name, tokenizer._na_value, name))
-        return Tags({**tokenizer.vocab, "": 0}, separator=tokenizer._splitter, max=tokenizer.max_len or spec.get("max_len"), keep=keep,
-                    unseen=unseen, missing=0)
+        return sequence(name, tokenizer, tokenizer.max_len or spec.get("max_len"), unseen)
     fill = settings.get("fill_na", 0 if settings.get("dtype") in ("int", int) else "")  # most often no word of its own
     return Category(tokenizer.vocab, unseen=unseen, missing=int(tokenizer.vocab.get(fill, unseen)))
+
+
+def check_served(name, spec, settings):
+    """What a rule cannot be made of: each message names what to do."""
+    if spec.get("category_processor"):
+        raise ExportError("feature %s: FuxiCTR fits category_processor %s and never applies it, so that the model read something else; train with "
+                          "the buckets' names as texts, or pass columns={%r: Category(.., steps=[{\"bucket\": edges}])} if code of your own "
+                          "applies it" % (name, spec["category_processor"], name))
+    if spec["type"] not in ("numeric", "categorical", "sequence"):
+        raise ExportError("feature %s is of type %s, vectors that come with each row; make its numbers features of type numeric" %
+                          (name, spec["type"]))
+    if settings.get("preprocess"):
+        raise ExportError("feature %s: %s of the feature processor changes its values, which is code; pass columns={%r: a rule} that does the same, "
+                          "or serve FuxiCTR's own folder (docs/files.md)" % (name, settings["preprocess"], name))
+
+
+def sequence(name, tokenizer, most, unseen):
+    """A missing list is the word fill_na; that word has a place and the padding's row, wherever it stands."""
+    fill, vocabulary = tokenizer._na_value, dict(tokenizer.vocab)
+    if fill != "" and ("" in vocabulary or tokenizer._splitter in fill):
+        raise ExportError("feature %s: its fill_na %r is not told apart from other texts of a list; train with fill_na: \"\"" % (name, fill))
+    vocabulary[fill] = 0
+    return Tags(vocabulary, separator=tokenizer._splitter, max=most, keep="first" if tokenizer.padding == "post" else "last",
+                unseen=unseen, missing=0)
 
 
 def inputs(net, model, features, rules):
@@ -114,7 +130,7 @@ def part_of(net, model, name, spec, rule):
     if spec["type"] == "numeric":
         return net.sequence(encoder), {"value": name, "times": net.of(table, "weight")}
     if type(table) is not nn.Embedding:
-        raise net.unsupported(table, "a table that is no nn.Embedding", 'train with pretrain_usage: "init"')
+        raise net.unsupported(table, "a table that is no nn.Embedding", "serve FuxiCTR's own folder, whose pretrained_emb is read (docs/files.md)")
     entry = {"table": net.of(table, "weight"), "lookup": name}
     if spec["type"] != "sequence":
         return net.sequence(encoder), entry

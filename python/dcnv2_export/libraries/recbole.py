@@ -3,7 +3,8 @@
 
 Mean, minimum and maximum of the float fields are applied to the stored rows and kept nowhere, so that they are the
 user's: columns={"price": Number([{"fill": mean}, {"subtract": min}, {"divide": max - min}])}; a discretised field is a
-Category of steps without a vocabulary. Formulas: recbole/model/context_aware_recommender, abstract_recommender.py of 1.2.
+Category of steps without a vocabulary. Of a float_seq field the model takes the mean of the values, so that the mean is
+what a request holds: a Number too. Formulas: recbole/model/context_aware_recommender, abstract_recommender.py of 1.2.
 """
 import copy
 
@@ -24,8 +25,6 @@ def describe(model, columns, dataset=None, separator=None):
     """separator: what stands between the values of a token_seq field (default: seq_separator of the dataset's configuration)."""
     if separator is None:
         separator = dataset.config["seq_separator"] if hasattr(dataset, "config") else " "
-    if getattr(model, "float_seq_field_names", None):
-        raise ExportError("fields %s are of type float_seq, which are not served" % ", ".join(model.float_seq_field_names))
     net = Network(model)
     if not hasattr(model, "cross_layer_w") and not hasattr(model, "cross_layer_u"):
         raise net.unsupported(model, "of RecBole DCN and DCNV2 are known")
@@ -53,6 +52,11 @@ def starts(dims):
     return [sum(dims[:i]) for i in range(len(dims))]
 
 
+def sequences(model):
+    """Its float_seq fields, none of a RecBole that has none."""
+    return getattr(model, "float_seq_field_names", [])
+
+
 def vocabulary(dataset, name):
     if dataset is None:
         raise ExportError("field %s has no vocabulary; pass dataset=, the model's Dataset" % name)
@@ -67,6 +71,12 @@ def rules_of(model, given, dataset, separator):
                                               pooling="mean", mask={"row": 0}, epsilon=MEAN_EPSILON)
     for name, start in zip(model.token_field_names, starts(model.token_field_dims)):
         rules[name] = given.get(name) or Category(vocabulary(dataset, name), first_row=start, missing=start)
+    for name in sequences(model):
+        if not isinstance(given.get(name), Number):
+            raise ExportError("float_seq field %s: the server reads no lists of numbers, and the model takes their mean alone; put the mean of "
+                              "the first seq_len values into the rows (0 if there is none), and pass columns={%r: Number([{\"fill\": 0}])}; a "
+                              "discretised one is not served" % (name, name))
+        rules[name] = given[name]
     for name, start in zip(model.float_field_names, starts(model.float_field_dims)):
         if name not in given:
             raise ExportError("float field %s: RecBole keeps neither the mean that fills it nor its range; pass "
@@ -78,13 +88,15 @@ def rules_of(model, given, dataset, separator):
 
 
 def parts(net, model, rules):
-    """embed_input_fields(): sequences, tokens, floats. A plain float field uses row 1 of its two."""
+    """embed_input_fields(): sequences, tokens, sequences of floats, floats. A plain float field uses row 1 of its two."""
     found = []
     for i, name in enumerate(model.token_seq_field_names):
         found.append({"table": net.of(model.token_seq_embedding_table[i], "weight"), "lookup": name,
                       "pooling": rules[name].pooling, "mask": rules[name].mask, "epsilon": rules[name].epsilon})
     for name in model.token_field_names:
         found.append({"table": net.of(model.token_embedding_table.embedding, "weight"), "lookup": name})
+    for i, name in enumerate(sequences(model)):
+        found.append({"value": name, "times": net.of(model.float_seq_embedding_table[i], "weight", rows=[1, 1])})
     for name, start in zip(model.float_field_names, starts(model.float_field_dims)):
         table = model.float_embedding_table.embedding
         if isinstance(rules[name], Number):
@@ -106,4 +118,7 @@ def feed(model, rules, encoded):
         cells = torch.tensor(encoded[name], dtype=torch.float32)
         pair = (cells, torch.ones_like(cells)) if isinstance(rules[name], Number) else (torch.ones_like(cells), cells - start)
         batch[name] = torch.stack(pair, dim=1)
+    for name in sequences(model):  # one value, which is the mean of a list
+        cells = torch.tensor(encoded[name], dtype=torch.float32).unsqueeze(1)
+        batch[name] = torch.stack([cells, torch.ones_like(cells)], dim=-1)
     return model.predict(batch)

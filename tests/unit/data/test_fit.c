@@ -220,10 +220,13 @@ TEST(without_a_row_there_is_nothing_to_fit)
     struct fitted fitted;
     struct fit_options options = options_of(1);
     CHECK(fit(&fitted, "clk,user,ad,price\n", &options) == -1);
-    CHECK_MSG(strstr(fitted.error.message, "fit.csv: no row to fit the encoder on"), "%s",
+    CHECK_MSG(strstr(fitted.error.message, "fit.csv: header only, no rows"), "%s",
               fitted.error.message);
     options.max_bad_rows = 9;
     CHECK(fit(&fitted, "clk,user,ad,price\n5,1,1,1\n", &options) == -1);
+    CHECK_MSG(strstr(fitted.error.message, "no row can be read; the first of 1 bad ones: ") &&
+                  strstr(fitted.error.message, "fit.csv:2: column clk:"),
+              "%s", fitted.error.message);
     options.max_bad_rows = 0;
     CHECK(fit(&fitted, "clk,user,ad,price\n1,1,1,1\n5,1,1,1\n", &options) == -1);
     CHECK_MSG(strstr(fitted.error.message, "fit.csv:3: column clk:"), "%s", fitted.error.message);
@@ -257,6 +260,22 @@ TEST(another_file_is_encoded_as_pandas_wrote_the_first)
     check_encoded("clk,user,ad,price\n1,7,True,1\n0,,False,2\n0,2.5,,1\n", /* float64, bool */
                   "price,ad,user,clk\n1,true,007,1\n1,FALSE,2.50,0\n1,NA,null,0\n1,1,x,0\n",
                   "1 0 2 3 ", "1 0 2 3 ", 1, 1);
+}
+
+TEST(validation_without_a_row_is_refused)
+{
+    struct fitted fitted;
+    struct dataset dataset;
+    struct train_error error;
+    const struct fit_options options = options_of(1);
+    const char *paths[] = {log_write("valid.csv", "clk,user,ad,price\n"), NULL};
+    CHECK(fit(&fitted, "clk,user,ad,price\n1,7,x,1\n", &options) == 0);
+    CHECK(encode_files(paths, 1, &options, &fitted.encoder, &dataset, NULL, &error) == -1);
+    CHECK_MSG(strstr(error.message, "valid.csv: header only, no rows"), "%s", error.message);
+    paths[1] = paths[0];
+    CHECK(encode_files(paths, 2, &options, &fitted.encoder, &dataset, NULL, &error) == -1);
+    CHECK_MSG(strstr(error.message, "and so are the other files"), "%s", error.message);
+    fitted_free(&fitted);
 }
 
 TEST(a_value_beyond_the_scalers_range_makes_a_bad_row)
@@ -382,6 +401,7 @@ int main(void)
     RUN(progress_is_told_and_may_stop_the_reading);
     RUN(without_a_row_there_is_nothing_to_fit);
     RUN(another_file_is_encoded_as_pandas_wrote_the_first);
+    RUN(validation_without_a_row_is_refused);
     RUN(a_value_beyond_the_scalers_range_makes_a_bad_row);
     RUN(rows_keep_their_places_over_many_blocks);
     return test_report();

@@ -230,6 +230,18 @@ TEST(a_model_goes_on_when_its_file_is_replaced_or_removed)
     model_files_end(&files);
 }
 
+/* The file to be written is not to blame for what others say. */
+TEST(a_refusal_names_the_file_at_fault)
+{
+    const struct made_golden golden = {"{\"inputs\": [{}], \"predictions\": []}", "rows.csv"};
+    struct place place;
+    struct dcnv2_error error = {0};
+    place_start(&place);
+    CHECK(model_convert(&demo, NULL, &golden, place.path, &error) == DCNV2_ERROR_MODEL);
+    CHECK_MSG(strncmp(error.message, "rows.csv: predictions: ", 23) == 0, "%s", error.message);
+    place_end(&place);
+}
+
 TEST(what_cannot_be_converted_leaves_the_old_file)
 {
     struct model_files files;
@@ -333,6 +345,7 @@ int main(void)
     RUN(the_demo_model_gives_the_same_classes_and_bits);
     RUN(equal_sources_give_equal_bytes);
     RUN(a_model_goes_on_when_its_file_is_replaced_or_removed);
+    RUN(a_refusal_names_the_file_at_fault);
     RUN(what_cannot_be_converted_leaves_the_old_file);
     RUN(columns_that_are_named_must_be_those_of_the_file);
     RUN(any_flipped_byte_and_any_cut_is_refused);

@@ -75,6 +75,30 @@ TEST(a_row_that_is_refused_is_named_by_file_and_line)
     initial_model_free(&initial);
 }
 
+TEST(a_log_without_rows_is_scored_and_named)
+{
+    const struct dcnv2_source source = {.model_path = "model/model_weights.pth",
+                                        .encoder_path = "model/preprocess_metadata.pkl"};
+    const char *const paths[] = {path};
+    struct initial_model initial = {0};
+    struct scoring_result result;
+    struct train_error error = {0};
+    FILE *out = tmpfile();
+    CHECK_MSG(out && initial_model_open(&initial, &source, &error) == 0, "%s", error.message);
+    if (out == NULL || initial.model == NULL)
+        return;
+    for (int n = 0; n < 2; n++) {
+        const struct scoring_options options = {.paths = paths, .n_paths = 1, .n_threads = 1};
+        write_log(initial.model, n, -1, "");
+        CHECK(score_files(&initial, &options, out, &result, &error) == 0);
+        CHECK(count_lines(out) == (uint64_t)n && result.n_rows == (uint64_t)n);
+        CHECK_MSG((strstr(result.no_rows.message, ": header only, no rows") != NULL) == (n == 0),
+                  "%d: %s", n, result.no_rows.message);
+    }
+    fclose(out);
+    initial_model_free(&initial);
+}
+
 int main(void)
 {
     const int file = mkstemp(path);
@@ -82,6 +106,7 @@ int main(void)
         return 1;
     close(file);
     RUN(a_row_that_is_refused_is_named_by_file_and_line);
+    RUN(a_log_without_rows_is_scored_and_named);
     unlink(path);
     return test_report();
 }
