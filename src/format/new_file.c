@@ -23,10 +23,11 @@ static bool give_rights(int fd)
 
 /* rename() would put the file in the place of a device or a pipe, and root may even replace
  * /dev/null. */
-static int check_place(const char *path, struct format_error *error)
+static int check_place(const char *path, enum new_file_links links, struct format_error *error)
 {
     struct stat info;
-    if (stat(path, &info) != 0 || S_ISREG(info.st_mode))
+    const int status = links == NEW_FILE_MINDS_LINKS ? stat(path, &info) : lstat(path, &info);
+    if (status != 0 || S_ISREG(info.st_mode) || S_ISLNK(info.st_mode))
         return 0;
     errno = EISDIR;
     return S_ISDIR(info.st_mode)
@@ -44,12 +45,13 @@ static void drop(struct new_file *file)
     *file = (struct new_file){0};
 }
 
-int new_file_open(struct new_file *file, const char *path, struct format_error *error)
+int new_file_open(struct new_file *file, const char *path, enum new_file_links links,
+                  struct format_error *error)
 {
     static const char suffix[] = ".XXXXXX";
     const size_t length = strlen(path);
     *file = (struct new_file){0};
-    if (check_place(path, error) != 0)
+    if (check_place(path, links, error) != 0)
         return -1;
     *file = (struct new_file){.path = strdup(path), .temporary = malloc(length + sizeof suffix)};
     if (file->path == NULL || file->temporary == NULL) {

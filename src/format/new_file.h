@@ -23,8 +23,17 @@ struct new_file {
     bool is_kept;
 };
 
+/* What is to be done if the path is a link to a device, a pipe or a socket. Without a link each of
+ * these is refused. */
+enum new_file_links {
+    NEW_FILE_REPLACES_LINKS, /* the file takes the link's place: of a folder that is the program's
+                              */
+    NEW_FILE_MINDS_LINKS     /* refused: a person named the path, which may be /dev/stdout */
+};
+
 /* The functions that can fail return -1 with "cannot be written: .." in *error. */
-int new_file_open(struct new_file *file, const char *path, struct format_error *error);
+int new_file_open(struct new_file *file, const char *path, enum new_file_links links,
+                  struct format_error *error);
 
 /* Everything that was written is on the disk; an error of the stream shows here. */
 int new_file_finish(struct new_file *file, struct format_error *error);

@@ -387,7 +387,7 @@ static int write_and_replace(struct conversion *conversion)
 {
     struct new_file file;
     struct format_error reason;
-    if (new_file_open(&file, conversion->path, &reason) != 0)
+    if (new_file_open(&file, conversion->path, NEW_FILE_MINDS_LINKS, &reason) != 0)
         return fail_writing(conversion, &reason);
     int status = write_file(conversion, file.stream);
     if (status == DCNV2_OK && new_file_finish(&file, &reason) != 0)

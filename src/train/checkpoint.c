@@ -194,7 +194,7 @@ int checkpoint_write(const struct checkpoint *checkpoint, const char *path,
     struct arena arena;
     struct format_error reason;
     struct new_file file;
-    if (new_file_open(&file, path, &reason) != 0)
+    if (new_file_open(&file, path, NEW_FILE_REPLACES_LINKS, &reason) != 0)
         return train_error_set(error, "%s: %s", path, reason.message);
     arena_init(&arena, SIZE_MAX);
     const bool good = write_to(file.stream, checkpoint, &arena, &reason) == 0 &&

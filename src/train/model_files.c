@@ -38,7 +38,7 @@ static int open_in(struct new_file *file, const char *folder, const char *name,
     char *path;
     if (asprintf(&path, "%s/%s", folder, name) < 0)
         return train_error_memory(error);
-    const int status = new_file_open(file, path, &reason);
+    const int status = new_file_open(file, path, NEW_FILE_REPLACES_LINKS, &reason);
     if (status != 0)
         train_error_set(error, "%s: %s", path, reason.message);
     free(path);

@@ -243,7 +243,8 @@ def test_the_vocabulary_is_in_tensors():
 def interrupt(place, number):
     """Sends the signal to dcnv2-convert once its file is on the way. Whether it came in time."""
     process = subprocess.Popen([str(CONVERT), "-o", str(place / "model")], env=server_environment(),
-                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))  # which nohup ignores
     while process.poll() is None and not any(name.startswith("model.") for name in os.listdir(place)):
         pass
     process.send_signal(number)

@@ -36,15 +36,20 @@ static unsigned n_in_folder(void)
     return n;
 }
 
-static int write_new(const char *name, struct format_error *error)
+static int write_at(const char *name, enum new_file_links links, struct format_error *error)
 {
     struct new_file file;
-    if (new_file_open(&file, path_in_folder(name), error) != 0)
+    if (new_file_open(&file, path_in_folder(name), links, error) != 0)
         return -1;
     fputs("new", file.stream);
     const int status = new_file_finish(&file, error) == 0 ? new_file_keep(&file, error) : -1;
     new_file_close(&file);
     return status;
+}
+
+static int write_new(const char *name, struct format_error *error)
+{
+    return write_at(name, NEW_FILE_MINDS_LINKS, error);
 }
 
 /* Nothing takes its place, and nothing is left beside it. */
@@ -98,6 +103,14 @@ TEST(a_file_and_a_link_to_nothing_are_replaced)
     CHECK(kind_of("nothing") == 0);
 }
 
+TEST(a_link_to_a_device_is_replaced_in_a_folder_of_the_programs_own)
+{
+    struct format_error error = {0};
+    CHECK(write_at("link-to-device", NEW_FILE_REPLACES_LINKS, &error) == 0);
+    CHECK(kind_of("link-to-device") == S_IFREG);
+    CHECK(write_at("pipe", NEW_FILE_REPLACES_LINKS, &error) == -1);
+}
+
 static void remove_folder(void)
 {
     static const char *const names[] = {"pipe", "socket", "link-to-pipe", "link-to-device",
@@ -112,6 +125,7 @@ int main(void)
 {
     CHECK(mkdtemp(folder) != NULL);
     RUN(a_pipe_a_socket_or_a_device_is_not_replaced);
+    RUN(a_link_to_a_device_is_replaced_in_a_folder_of_the_programs_own);
     RUN(a_folder_is_not_replaced);
     RUN(a_file_and_a_link_to_nothing_are_replaced);
     remove_folder();
