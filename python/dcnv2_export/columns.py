@@ -72,6 +72,10 @@ class Category:
 
     def lookup_json(self, name):
         column = self.column or name
+        for key, rule in (("unseen", self.unseen), ("missing", self.missing)):
+            if isinstance(rule, dict) and self.vocabulary is not None and rule["as"] not in self.vocabulary:
+                raise ExportError("column %s: %s=%r: the vocabulary has no %r; leave %s out, and such a cell is refused" %
+                                  (column, key, rule, rule["as"], key))
         return without_defaults([
             ("column", column if column != name else None),
             ("vocabulary", name if column != name and self.vocabulary is not None else None),
@@ -129,6 +133,7 @@ class Tags(Category):
         return entries
 
     def texts(self, cell):
+        """The values of a cell. An empty one is passed over, unless the vocabulary has a row for it."""
         if is_missing(cell) if not isinstance(cell, (list, tuple)) else not cell:
             return []
         items = cell if isinstance(cell, (list, tuple)) else text_of(cell).split(self.separator)

@@ -149,7 +149,7 @@ class Network:
     def sequence(self, module):
         """The layers of a module that is one layer, or a sequence of them."""
         kind, name = type(module), type(module).__name__
-        if kind in NOTHING or module is None:
+        if kind in NOTHING or module is None or (name == "Identity" and kind.__module__.startswith("deepctr_torch.")):
             return []
         if kind is nn.Sequential:
             return [layer for child in module for layer in self.sequence(child)]

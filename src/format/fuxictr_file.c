@@ -160,24 +160,33 @@ static int read_normalizer(struct reader *reader, const struct pickle_value *val
 
 /* ---- a column of feature_cols ---- */
 
+/* "str", or the type str itself, as who calls the library from a script may write. */
+static bool is_dtype(const struct pickle_value *dtype, const char *name)
+{
+    static const char module[] = "builtins.";
+    if (dtype->kind != PICKLE_NAME)
+        return dtype->kind == PICKLE_TEXT && text_is(dtype->text, name);
+    const char *full = pickle_describe(dtype);
+    return strncmp(full, module, sizeof module - 1) == 0 &&
+           strcmp(full + sizeof module - 1, name) == 0;
+}
+
 static int read_dtype(struct reader *reader, const struct pickle_value *column,
                       struct fuxictr_column *ret)
 {
     static const char *const names[] = {
         [FUXICTR_TEXT] = "str", [FUXICTR_INTEGER] = "int", [FUXICTR_FLOAT] = "float"};
-    const struct pickle_value *dtype =
-        need(reader, column, "feature_cols", "dtype", PICKLE_TEXT, "\"str\", \"int\" or \"float\"");
-    if (dtype == NULL)
-        return -1;
-    for (int i = 0; i < 3; i++) {
-        if (!text_is(dtype->text, names[i]))
+    static const char expected[] = "feature_cols.dtype: expected \"str\", \"int\" or \"float\"";
+    const struct pickle_value *dtype = pickle_get(column, "dtype");
+    for (int i = 0; dtype && i < 3; i++) {
+        if (!is_dtype(dtype, names[i]))
             continue;
         ret->dtype = (enum fuxictr_dtype)i;
         return 0;
     }
-    return FAIL(reader,
-                "feature_cols.dtype: expected \"str\", \"int\" or \"float\", found \"%.*s\"",
-                TEXT_SHOWN(dtype->text));
+    if (dtype && dtype->kind == PICKLE_TEXT)
+        return FAIL(reader, "%s, found \"%.*s\"", expected, TEXT_SHOWN(dtype->text));
+    return FAIL(reader, "%s, found %s", expected, describe(dtype));
 }
 
 /* A number as the text that Python's str() gives a whole one. */

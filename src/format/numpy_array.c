@@ -100,8 +100,21 @@ const uint8_t *numpy_array_bytes(const struct numpy_array *array)
     return (const uint8_t *)array->data->text.at;
 }
 
+uint64_t numpy_integer_at(const struct numpy_type *type, const uint8_t *at)
+{
+    uint64_t bits = 0;
+    for (unsigned k = 0; k < type->width; k++)
+        bits |= (uint64_t)at[type->big_endian ? type->width - 1 - k : k] << 8 * k;
+    const unsigned unused = 64 - 8 * type->width;
+    return type->kind == 'i' ? (uint64_t)((int64_t)(bits << unused) >> unused) : bits;
+}
+
 double numpy_double_at(const struct numpy_type *type, const uint8_t *at)
 {
+    if (numpy_type_is_integer(type)) {
+        const uint64_t bits = numpy_integer_at(type, at);
+        return type->kind == 'i' ? (double)(int64_t)bits : (double)bits;
+    }
     uint8_t bytes[8] = {0};
     for (unsigned i = 0; i < type->width; i++)
         bytes[i] = at[type->big_endian ? type->width - 1 - i : i];
@@ -121,8 +134,8 @@ int numpy_array_doubles(const struct pickle_value *value, const char *what, stru
     struct numpy_array array;
     if (numpy_array_read(value, what, &array, error) != 0)
         return -1;
-    if (!numpy_type_is_float(&array.type))
-        return fail(error, value, what, "is not an array of float64");
+    if (!numpy_type_is_float(&array.type) && !numpy_type_is_integer(&array.type))
+        return fail(error, value, what, "is not an array of numbers");
     const uint8_t *bytes = numpy_array_bytes(&array);
     if (bytes == NULL)
         return fail(error, value, what, "has not as many bytes as its shape says");

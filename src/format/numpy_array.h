@@ -30,6 +30,11 @@ static inline bool numpy_type_is_float(const struct numpy_type *type)
     return type->kind == 'f' && (type->width == 8 || type->width == 4);
 }
 
+static inline bool numpy_type_is_integer(const struct numpy_type *type)
+{
+    return (type->kind == 'i' || type->kind == 'u') && type->width >= 1 && type->width <= 8;
+}
+
 /* The elements as they lie in memory; NULL: they are not bytes, or not as many as the shape says.
  */
 const uint8_t *numpy_array_bytes(const struct numpy_array *array);
@@ -39,15 +44,17 @@ const uint8_t *numpy_array_bytes(const struct numpy_array *array);
 int numpy_array_read(const struct pickle_value *value, const char *what,
                      struct numpy_array *ret_array, struct format_error *error);
 
-/* float64 or float32, either byte order; *ret_values in the arena. */
+/* Floats or integers, either byte order; *ret_values in the arena. */
 int numpy_array_doubles(const struct pickle_value *value, const char *what, struct arena *arena,
                         double **ret_values, uint32_t *ret_n, struct format_error *error);
 
 /* A number: Python's int, float or bool, or numpy's scalar of one. false: something else. */
 bool numpy_scalar_double(const struct pickle_value *value, double *ret_number);
 
-/* A float of an array, as it lies in memory. `type`: 'f' of 4 or 8 bytes. */
+/* An element of an array, as it lies in memory. The type is a float, or an integer (of the second
+ * one: an integer, its sign carried to 64 bits). */
 double numpy_double_at(const struct numpy_type *type, const uint8_t *at);
+uint64_t numpy_integer_at(const struct numpy_type *type, const uint8_t *at);
 
 enum { NUMPY_NONE_MISSING = UINT32_MAX };
 

@@ -76,16 +76,6 @@ static int set_bool(struct texts *texts, uint32_t i, bool value)
     return 0;
 }
 
-/* An integer of 1 to 8 bytes, its sign carried to 64 bits. */
-static uint64_t integer_at(const struct numpy_type *type, const uint8_t *at)
-{
-    uint64_t bits = 0;
-    for (unsigned k = 0; k < type->width; k++)
-        bits |= (uint64_t)at[type->big_endian ? type->width - 1 - k : k] << 8 * k;
-    const unsigned unused = 64 - 8 * type->width;
-    return type->kind == 'i' ? (uint64_t)((int64_t)(bits << unused) >> unused) : bits;
-}
-
 /* `type->width` code points of 4 bytes, filled up with zeros. */
 static int set_wide(struct texts *texts, uint32_t i, const struct numpy_type *type,
                     const uint8_t *at, uint32_t offset)
@@ -111,10 +101,8 @@ static int set_wide(struct texts *texts, uint32_t i, const struct numpy_type *ty
 /* Whether elements of the type have a text. */
 static bool has_text(const struct numpy_type *type)
 {
-    const bool is_integer = type->kind == 'i' || type->kind == 'u';
-    return type->kind == 'U' || numpy_type_is_float(type) ||
-           (type->kind == 'b' && type->width == 1) ||
-           (is_integer && type->width >= 1 && type->width <= 8);
+    return type->kind == 'U' || numpy_type_is_float(type) || numpy_type_is_integer(type) ||
+           (type->kind == 'b' && type->width == 1);
 }
 
 /* An element in memory, of a type that has_text(). */
@@ -129,7 +117,7 @@ static int set_element(struct texts *texts, uint32_t i, const struct numpy_type 
     case 'b':
         return set_bool(texts, i, *at != 0);
     default:
-        return set_integer(texts, i, integer_at(type, at), type->kind == 'i');
+        return set_integer(texts, i, numpy_integer_at(type, at), type->kind == 'i');
     }
 }
 
@@ -235,10 +223,7 @@ bool numpy_scalar_double(const struct pickle_value *value, double *ret_number)
         *ret_number = value->number;
     else if ((bytes = scalar_bytes(value, &type)) == NULL || !has_text(&type) || type.kind == 'U')
         return false;
-    else if (type.kind == 'f')
-        *ret_number = numpy_double_at(&type, bytes);
     else
-        *ret_number = type.kind == 'i' ? (double)(int64_t)integer_at(&type, bytes)
-                                       : (double)integer_at(&type, bytes);
+        *ret_number = type.kind == 'b' ? *bytes != 0 : numpy_double_at(&type, bytes);
     return true;
 }

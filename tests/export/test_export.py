@@ -129,6 +129,23 @@ def test_half_precision_and_wrapped_modules_are_exported_as_float32():
     export_and_look(nn.DataParallel(plain(nn.ReLU()).half()), PLAIN_ROWS, columns=columns(), gives="logit")
 
 
+class Attributes(Plain):
+    """Tables that are attributes, called as the columns are."""
+
+    def __init__(self):
+        super().__init__(nn.Linear(8, 5), nn.ReLU())
+        self.device, self.city = self.embeddings["device"], self.embeddings["city"]
+        self.embeddings = None
+
+    def forward(self, categories, numbers):
+        x0 = torch.cat([self.city(categories[:, 0]), self.device(categories[:, 1]), numbers], 1)
+        return self.head(torch.cat([x0 * self.cross[1](x := x0 * self.cross[0](x0) + x0) + x, self.deep(x0)], 1)).squeeze(1)
+
+
+def test_tables_are_found_by_the_columns_names():
+    export_and_look(randomise(Attributes()), PLAIN_ROWS, columns=columns(), gives="logit")
+
+
 class LowRank(nn.Module):
     def __init__(self):
         super().__init__()
@@ -231,7 +248,8 @@ def test_deepctr_torch_is_reproduced():
     features = [DenseFeat("price"), VarLenSparseFeat(SparseFeat("tags", 5, 3), 3, "mean"), SparseFeat("city", 3, 4), SparseFeat("device", 2, 2)]
     rules = columns(tags=dx.Tags({t: i + 1 for i, t in enumerate(TAGS)}, max=3, keep="last"))
     for kind, settings in ((DCN, {"cross_parameterization": "matrix", "dnn_activation": "prelu"}), (DCN, {"dnn_use_bn": True}),
-                           (DCNMix, {"low_rank": 3, "num_experts": 2}), (DCN, {"cross_num": 0})):
+                           (DCNMix, {"low_rank": 3, "num_experts": 2}), (DCN, {"cross_num": 0}),
+                           (DCN, {"dnn_activation": "linear"})):
         model = randomise(kind(features[2:], features, dnn_hidden_units=(6, 5), **settings))
         export_and_look(model, columns=rules)
         export_and_look(model, {name: cells[:1] for name, cells in ROWS.items()}, columns=rules)
@@ -307,7 +325,8 @@ def test_fuxictr_is_reproduced():
     price = Normalizer("StandardScaler")
     price.fit_from_stats(mean=1.5, std=2.0, count=9)
     tokenizers = {"city": tokenizer(CITIES), "device": tokenizer(["ios"]), "tags": tokenizer(TAGS[:3], splitter="|", max_len=2, padding="post")}
-    processor = types.SimpleNamespace(feature_cols=[{"name": "price", "fill_na": 0.25, "dtype": "float"}],
+    processor = types.SimpleNamespace(feature_cols=[{"name": "price", "fill_na": 0.25, "dtype": "float"},
+                                                    {"name": "city", "fill_na": "nowhere", "dtype": "str"}],
                                       processor_dict={"price::normalizer": price, **{n + "::tokenizer": t for n, t in tokenizers.items()}})
     for cross in ({"kind": "vector", "num_layers": 2}, {"kind": "full", "num_layers": 2}, {"kind": "mixture", "layer_num": 2, "low_rank": 3}):
         for dnn in ({"dnn": {"hidden_units": [6, 5], "hidden_activations": "Dice"}},
@@ -324,6 +343,23 @@ def test_fuxictr_is_reproduced():
                 for name in ("city", "device", "tags"):
                     model.embedding_layer.embedding_layer.embedding_layers[name].weight[0] = 0
             export_and_look(model, feature_processor=processor)
+            found = export_and_look(model, {**ROWS, "city": ["Rome", "", "Berlin", "Oslo"]}, feature_processor=processor)
+            check(json.loads(found["model.json"])["lookups"]["city"]["missing"] == 4, "the text that fills is no word")
+
+
+def test_layers_behind_the_pooling_of_a_fuxictr_sequence_are_reproduced():
+    from fuxictr.features import FeatureMap
+    import types
+    made = tokenizer(TAGS[:3], splitter="|", max_len=2, padding="post")
+    processor = types.SimpleNamespace(feature_cols=[], processor_dict={"tags::tokenizer": made})
+    feature_map = FeatureMap("tiny", "")
+    feature_map.default_emb_dim = 4
+    feature_map.features = {"tags": {"type": "sequence", "source": "", "padding_idx": 0, "vocab_size": 5, "max_len": 2,
+                                     "feature_encoder": ["layers.MaskedSumPooling()", "nn.Linear(4, 4)", "nn.Tanh()"]}}
+    model = randomise(saved.fuxictr_class()(feature_map, 4, {"kind": "full", "num_layers": 1}, {"dnn": {"hidden_units": [4]}}))
+    with torch.no_grad():
+        model.embedding_layer.embedding_layer.embedding_layers["tags"].weight[0] = 0
+    export_and_look(model, {"tags": ROWS["tags"]}, feature_processor=processor)
 
 
 def fuxictr_sequence(**settings):
@@ -481,6 +517,9 @@ def test_what_cannot_be_described_is_refused_by_its_name_and_class():
     check("column city, row 0: 'Oslo' is not in the vocabulary" in message, message)
     message = refusal(dx.ExportError, dx.export, plain(), rows=PLAIN_ROWS, columns=columns())
     check("gives=" in message, message)
+    rules = columns(city=dx.Category(CITIES, missing={"as": "-1"}))
+    message = refusal(dx.ExportError, dx.export, plain(), rows=PLAIN_ROWS, columns=rules, gives="logit")
+    check("column city: missing={'as': '-1'}: the vocabulary has no '-1'" in message, message)
     message = refusal(dx.ExportError, dx.export, plain(), rows={"city": CITIES}, columns=columns(), gives="logit")
     check("the rows have no column device, price" in message, message)
 

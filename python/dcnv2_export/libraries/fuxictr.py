@@ -19,7 +19,8 @@ MEAN_EPSILON = 1e-12  # MaskedAveragePooling's
 def describe(model, columns, feature_processor=None):
     net = Network(model)
     if not hasattr(model, "crossnet") or not hasattr(model, "fc"):
-        raise net.unsupported(model, "of FuxiCTR DCN and DCNv2 are known")
+        raise net.unsupported(model, "of FuxiCTR DCN and DCNv2 are known", "serve the library's own folder, which may hold a GDCN "
+                              "too (docs/files.md), or write model.json by hand")
     activation = getattr(model, "output_activation", None)
     if type(activation) is not nn.Sigmoid:
         raise net.unsupported(activation, "the output is no sigmoid", 'train with task: "binary_classification"')
@@ -69,8 +70,8 @@ def rule_of(name, spec, processor):
     unseen = int(tokenizer.vocab["__OOV__"])
     if spec["type"] == "sequence":
         return sequence(name, tokenizer, tokenizer.max_len or spec.get("max_len"), unseen)
-    fill = settings.get("fill_na", 0 if settings.get("dtype") in ("int", int) else "")
-    return Category(tokenizer.vocab, unseen=unseen, missing=unseen if fill == "" else {"as": str(fill)})
+    fill = settings.get("fill_na", 0 if settings.get("dtype") in ("int", int) else "")  # most often no word of its own
+    return Category(tokenizer.vocab, unseen=unseen, missing=int(tokenizer.vocab.get(fill, unseen)))
 
 
 def check_served(name, spec, settings):
@@ -131,15 +132,16 @@ def part_of(net, model, name, spec, rule):
     if type(table) is not nn.Embedding:
         raise net.unsupported(table, "a table that is no nn.Embedding", "serve FuxiCTR's own folder, whose pretrained_emb is read (docs/files.md)")
     entry = {"table": net.of(table, "weight"), "lookup": name}
-    if spec["type"] == "sequence":
-        if type(encoder).__name__ == "MaskedAveragePooling":
-            entry.update(pooling="mean", mask="nonzero", epsilon=MEAN_EPSILON)
-        elif type(encoder).__name__ == "MaskedSumPooling":
-            entry.update(pooling="sum")
-        else:
-            raise net.unsupported(encoder, "a sequence's encoder", "use layers.MaskedAveragePooling() or MaskedSumPooling()")
-        return [], entry
-    return net.sequence(encoder), entry
+    if spec["type"] != "sequence":
+        return net.sequence(encoder), entry
+    pooling, *behind = encoder if type(encoder) is nn.Sequential else [encoder]
+    if type(pooling).__name__ == "MaskedAveragePooling":
+        entry.update(pooling="mean", mask="nonzero", epsilon=MEAN_EPSILON)
+    elif type(pooling).__name__ == "MaskedSumPooling":
+        entry.update(pooling="sum")
+    else:
+        raise net.unsupported(pooling, "a sequence's encoder", "use layers.MaskedAveragePooling() or MaskedSumPooling()")
+    return [layer for module in behind for layer in net.sequence(module)], entry
 
 
 def feed(model, features, rules, encoded):

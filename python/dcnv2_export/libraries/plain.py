@@ -2,8 +2,8 @@
 """Plain PyTorch modules of the field's usual layout: tables, cross layers, a dense network, a linear head.
 
 columns={name: rule}, in the order in which forward() joins them. What the modules do not tell is an argument:
-tables    {column: module's name}; default: a ModuleDict by column, a ModuleList in the order of the columns, or the one
-          table of all (with first_row in the rules)
+tables    {column: module's name}; default: the table that is called as the column is (an attribute, or in a ModuleDict), a
+          ModuleList in the order of the columns, or the one table of all (with first_row in the rules)
 stem      name of a module between x0 and the rest, such as a BatchNorm1d of all inputs
 cross, deep, head   names of the modules; head: several in the order of `order` if each has an output of its own
 order     ("cross", "deep"): what the head reads, in this order
@@ -43,12 +43,13 @@ def child(net, name):
 
 
 def find_table(net, model, name, position, n_tables):
-    """The table of a column, by a ModuleDict's key, a ModuleList's order, or because there is one alone."""
+    """The table of a column, by its own name (an attribute's, a ModuleDict's key), a ModuleList's order, or because there is one
+    alone."""
     kinds = (nn.Embedding, nn.EmbeddingBag)
     lists = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) and all(isinstance(e, kinds) for e in m)]
     for module in model.modules():
-        if isinstance(module, nn.ModuleDict) and name in module and isinstance(module[name], kinds):
-            return module[name]
+        if not isinstance(module, nn.ModuleList) and isinstance(module._modules.get(name), kinds):
+            return module._modules[name]
     if len(lists) == 1 and len(lists[0]) == n_tables:
         return lists[0][position]
     alone = [m for m in model.modules() if isinstance(m, kinds)]

@@ -152,6 +152,8 @@ TEST(a_column_that_is_not_understood_is_refused)
     COLUMN("feature_cols.dtype: expected \"str\", \"int\" or \"float\", found \"b\"",
            MEMBER("dtype", TEXT1("b")));
     COLUMN("found None", MEMBER("dtype", "N"));
+    COLUMN("found builtins.bool", MEMBER("dtype", "cbuiltins\nbool\n"));
+    COLUMN("found numpy.str", MEMBER("dtype", "cnumpy\nstr\n"));
     COLUMN("feature_cols.fill_na: expected a number, found a text", MEMBER("dtype", INT),
            MEMBER("fill_na", TEXT1("0")));
     COLUMN("feature_cols.fill_na: expected a text, found an integer", MEMBER("dtype", STR),
@@ -177,6 +179,24 @@ TEST(columns_that_are_none_or_two_of_a_name_are_refused)
     put_processor(1, good, 2, NULL, 0);
     CHECK(is_read(read_as_fuxictr_file, &bytes));
     bytes_free(&bytes);
+}
+
+/* {"dtype": str} in a script is the type itself. */
+TEST(a_type_of_python_is_as_good_as_its_name)
+{
+    static const struct member types[] = {MEMBER("dtype", "cbuiltins\nstr\n"),
+                                          MEMBER("dtype", "cbuiltins\nint\n"),
+                                          MEMBER("dtype", "cbuiltins\nfloat\n")};
+    static const enum fuxictr_dtype expected[] = {FUXICTR_TEXT, FUXICTR_INTEGER, FUXICTR_FLOAT};
+    for (int i = 0; i < 3; i++) {
+        const struct member members[] = {MEMBER("name", TEXT1("a")), types[i]};
+        put_processor(1, members, 2, NULL, 0);
+        arena_init(&arena, 1 << 20);
+        CHECK_MSG(fuxictr_file_read(&file, &arena, bytes.at, bytes.size, &error) == 0, "%s",
+                  error.message);
+        CHECK(column("a") && column("a")->dtype == expected[i]);
+        close_file();
+    }
 }
 
 #define TOKENIZER(needle, ...)                                                                     \
@@ -209,6 +229,7 @@ int main(void)
     RUN(what_the_library_wrote_is_read);
     RUN(a_file_cut_or_changed_at_any_byte_is_survived);
     RUN(a_column_that_is_not_understood_is_refused);
+    RUN(a_type_of_python_is_as_good_as_its_name);
     RUN(columns_that_are_none_or_two_of_a_name_are_refused);
     RUN(a_tokenizer_that_is_not_understood_is_refused);
     return test_report();

@@ -112,6 +112,28 @@ TEST(every_spelling_of_the_same_doubles_is_read_right_or_refused)
     }
 }
 
+/* np.array([1]), as FuxiCTR writes the scale of a column that is constant. */
+TEST(integers_are_numbers_of_a_scaler)
+{
+    const struct array_spec spellings[] = {
+        {.dtype = "i8",
+         .shape = 2,
+         .data = "\3\0\0\0\0\0\0\0\xFE\xFF\xFF\xFF\xFF\xFF\xFF\xFF",
+         .size = 16},
+        {.dtype = "i4", .shape = 2, .data = "\3\0\0\0\xFE\xFF\xFF\xFF", .size = 8},
+        {.dtype = "i2", .order = ">", .shape = 2, .data = "\0\3\xFF\xFE", .size = 4},
+        {.dtype = "u1", .shape = 2, .data = "\3\xFE", .size = 2},
+    };
+    for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++) {
+        struct pair pair = pair_good();
+        part_set_array(&pair.mean, &spellings[i]);
+        CHECK_MSG(open_pair(&pair) && file.scaling[0].mean == 3 &&
+                      file.scaling[1].mean == (i == 3 ? 254 : -2),
+                  "spelling %zu", i);
+        close_pair();
+    }
+}
+
 TEST(wide_texts_keep_inner_zeros_and_lose_those_at_the_end)
 {
     static const char data[] = "\0\0\0\0a\0\0\0\0\0\0\0"
@@ -214,35 +236,21 @@ TEST(a_shape_that_is_not_of_one_dimension_is_refused)
 
 TEST(another_type_of_numbers_is_refused)
 {
-    static const char *const types[] = {"f0",
-                                        "f2",
-                                        "f16",
-                                        "f",
-                                        "f80",
-                                        "f4294967304",
-                                        "f1000000000",
-                                        "f18446744073709551624",
-                                        "f-8",
-                                        "f 8",
-                                        "f8 ",
-                                        "f8\n",
-                                        "8f",
-                                        "",
-                                        "<",
-                                        ">",
-                                        "<<f8",
-                                        "i8",
-                                        "u8",
-                                        "b1",
-                                        "c16",
-                                        "O8",
-                                        "U2",
-                                        "S8",
-                                        "V8",
-                                        "M8",
-                                        "m8",
-                                        "F8",
-                                        "x"};
+    static const char *const types[] = {"f0",          "f2",
+                                        "f16",         "f",
+                                        "f80",         "f4294967304",
+                                        "f1000000000", "f18446744073709551624",
+                                        "f-8",         "f 8",
+                                        "f8 ",         "f8\n",
+                                        "8f",          "",
+                                        "<",           ">",
+                                        "<<f8",        "i0",
+                                        "i9",          "u16",
+                                        "b1",          "c16",
+                                        "O8",          "U2",
+                                        "S8",          "V8",
+                                        "M8",          "m8",
+                                        "F8",          "x"};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         struct array_spec array = array_doubles;
         array.dtype = types[i];
@@ -405,6 +413,7 @@ int main(void)
 {
     RUN(a_hand_made_pair_is_read);
     RUN(every_spelling_of_the_same_doubles_is_read_right_or_refused);
+    RUN(integers_are_numbers_of_a_scaler);
     RUN(wide_texts_keep_inner_zeros_and_lose_those_at_the_end);
     RUN(wide_texts_become_utf_8_of_every_length);
     RUN(two_columns_may_share_one_array);
