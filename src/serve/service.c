@@ -46,8 +46,10 @@ struct service *service_create(const struct config *config, unsigned n_threads,
     return service;
 }
 
+/* Requests that came with the last bytes of all may wait; their sessions are gone. */
 static void free_thread(struct service_thread *thread)
 {
+    service_end_turn(thread);
     request_free_kept(thread);
     dcnv2_workspace_free(thread->workspace);
     inflater_free(thread->inflater);
