@@ -194,6 +194,7 @@ static void answer_message(struct stream *stream, struct text message)
         return;
     }
     grpc_answer_message(stream->request, message);
+    stream->since_ms = stream->owner->connection->worker->now_ms;
     add_answer(stream);
 }
 
@@ -256,9 +257,11 @@ bool grpc_end(struct stream *stream)
 {
     if (!has_several(stream))
         return false;
+    if (!goes_on(stream))
+        return true;
     if (kind_of(stream) == ROUTE_GRPC_WATCHED) {
         begin_watch(stream);
-    } else if (goes_on(stream)) {
+    } else {
         stream->request->reply = (struct reply){.http_status = 200, .content_type = content_type};
         if (stream->request->body.length > 0)
             refuse(stream, 500, "The call ends before its message is whole.");
@@ -270,12 +273,22 @@ bool grpc_end(struct stream *stream)
     return true;
 }
 
-void grpc_look(struct stream *stream, bool ends)
+/* Whether the client has more to say, and has said nothing for too long. */
+static bool is_late(const struct stream *stream, uint64_t now_ms)
+{
+    const struct config *config = stream->owner->connection->worker->server->setup.config;
+    return !stream->has_body &&
+           now_ms >= stream->since_ms + config->idle_timeout_s * UINT64_C(1000);
+}
+
+void grpc_look(struct stream *stream, bool ends, uint64_t now_ms)
 {
     struct request *request = stream->request;
     if (!stream->is_open)
         return;
-    if (ends) {
+    if (is_late(stream, now_ms)) {
+        refuse(stream, 408, "No message came in time.");
+    } else if (ends) {
         refuse(stream, 503, "The server is stopping.");
     } else if (kind_of(stream) == ROUTE_GRPC_WATCHED &&
                stream->was_ready != grpc_is_ready(request)) {

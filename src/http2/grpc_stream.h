@@ -18,8 +18,8 @@ void grpc_data(struct stream *stream);
 /* The client has sent its end. true: the call has more than one answer, and is taken care of. */
 bool grpc_end(struct stream *stream);
 
-/* At each look at the deadlines: tells who watches of a change; ends calls that would stay open
- * while the server drains. */
-void grpc_look(struct stream *stream, bool ends);
+/* At each look at the deadlines: tells who watches of a change; ends calls in which no message has
+ * come for --idle_timeout, and, if the server `ends`, all that would stay open. */
+void grpc_look(struct stream *stream, bool ends, uint64_t now_ms);
 
 #endif

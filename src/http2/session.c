@@ -11,6 +11,10 @@ enum {
     CONNECTION_WINDOW_BYTES = 4 << 20,
     HEAD_LIST_BYTES = 72 * 1024,
     GATHER_BYTES = 64 * 1024, /* of frames, sent in one piece */
+    /* Streams that ended by a reset, of either side: more than so many, and than so many for each
+     * that ended well, are an attack (CVE-2023-44487, CVE-2025-8671). */
+    RESETS_MOST = 500,
+    RESETS_MOST_SHARE = 4,
     LAST_STREAM_WAIT_MS = 500 /* from the notice that the server drains to the last stream's number:
                                  requests on their way are still taken */
 };
@@ -98,11 +102,18 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
 {
     struct http2 *h = of_session;
     struct stream *stream = stream_of(ng, id);
-    (void)code;
     if (stream == NULL)
         return 0;
     stream_close(stream);
     h->connection->worker->n_streams--;
+    if (code == NGHTTP2_NO_ERROR)
+        h->n_ended++;
+    else
+        h->n_reset++;
+    if (h->n_reset > RESETS_MOST && h->n_reset / RESETS_MOST_SHARE > h->n_ended && !h->is_calmed) {
+        h->is_calmed = true;
+        nghttp2_session_terminate_session(ng, NGHTTP2_ENHANCE_YOUR_CALM);
+    }
     return 0;
 }
 
@@ -211,9 +222,7 @@ static enum step send_rest(struct http2 *h)
         const enum step next = connection_write(h->connection, parts, &n_sent);
         if (next != STEP_AGAIN)
             return next;
-        h->n_rest_sent += n_sent;
-        if (n_sent > 0)
-            h->blocked_ms = h->connection->worker->now_ms;
+        h->n_rest_sent += n_sent; /* the deadline is that of all of it, whatever drips off */
     }
     body_reset(&h->rest, h->connection->worker->server->setup.budget, 0);
     h->blocked_ms = 0;
@@ -229,7 +238,7 @@ static enum step send_frames(struct http2 *h)
     while (next == STEP_AGAIN) {
         const uint8_t *frame;
         const ssize_t n = nghttp2_session_mem_send(h->ng, &frame);
-        if (n < 0)
+        if (n < 0 || (size_t)n > sizeof gathered)
             return STEP_CLOSE;
         if (n == 0)
             break;
@@ -255,8 +264,9 @@ static enum step send_frames(struct http2 *h)
 static void shrink_streams(struct http2 *h)
 {
     for (struct stream *s = h->streams; s; s = s->next)
-        if (s->is_replied && !s->is_open && s->queue.length == 0 &&
-            s->out[0].length + s->out[1].length > 0 && !request_keep_rest(s->request, s->out))
+        if (s->is_replied && !s->is_open && !s->is_reset && s->queue.length == 0 &&
+            s->out[0].length + s->out[1].length > 0 && !request_keep_rest(s->request, s->out) &&
+            (s->is_reset = true))
             nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
@@ -291,7 +301,7 @@ static enum step take_input(struct http2 *h)
 static enum step step(struct connection *c)
 {
     struct http2 *h = http2_of(c);
-    if (c->input.length > 0 && take_input(h) == STEP_CLOSE)
+    if (h->is_cut || (c->input.length > 0 && take_input(h) == STEP_CLOSE))
         return STEP_CLOSE;
     const enum step sent = send_frames(h);
     if (sent == STEP_CLOSE)
@@ -337,6 +347,9 @@ static void refuse_stream(struct stream *stream, enum metrics_cut cut, int http_
 
 static void reset_stream(struct stream *stream, enum metrics_cut cut, const char *reason)
 {
+    if (stream->is_reset) /* its RST_STREAM waits behind what the socket has not taken */
+        return;
+    stream->is_reset = true;
     connection_note_cut(stream->owner->connection->worker, request_head_id(&stream->request->head),
                         cut, "%s", reason);
     nghttp2_submit_rst_stream(stream->owner->ng, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
@@ -390,7 +403,7 @@ static void look(struct connection *c)
     for (struct stream *s = h->streams, *next; s; s = next) {
         next = s->next;
         look_at_stream(s, config, now_ms);
-        grpc_look(s, h->is_last_told);
+        grpc_look(s, h->is_last_told, now_ms);
     }
     if (atomic_load_explicit(&server->draining, memory_order_relaxed))
         go_away(h, now_ms);
@@ -399,20 +412,34 @@ static void look(struct connection *c)
 
 /* ---- for the connection ---- */
 
-/* The request that holds most memory for its body. */
+static struct text request_id(const struct connection *c)
+{
+    (void)c; /* many may be under way */
+    return (struct text){NULL, 0};
+}
+
+static size_t memory_of(const struct stream *stream)
+{
+    return stream->request->body.capacity + stream->queue.capacity;
+}
+
+/* The request that holds most memory; without one it is the replies that the socket does not take.
+ */
 static void refuse(struct connection *c, enum metrics_cut cut, int http_status, const char *reason)
 {
+    struct http2 *h = http2_of(c);
     struct stream *largest = NULL;
-    for (struct stream *s = http2_of(c)->streams; s; s = s->next)
-        if (s->request->body.capacity > 0 &&
-            (largest == NULL || s->request->body.capacity > largest->request->body.capacity))
+    for (struct stream *s = h->streams; s; s = s->next)
+        if (!s->is_waiting && !s->is_reset && memory_of(s) > (largest ? memory_of(largest) : 0))
             largest = s;
-    if (largest == NULL)
-        return;
-    if (largest->is_replied)
+    if (largest && largest->is_replied)
         reset_stream(largest, cut, reason);
-    else if (!largest->is_waiting)
+    else if (largest)
         refuse_stream(largest, cut, http_status, reason);
+    else if (h->rest.capacity > 0)
+        h->is_cut = true;
+    if (h->is_cut)
+        connection_note_cut(c->worker, request_id(c), cut, "%s", reason);
 }
 
 static bool holds_memory(const struct connection *c)
@@ -420,14 +447,8 @@ static bool holds_memory(const struct connection *c)
     const struct http2 *h = http2_of(c);
     bool holds = h->rest.capacity > 0;
     for (const struct stream *s = h->streams; s && !holds; s = s->next)
-        holds = s->request->body.capacity > 0;
+        holds = memory_of(s) > 0;
     return holds;
-}
-
-static struct text request_id(const struct connection *c)
-{
-    (void)c; /* many may be under way */
-    return (struct text){NULL, 0};
 }
 
 static void lose_input(struct connection *c)

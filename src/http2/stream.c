@@ -219,8 +219,12 @@ static void send_continue(const struct stream *stream)
 static bool has_place(const struct stream *stream)
 {
     const struct worker *worker = stream->owner->connection->worker;
-    return worker->n_streams <= worker->server->worker_connections ||
-           route_is_probe(stream->request->match.route);
+    const struct route_match *match = &stream->request->match;
+    const bool may_stay = match->row && (match->row->kind == ROUTE_GRPC_WATCHED ||
+                                         match->row->kind == ROUTE_GRPC_MESSAGES);
+    /* Calls that stay open leave half of the places to others. */
+    const unsigned n_places = worker->server->worker_connections / (may_stay ? 2 : 1);
+    return worker->n_streams <= n_places || route_is_probe(match->route);
 }
 
 void stream_begin(struct stream *stream)

@@ -19,13 +19,16 @@ struct http2 {
     nghttp2_session *ng;
     struct stream *streams; /* the youngest first */
     unsigned n_streams;
-    unsigned n_waiting;  /* of these, to be scored at the end of the turn */
-    struct body rest;    /* frames that the socket has not taken .. */
-    size_t n_rest_sent;  /* .. and how many bytes of them it has */
-    bool goes_away;      /* the client was told that the server drains .. */
-    uint64_t told_ms;    /* .. since then .. */
-    bool is_last_told;   /* .. and which stream was the last */
-    uint64_t blocked_ms; /* since when the socket takes nothing; 0: it does */
+    unsigned n_waiting;        /* of these, to be scored at the end of the turn */
+    struct body rest;          /* frames that the socket has not taken .. */
+    size_t n_rest_sent;        /* .. and how many bytes of them it has */
+    bool goes_away;            /* the client was told that the server drains .. */
+    uint64_t told_ms;          /* .. since then .. */
+    bool is_last_told;         /* .. and which stream was the last */
+    uint64_t blocked_ms;       /* since when `rest` is there; 0: there is none */
+    bool is_cut;               /* it ends with the next step */
+    bool is_calmed;            /* it was told to go away for its resets */
+    uint64_t n_ended, n_reset; /* streams so far */
 };
 
 struct stream {
@@ -39,6 +42,7 @@ struct stream {
     bool has_body;       /* .. and its body */
     bool wants_continue; /* the client waits for a 100 (Continue) */
     bool is_waiting;     /* to be scored at the end of the turn */
+    bool is_reset;       /* an RST_STREAM is on its way */
     bool is_replied;     /* the reply is given to nghttp2 .. */
     struct text out[2];  /* .. and these bytes of its body are not yet taken */
     uint64_t since_ms;   /* when it began, or when its reply did */

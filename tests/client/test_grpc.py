@@ -7,6 +7,7 @@ import asyncio
 import json
 import pathlib
 import sys
+import time
 
 import grpc
 import numpy
@@ -150,6 +151,27 @@ def test_reflection_describes_the_services():
         file = database.FindFileContainingSymbol("inference.GRPCInferenceService")
         methods = {method.name for service in file.service for method in service.method}
         check({"ModelInfer", "ServerLive", "ModelMetadata"} <= methods, f"{methods}")
+
+
+def test_a_call_in_which_no_message_comes_ends():
+    ended = []
+    with Server("--idle_timeout", "1") as server, channel_to(server) as channel:
+        stub = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                                     request_serializer=bytes, response_deserializer=bytes)
+
+        def messages():
+            yield text_field(7, "")
+            while not ended:
+                time.sleep(0.05)
+        answers = stub(messages(), timeout=TIMEOUT)
+        try:
+            check(b"inference.GRPCInferenceService" in next(answers), "the services")
+            next(answers)
+            raise harness.Failure("a second answer")
+        except grpc.RpcError as error:
+            check(error.code() == grpc.StatusCode.DEADLINE_EXCEEDED and "No message" in error.details(), f"{error}")
+        finally:
+            ended.append(True)
 
 
 # ---------------------------------------------------------------- calls
