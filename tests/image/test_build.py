@@ -83,10 +83,13 @@ def test_the_bill_of_materials_is_valid_and_names_every_library():
         held = {p for p, member in files_of(image).items() if member.isfile() and not p.startswith("usr/share/doc/")}
         check(listed == held, f"{name}: listed {listed - held}, not listed {held - listed}")
         packages = {package["name"]: package for package in document["packages"]}
-        check(set(packages) == {"libc6", "libcjson1", "libnghttp2-14", "libyaml-0-2", "zlib1g", name}, f"{name}: {set(packages)}")
+        of_server = {"libnghttp2-14"} if name == "dcnv2-server" else set()
+        check(set(packages) == {"libc6", "libcjson1", "libyaml-0-2", "zlib1g", name} | of_server, f"{name}: {set(packages)}")
         for package in packages.values():
             check(package["versionInfo"] and package["licenseDeclared"], str(package))
         for library, licence in (("zlib1g", "Zlib"), ("libcjson1", "MIT"), ("libnghttp2-14", "MIT"), ("libyaml-0-2", "MIT")):
+            if library not in packages:
+                continue
             check(licence in packages[library]["licenseDeclared"], f"{library}: {packages[library]['licenseDeclared']}")
 
 
