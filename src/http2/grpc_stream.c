@@ -8,18 +8,12 @@
 #include "serve/reply.h"
 
 enum {
-    MOST_MESSAGES = 1000, /* of a call: each takes memory until the call ends */
-    COMPRESSED_LEAST_BYTES = 16384,
+    MOST_MESSAGES = 1000,    /* of a call: each takes memory until the call ends */
     MESSAGE_MAX_BYTES = 1024 /* of grpc-message, encoded */
 };
 
 static const char content_type[] = "application/grpc";
 static const char accepted_codings[] = "identity, deflate, gzip";
-
-static struct body_budget *budget_of(const struct stream *stream)
-{
-    return stream->owner->connection->worker->server->setup.budget;
-}
 
 static enum route_kind kind_of(const struct stream *stream)
 {
@@ -55,15 +49,6 @@ static void set_status(struct status *status, const struct reply *reply)
         status->message_text.length = grpc_message_encode(status->message, text);
 }
 
-static nghttp2_nv pair_of(const char *name, struct text value)
-{
-    return (nghttp2_nv){.name = (uint8_t *)name,
-                        .namelen = strlen(name),
-                        .value = (uint8_t *)value.at,
-                        .valuelen = value.length,
-                        .flags = NGHTTP2_NV_FLAG_NONE};
-}
-
 /* ---- sending ---- */
 
 /* The reply has ended: its trailers. */
@@ -71,8 +56,8 @@ static void send_trailers(struct stream *stream)
 {
     struct status status;
     set_status(&status, &stream->request->reply);
-    const nghttp2_nv pairs[] = {pair_of("grpc-status", status.code_text),
-                                pair_of("grpc-message", status.message_text)};
+    const nghttp2_nv pairs[] = {stream_field_pair(text_of("grpc-status"), status.code_text),
+                                stream_field_pair(text_of("grpc-message"), status.message_text)};
     nghttp2_submit_trailer(stream->owner->ng, stream->id, pairs,
                            status.message_text.length ? 2 : 1);
 }
@@ -87,7 +72,7 @@ static ssize_t read_messages(nghttp2_session *ng, int32_t id, uint8_t *buffer, s
     if (stream->out[0].length + stream->out[1].length > 0)
         return (ssize_t)n;
     if (stream->is_open) {
-        body_reset(&stream->queue, budget_of(stream), 0);
+        body_reset(&stream->queue, stream_budget(stream), 0);
         return n > 0 ? (ssize_t)n : NGHTTP2_ERR_DEFERRED;
     }
     *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
@@ -97,10 +82,11 @@ static ssize_t read_messages(nghttp2_session *ng, int32_t id, uint8_t *buffer, s
 
 static void send_head(struct stream *stream, bool is_packed)
 {
-    const nghttp2_nv pairs[] = {pair_of(":status", text_of("200")),
-                                pair_of("content-type", text_of(content_type)),
-                                pair_of("grpc-accept-encoding", text_of(accepted_codings)),
-                                pair_of("grpc-encoding", text_of("gzip"))};
+    const nghttp2_nv pairs[] = {
+        stream_field_pair(text_of(":status"), text_of("200")),
+        stream_field_pair(text_of("content-type"), text_of(content_type)),
+        stream_field_pair(text_of("grpc-accept-encoding"), text_of(accepted_codings)),
+        stream_field_pair(text_of("grpc-encoding"), text_of("gzip"))};
     const nghttp2_data_provider messages = {.source.ptr = stream, .read_callback = read_messages};
     stream_replied(stream);
     nghttp2_submit_response(stream->owner->ng, stream->id, pairs, is_packed ? 4 : 3, &messages);
@@ -112,9 +98,11 @@ static void send_error(struct stream *stream)
     struct status status;
     set_status(&status, &stream->request->reply);
     const nghttp2_nv pairs[] = {
-        pair_of(":status", text_of("200")), pair_of("content-type", text_of(content_type)),
-        pair_of("grpc-status", status.code_text), pair_of("grpc-message", status.message_text),
-        pair_of("grpc-accept-encoding", text_of(accepted_codings))};
+        stream_field_pair(text_of(":status"), text_of("200")),
+        stream_field_pair(text_of("content-type"), text_of(content_type)),
+        stream_field_pair(text_of("grpc-status"), status.code_text),
+        stream_field_pair(text_of("grpc-message"), status.message_text),
+        stream_field_pair(text_of("grpc-accept-encoding"), text_of(accepted_codings))};
     stream_replied(stream);
     nghttp2_submit_response(stream->owner->ng, stream->id, pairs, sizeof pairs / sizeof *pairs,
                             NULL);
@@ -172,8 +160,8 @@ static void add_answer(struct stream *stream)
     }
     const size_t n_sent = stream->queue.length - stream->out[0].length;
     grpc_prefix_write(prefix, (uint32_t)reply->body.length, false);
-    body_append(&stream->queue, budget_of(stream), prefix, sizeof prefix);
-    body_append(&stream->queue, budget_of(stream), reply->body.at, reply->body.length);
+    body_append(&stream->queue, stream_budget(stream), prefix, sizeof prefix);
+    body_append(&stream->queue, stream_budget(stream), reply->body.at, reply->body.length);
     if (stream->queue.state != BODY_WHOLE) {
         refuse(stream, 413, "Too many answers wait to be read.");
         return;
@@ -222,7 +210,7 @@ static void answer_messages(struct stream *stream)
         memmove(body->at, data.at, data.length);
     body->length = data.length;
     if (data.length == 0)
-        body_reset(body, budget_of(stream), 0);
+        body_reset(body, stream_budget(stream), 0);
 }
 
 void grpc_data(struct stream *stream)

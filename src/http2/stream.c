@@ -17,11 +17,6 @@ enum {
                               waits for its turn */
 };
 
-static struct body_budget *budget_of(const struct stream *stream)
-{
-    return stream->owner->connection->worker->server->setup.budget;
-}
-
 static uint64_t now_ms(const struct stream *stream)
 {
     return stream->owner->connection->worker->now_ms;
@@ -63,7 +58,7 @@ void stream_close(struct stream *stream)
     if (stream->next)
         stream->next->previous = stream->previous;
     h->n_streams--;
-    body_reset(&stream->queue, budget_of(stream), 0);
+    body_reset(&stream->queue, stream_budget(stream), 0);
     if (stream->is_waiting) {
         h->n_waiting--;
         request_abandon(stream->request);
@@ -110,15 +105,6 @@ static ssize_t read_reply(nghttp2_session *ng, int32_t id, uint8_t *buffer, size
     return (ssize_t)n;
 }
 
-static nghttp2_nv pair_of(struct text name, struct text value)
-{
-    return (nghttp2_nv){.name = (uint8_t *)name.at,
-                        .namelen = name.length,
-                        .value = (uint8_t *)value.at,
-                        .valuelen = value.length,
-                        .flags = NGHTTP2_NV_FLAG_NONE};
-}
-
 /* The reply is set: gives it to nghttp2, which copies all but the body. */
 static void send_reply(struct stream *stream)
 {
@@ -140,9 +126,9 @@ static void send_reply(struct stream *stream)
     fields.n = 0;
     reply_fields(&fields, request, packed);
     write_unsigned(status, (unsigned)request->reply.http_status); /* of three digits */
-    pairs[0] = pair_of(text_of(":status"), text_of(status));
+    pairs[0] = stream_field_pair(text_of(":status"), text_of(status));
     for (unsigned i = 0; i < fields.n; i++)
-        pairs[1 + i] = pair_of(fields.at[i].name, fields.at[i].value);
+        pairs[1 + i] = stream_field_pair(fields.at[i].name, fields.at[i].value);
     const bool has_body = !request->head.is_head && request->reply.body.length > 0;
     const nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_reply};
     stream->out[0] = has_body ? request->reply.body : (struct text){"", 0};
@@ -166,21 +152,17 @@ void stream_refuse(struct stream *stream, const struct request_error *error)
 
 /* ---- the head ---- */
 
-static bool is_field(struct text name, const char *wanted)
-{
-    return text_is(name, wanted); /* nghttp2 lets through names in lower case only */
-}
-
 static void read_pseudo_field(struct request_head *head, struct text name, struct text value)
 {
-    if (is_field(name, ":method")) {
+    if (text_is(name, ":method")) {
         head->method = value;
         head->is_head = text_is(value, "HEAD");
-    } else if (is_field(name, ":path")) {
+    } else if (text_is(name, ":path")) {
         head->target = value;
     }
 }
 
+/* nghttp2 lets names in lower case through alone. */
 void stream_field(struct stream *stream, struct text name, struct text value)
 {
     struct request *request = stream->request;
@@ -200,9 +182,9 @@ void stream_field(struct stream *stream, struct text name, struct text value)
     value.at = copy;
     if (name.length && name.at[0] == ':')
         read_pseudo_field(head, name, value);
-    else if (is_field(name, "content-length"))
+    else if (text_is(name, "content-length"))
         request_head_read_length(value, &head->content_length); /* nghttp2 has checked the number */
-    else if (is_field(name, "expect"))
+    else if (text_is(name, "expect"))
         stream->wants_continue =
             value.length == 12 && strncasecmp(value.at, "100-continue", 12) == 0;
     else if (name.length)
@@ -211,7 +193,7 @@ void stream_field(struct stream *stream, struct text name, struct text value)
 
 static void send_continue(const struct stream *stream)
 {
-    const nghttp2_nv pair = pair_of(text_of(":status"), text_of("100"));
+    const nghttp2_nv pair = stream_field_pair(text_of(":status"), text_of("100"));
     nghttp2_submit_headers(stream->owner->ng, NGHTTP2_FLAG_NONE, stream->id, NULL, &pair, 1, NULL);
 }
 
@@ -263,9 +245,9 @@ void stream_data(struct stream *stream, const char *at, size_t n)
     stream->owner->connection->n_moved += n;
     if (stream->is_replied && !stream->is_open)
         return;
-    body_append(body, budget_of(stream), at, n);
+    body_append(body, stream_budget(stream), at, n);
     if (body->state == BODY_TOO_LARGE) {
-        body_error(BODY_TOO_LARGE, budget_of(stream), &error);
+        body_error(BODY_TOO_LARGE, stream_budget(stream), &error);
         stream_refuse(stream, &error);
     } else if (stream->request->is_grpc && body->state == BODY_WHOLE) {
         grpc_data(stream);

@@ -79,6 +79,21 @@ void stream_refuse(struct stream *stream, const struct request_error *error);
 
 /* ---- for grpc_stream.c ---- */
 
+static inline struct body_budget *stream_budget(const struct stream *stream)
+{
+    return stream->owner->connection->worker->server->setup.budget;
+}
+
+/* A header field, as nghttp2 takes and copies it. */
+static inline nghttp2_nv stream_field_pair(struct text name, struct text value)
+{
+    return (nghttp2_nv){.name = (uint8_t *)name.at,
+                        .namelen = name.length,
+                        .value = (uint8_t *)value.at,
+                        .valuelen = value.length,
+                        .flags = NGHTTP2_NV_FLAG_NONE};
+}
+
 /* Its reply is about to be given to nghttp2. */
 void stream_replied(struct stream *stream);
 
