@@ -31,7 +31,7 @@ int request_error_out_of_memory(struct request_error *error)
 
 int request_error_no_memory_now(struct request_error *error)
 {
-    return request_error_set(error, 503, "The server is out of memory; try again.");
+    return request_error_set(error, 503, REQUEST_NO_MEMORY);
 }
 
 /* Where the search for a name starts. */

@@ -35,6 +35,9 @@ int request_error_set_list(struct request_error *error, int http_status, const c
 /* 413: the arena is full. */
 int request_error_out_of_memory(struct request_error *error);
 
+/* What is said if the machine is out of memory. */
+#define REQUEST_NO_MEMORY "The server is out of memory; try again."
+
 /* 503: the machine is. */
 int request_error_no_memory_now(struct request_error *error);
 

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 struct text {
     const char *at;
@@ -32,6 +33,13 @@ static inline bool text_is(struct text a, const char *nul_terminated)
 {
     const size_t length = strlen(nul_terminated);
     return a.length == length && (length == 0 || memcmp(a.at, nul_terminated, length) == 0);
+}
+
+/* The same without regard to case. */
+static inline bool text_is_word(struct text a, const char *nul_terminated)
+{
+    const size_t length = strlen(nul_terminated);
+    return a.length == length && strncasecmp(a.at, nul_terminated, length) == 0;
 }
 
 static inline bool text_is_blank(char c)

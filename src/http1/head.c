@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http1/head.h"
 
-#include <strings.h>
-
 enum { EMPTY_LINES_MAX_BYTES = 8 }; /* before a request line, RFC 9112 section 2.2 lets them pass */
 
 /* A target holds the same bytes as a value, but for blanks. */
@@ -135,27 +133,20 @@ static void set_wrong(struct scan *scan, int http_status, const char *format, ..
     va_end(arguments);
 }
 
-/* Without regard to case. `wanted` is a literal, whose length the compiler knows. */
-static inline bool equals(struct text text, const char *wanted)
-{
-    const size_t length = strlen(wanted);
-    return text.length == length && strncasecmp(text.at, wanted, length) == 0;
-}
-
 static void read_connection(struct scan *scan, struct text value)
 {
     struct text list = value;
     while (list.length > 0) {
         const struct text option = text_next_element(&list);
-        scan->close |= equals(option, "close");
-        scan->keep_alive |= equals(option, "keep-alive");
+        scan->close |= text_is_word(option, "close");
+        scan->keep_alive |= text_is_word(option, "keep-alive");
     }
 }
 
 static void read_transfer_coding(struct scan *scan, struct text value)
 {
     scan->n_transfer_codings++;
-    scan->head->is_chunked = equals(value, "chunked");
+    scan->head->is_chunked = text_is_word(value, "chunked");
     if (!scan->head->is_chunked)
         set_wrong(scan, 501, "Transfer-Encoding other than chunked is not supported: \"%.*s\".",
                   TEXT_SHOWN(value));
@@ -166,7 +157,7 @@ static void read_expectation(struct head *head, struct text value)
 {
     struct text list = value;
     while (list.length > 0)
-        head->expects_continue |= equals(text_next_element(&list), "100-continue");
+        head->expects_continue |= text_is_word(text_next_element(&list), "100-continue");
 }
 
 static void read_content_length(struct scan *scan, struct text value)
@@ -181,22 +172,22 @@ static void read_field(struct scan *scan, struct text name, struct text value)
 {
     switch (name.at[0] | 0x20) {
     case 'h':
-        scan->n_hosts += equals(name, "Host");
+        scan->n_hosts += text_is_word(name, "Host");
         return;
     case 't':
-        if (equals(name, "Transfer-Encoding"))
+        if (text_is_word(name, "Transfer-Encoding"))
             read_transfer_coding(scan, value);
         return;
     case 'e':
-        if (equals(name, "Expect"))
+        if (text_is_word(name, "Expect"))
             read_expectation(scan->head, value);
         return;
     case 'c':
-        if (equals(name, "Content-Length")) {
+        if (text_is_word(name, "Content-Length")) {
             read_content_length(scan, value);
             return;
         }
-        if (equals(name, "Connection")) {
+        if (text_is_word(name, "Connection")) {
             read_connection(scan, value);
             return;
         }

@@ -13,10 +13,7 @@
 #include "frame.h"
 #include "serve/request_head.h"
 
-enum {
-    HEAD_MAX_BYTES = 72 * 1024, /* more than the 60 KiB that Envoy lets through */
-    TARGET_MAX_BYTES = 16 * 1024
-};
+enum { TARGET_MAX_BYTES = 16 * 1024 };
 
 /* What a byte may stand in: a token (RFC 9110 section 5.6.2), a field's value (5.5). */
 enum { HEAD_TOKEN = 1, HEAD_VALUE = 2 };

@@ -13,7 +13,7 @@ enum {
 static const char no_memory_reply[] =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 52\r\n"
     "Retry-After: 1\r\nConnection: close\r\n\r\n"
-    "{\"error\":\"The server is out of memory; try again.\"}\n";
+    "{\"error\":\"" REQUEST_NO_MEMORY "\"}\n";
 
 static const char *reason_of(int http_status)
 {

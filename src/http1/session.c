@@ -11,11 +11,7 @@
 #include "net/connection.h"
 #include "serve/reply.h"
 
-enum {
-    IN_PLACE_MAX_BYTES = 8192, /* a body up to this is read where it lies. A larger one may hold
-                                  rows for milliseconds of work, and waits for its turn */
-    LINGER_BODIES = 2 /* what is dropped behind a last reply, in bodies of the largest size */
-};
+enum { LINGER_BODIES = 2 }; /* what is dropped behind a last reply, in bodies of the largest size */
 
 struct http1 {
     struct connection connection;
@@ -187,7 +183,7 @@ static enum step start_request(struct http1 *h, size_t head_bytes)
     if (status != 0)
         return refuse(h, &error);
     const bool in_place = !h->head.is_chunked && head->content_length <= c->input.length &&
-                          head->content_length <= IN_PLACE_MAX_BYTES &&
+                          head->content_length <= REQUEST_LIGHT_BYTES &&
                           head->coding == CODING_IDENTITY;
     connection_enter(c, CONNECTION_BODY);
     const bool is_answered = request_begin(request, in_place);
@@ -297,7 +293,7 @@ static enum step read_body(struct http1 *h)
     if (!is_whole)
         return connection_read(c);
     request->content = (struct text){body->at, body->length};
-    if (body->length <= IN_PLACE_MAX_BYTES && !coding_is_packed(request->head.coding))
+    if (body->length <= REQUEST_LIGHT_BYTES && !coding_is_packed(request->head.coding))
         return answer(h);
     if (c->peer_gone)
         return STEP_CLOSE;

@@ -39,7 +39,7 @@ static void set_status(struct status *status, const struct reply *reply)
     const bool is_lost = reply->content_type == NULL;
     const enum grpc_status code =
         is_lost ? GRPC_UNAVAILABLE : grpc_status_of_http(reply->http_status);
-    struct text text = is_lost ? text_of("The server is out of memory; try again.") : reply->body;
+    struct text text = is_lost ? text_of(REQUEST_NO_MEMORY) : reply->body;
     if (grpc_message_max(text.length) > sizeof status->message)
         text.length = sizeof status->message / grpc_message_max(1);
     status->code_text =

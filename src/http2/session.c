@@ -9,7 +9,6 @@ enum {
     MOST_STREAMS = 256,            /* of a connection, at once */
     STREAM_WINDOW_BYTES = 1 << 20, /* the budget of bodies is what bounds memory */
     CONNECTION_WINDOW_BYTES = 4 << 20,
-    HEAD_LIST_BYTES = 72 * 1024,
     GATHER_BYTES = 64 * 1024, /* of frames, sent in one piece */
     /* Streams that ended by a reset, of either side: more than so many, and than so many for each
      * that ended well, are an attack (CVE-2023-44487, CVE-2025-8671). */
@@ -152,7 +151,7 @@ static int tell_settings(struct http2 *h)
     static const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, MOST_STREAMS},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES},
-        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEAD_LIST_BYTES},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEAD_MAX_BYTES},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
     const size_t n = sizeof settings / sizeof *settings;
     if (nghttp2_submit_settings(h->ng, NGHTTP2_FLAG_NONE, settings, n) != 0)

@@ -2,7 +2,6 @@
 #include "http2/stream.h"
 
 #include <stdlib.h>
-#include <strings.h>
 
 #include "http2/grpc_stream.h"
 #include "protocol/grpc_status.h"
@@ -10,12 +9,7 @@
 #include "serve/reply.h"
 #include "serve/reply_fields.h"
 
-enum {
-    HEAD_MAX_BYTES = 72 * 1024, /* as of HTTP/1.1 */
-    FIELD_OVERHEAD_BYTES = 32,  /* RFC 9113 section 6.5.2 */
-    LIGHT_MAX_BYTES = 8192 /* of a body; a larger one may hold rows for milliseconds of work, and
-                              waits for its turn */
-};
+enum { FIELD_OVERHEAD_BYTES = 32 }; /* RFC 9113 section 6.5.2 */
 
 static uint64_t now_ms(const struct stream *stream)
 {
@@ -119,7 +113,7 @@ static void send_reply(struct stream *stream)
     if (request->reply.content_type == NULL) {
         reply_lost(request);
         request->reply.content_type = "application/json";
-        request->reply.body = text_of("{\"error\":\"The server is out of memory; try again.\"}");
+        request->reply.body = text_of("{\"error\":\"" REQUEST_NO_MEMORY "\"}");
         request->reply.retry_after = true;
     }
     const bool packed = reply_compress(request);
@@ -185,8 +179,7 @@ void stream_field(struct stream *stream, struct text name, struct text value)
     else if (text_is(name, "content-length"))
         request_head_read_length(value, &head->content_length); /* nghttp2 has checked the number */
     else if (text_is(name, "expect"))
-        stream->wants_continue =
-            value.length == 12 && strncasecmp(value.at, "100-continue", 12) == 0;
+        stream->wants_continue = text_is_word(value, "100-continue");
     else if (name.length)
         request_head_field(head, name, value);
 }
@@ -286,7 +279,7 @@ void stream_end(struct stream *stream)
     if (stream->is_replied)
         return;
     request->content = (struct text){body->at, body->length};
-    if (body->length <= LIGHT_MAX_BYTES && !coding_is_packed(request->head.coding))
+    if (body->length <= REQUEST_LIGHT_BYTES && !coding_is_packed(request->head.coding))
         stream_answer(stream);
     else
         heavy_add(&stream->task, stream->owner->connection,

@@ -115,5 +115,5 @@ bool reply_compress(struct request *request)
 void reply_lost(struct request *request)
 {
     request->reply.http_status = 503;
-    log_refusal(request, 503, "The server is out of memory; try again.");
+    log_refusal(request, 503, REQUEST_NO_MEMORY);
 }

@@ -16,6 +16,10 @@
 struct grpc_infer_request;
 struct prediction;
 
+/* A request with a larger body, or a packed one, may hold rows for milliseconds of work: it waits
+ * for its turn (net/heavy.h). */
+enum { REQUEST_LIGHT_BYTES = 8192 };
+
 struct reply {
     int http_status;
     struct text body; /* in the request's arena, or static */

@@ -3,13 +3,6 @@
 
 #include <strings.h>
 
-/* Without regard to case. `wanted` is a literal, whose length the compiler knows. */
-static inline bool equals(struct text text, const char *wanted)
-{
-    const size_t length = strlen(wanted);
-    return text.length == length && strncasecmp(text.at, wanted, length) == 0;
-}
-
 static bool starts_with(struct text text, const char *wanted)
 {
     const size_t length = strlen(wanted);
@@ -34,12 +27,12 @@ bool request_head_read_length(struct text value, uint64_t *ret_length)
  * reads the body as it is. */
 static enum content_coding coding_of(struct text name)
 {
-    if (name.length == 0 || equals(name, "identity") || equals(name, "none") ||
-        equals(name, "utf-8"))
+    if (name.length == 0 || text_is_word(name, "identity") || text_is_word(name, "none") ||
+        text_is_word(name, "utf-8"))
         return CODING_IDENTITY;
-    if (equals(name, "gzip") || equals(name, "x-gzip"))
+    if (text_is_word(name, "gzip") || text_is_word(name, "x-gzip"))
         return CODING_GZIP;
-    return equals(name, "deflate") ? CODING_DEFLATE : CODING_UNSUPPORTED;
+    return text_is_word(name, "deflate") ? CODING_DEFLATE : CODING_UNSUPPORTED;
 }
 
 static void read_coding(struct request_head *head, struct text value)
@@ -73,9 +66,9 @@ static bool accepts_gzip(struct text value)
             for (size_t i = 3; refused && i < weight.length; i++)
                 refused = weight.at[i] == '.' || weight.at[i] == '0';
         }
-        if (equals(coding, "gzip") || equals(coding, "x-gzip"))
+        if (text_is_word(coding, "gzip") || text_is_word(coding, "x-gzip"))
             return !refused;
-        if (equals(coding, "*"))
+        if (text_is_word(coding, "*"))
             any = !refused;
     }
     return any;
@@ -106,15 +99,15 @@ static void read_content_type(struct request_head *head, struct text value)
 /* The fields of gRPC (gRPC over HTTP/2, "Requests"). */
 static void read_grpc_field(struct request_head *head, struct text name, struct text value)
 {
-    if (equals(name, "grpc-timeout")) {
+    if (text_is_word(name, "grpc-timeout")) {
         head->grpc_timeout = value;
-    } else if (equals(name, "grpc-accept-encoding")) {
+    } else if (text_is_word(name, "grpc-accept-encoding")) {
         head->accepts_gzip_messages = accepts_gzip(value);
-    } else if (equals(name, "grpc-encoding")) {
-        head->message_coding = equals(value, "identity")  ? CODING_IDENTITY
-                               : equals(value, "gzip")    ? CODING_GZIP
-                               : equals(value, "deflate") ? CODING_DEFLATE
-                                                          : CODING_UNSUPPORTED;
+    } else if (text_is_word(name, "grpc-encoding")) {
+        head->message_coding = text_is_word(value, "identity")  ? CODING_IDENTITY
+                               : text_is_word(value, "gzip")    ? CODING_GZIP
+                               : text_is_word(value, "deflate") ? CODING_DEFLATE
+                                                                : CODING_UNSUPPORTED;
         head->message_coding_value = value;
     }
 }
@@ -139,28 +132,28 @@ void request_head_field(struct request_head *head, struct text name, struct text
 {
     switch (name.at[0] | 0x20) {
     case 'c':
-        if (equals(name, "Content-Encoding"))
+        if (text_is_word(name, "Content-Encoding"))
             read_coding(head, value);
-        else if (equals(name, "Content-Type"))
+        else if (text_is_word(name, "Content-Type"))
             read_content_type(head, value);
         break;
     case 'a':
-        if (equals(name, "Accept-Encoding"))
+        if (text_is_word(name, "Accept-Encoding"))
             head->accepts_gzip = accepts_gzip(value);
         break;
     case 'g':
         read_grpc_field(head, name, value);
         break;
     case 'o':
-        if (equals(name, "Origin"))
+        if (text_is_word(name, "Origin"))
             head->origin = value;
         break;
     case 'i':
-        if (equals(name, "Inference-Header-Content-Length"))
+        if (text_is_word(name, "Inference-Header-Content-Length"))
             read_inference_header_length(head, value);
         break;
     case 'x':
-        if (head->request_id_length == 0 && equals(name, "X-Request-Id"))
+        if (head->request_id_length == 0 && text_is_word(name, "X-Request-Id"))
             keep_request_id(head, value);
         break;
     default:

@@ -11,6 +11,8 @@
 #include "log.h"
 #include "serve/content_coding.h"
 
+enum { HEAD_MAX_BYTES = 72 * 1024 }; /* more than the 60 KiB that Envoy lets through */
+
 /* Only the types whose bodies cannot be read as JSON or tensors matter. */
 enum content_type { CONTENT_ANY, CONTENT_MULTIPART, CONTENT_CLOUD_EVENT, CONTENT_GRPC };
 
