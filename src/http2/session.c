@@ -2,6 +2,7 @@
 #include "http2/session.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "http2/grpc_stream.h"
 
@@ -15,6 +16,7 @@ enum {
      * that ended well, are an attack (CVE-2023-44487, CVE-2025-8671). */
     RESETS_MOST = 500,
     RESETS_MOST_SHARE = 4,
+    LINGER_BODIES = 2, /* what is dropped behind the last reply, in bodies of the largest size */
     LAST_STREAM_WAIT_MS = 500 /* from the notice that the server drains to the last stream's number:
                                  requests on their way are still taken */
 };
@@ -89,7 +91,9 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *of_se
  * wanted (RFC 9113 section 8.1). */
 static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *of_session)
 {
-    (void)of_session;
+    struct http2 *h = of_session;
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        h->has_failed |= frame->goaway.error_code != NGHTTP2_NO_ERROR;
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     const struct stream *stream = stream_of(ng, frame->hd.stream_id);
@@ -270,14 +274,64 @@ static void shrink_streams(struct http2 *h)
             nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+/* ---- the end ---- */
+
+static void close_streams(struct http2 *h)
+{
+    while (h->streams) {
+        stream_close(h->streams);
+        h->connection->worker->n_streams--;
+    }
+}
+
+/* All is said. What the client still sends, such as a WINDOW_UPDATE for each part of a reply that
+ * it reads, is answered by a closed socket with a reset, which drops what it has not read. */
+static enum step end_session(struct http2 *h)
+{
+    struct connection *c = h->connection;
+    if (h->has_failed || h->has_end)
+        return STEP_CLOSE;
+    close_streams(h);
+    shutdown(c->fd, SHUT_WR);
+    connection_enter(c, CONNECTION_LINGERING);
+    return STEP_AGAIN;
+}
+
+/* Drops what the client still sends, until it ends too. */
+static enum step linger(struct http2 *h)
+{
+    struct connection *c = h->connection;
+    const struct body_budget *budget = c->worker->server->setup.budget;
+    h->n_lingered += c->input.length;
+    c->input.length = 0;
+    return h->n_lingered > LINGER_BODIES * (uint64_t)budget->body_max_bytes ? STEP_CLOSE
+                                                                            : connection_read(c);
+}
+
+/* The client has sent its end. Requests that came whole have their replies, if it is still there:
+ * if it is gone, its machine answers a PING by a reset. The others will never be whole, and a call
+ * that stays open would stay for nobody. */
+static enum step take_end(struct http2 *h)
+{
+    h->has_end = true;
+    for (struct stream *s = h->streams; s; s = s->next) {
+        if ((s->has_body && !s->is_open) || s->is_reset)
+            continue;
+        s->is_reset = true;
+        nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
+    }
+    if (h->streams)
+        nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, NULL);
+    return STEP_AGAIN;
+}
+
 /* ---- a step ---- */
 
 static void set_phase(struct http2 *h)
 {
     struct connection *c = h->connection;
-    const enum connection_phase phase = h->n_streams || h->rest.length     ? CONNECTION_STREAMS
-                                        : nghttp2_session_want_read(h->ng) ? CONNECTION_IDLE
-                                                                           : CONNECTION_LINGERING;
+    const enum connection_phase phase =
+        h->n_streams || h->rest.length ? CONNECTION_STREAMS : CONNECTION_IDLE;
     if (c->phase != phase)
         connection_enter(c, phase);
 }
@@ -298,10 +352,24 @@ static enum step take_input(struct http2 *h)
     return STEP_AGAIN;
 }
 
+/* More of the client's frames, or its end. */
+static enum step read_more(struct http2 *h)
+{
+    struct connection *c = h->connection;
+    if (h->has_end)
+        return h->n_streams || h->rest.length ? STEP_WAIT : STEP_CLOSE;
+    const enum step next = connection_read(c);
+    /* Of a connection that has failed nothing more can be read. */
+    return next == STEP_CLOSE && c->readable && !c->peer_gone ? take_end(h) : next;
+}
+
 static enum step step(struct connection *c)
 {
     struct http2 *h = http2_of(c);
-    if (h->is_cut || (c->input.length > 0 && take_input(h) == STEP_CLOSE))
+    if (c->phase == CONNECTION_LINGERING)
+        return linger(h);
+    if (h->is_cut || (h->has_end && c->peer_gone) ||
+        (c->input.length > 0 && take_input(h) == STEP_CLOSE))
         return STEP_CLOSE;
     const enum step sent = send_frames(h);
     if (sent == STEP_CLOSE)
@@ -310,8 +378,8 @@ static enum step step(struct connection *c)
     set_phase(h);
     if (sent == STEP_AGAIN && !nghttp2_session_want_read(h->ng) &&
         !nghttp2_session_want_write(h->ng))
-        return STEP_CLOSE;
-    return connection_read(c);
+        return end_session(h);
+    return read_more(h);
 }
 
 static void run_heavy(struct task *task)
@@ -459,10 +527,7 @@ static void lose_input(struct connection *c)
 static void close_session(struct connection *c)
 {
     struct http2 *h = http2_of(c);
-    while (h->streams) {
-        stream_close(h->streams);
-        c->worker->n_streams--;
-    }
+    close_streams(h);
     nghttp2_session_del(h->ng);
     body_reset(&h->rest, c->worker->server->setup.budget, 0);
     free(h);

@@ -28,6 +28,9 @@ struct http2 {
     uint64_t blocked_ms;       /* since when `rest` is there; 0: there is none */
     bool is_cut;               /* it ends with the next step */
     bool is_calmed;            /* it was told to go away for its resets */
+    bool has_failed;           /* it was told to go away for an error */
+    bool has_end;              /* the client has sent its end */
+    uint64_t n_lingered;       /* bytes that came behind the last reply */
     uint64_t n_ended, n_reset; /* streams so far */
 };
 
