@@ -2,6 +2,7 @@
 #include "http2/session.h"
 
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "http2/grpc_stream.h"
@@ -293,17 +294,29 @@ static enum step end_session(struct http2 *h)
         return STEP_CLOSE;
     close_streams(h);
     shutdown(c->fd, SHUT_WR);
-    connection_enter(c, CONNECTION_LINGERING);
+    h->is_over = true;
+    h->blocked_ms = c->worker->now_ms;
     return STEP_AGAIN;
 }
 
-/* Drops what the client still sends, until it ends too. */
+/* Whether the client's machine has not yet taken all that was written. */
+static bool has_unsent(const struct connection *c)
+{
+    int n = 0;
+    return ioctl(c->fd, TIOCOUTQ, &n) == 0 && n > 0;
+}
+
+/* Drops what the client still sends, until it ends too. While it takes its replies it may pause;
+ * then it has the time that is for closing. */
 static enum step linger(struct http2 *h)
 {
     struct connection *c = h->connection;
     const struct body_budget *budget = c->worker->server->setup.budget;
     h->n_lingered += c->input.length;
     c->input.length = 0;
+    const enum connection_phase phase = has_unsent(c) ? CONNECTION_STREAMS : CONNECTION_LINGERING;
+    if (c->phase != phase && c->phase != CONNECTION_LINGERING)
+        connection_enter(c, phase);
     return h->n_lingered > LINGER_BODIES * (uint64_t)budget->body_max_bytes ? STEP_CLOSE
                                                                             : connection_read(c);
 }
@@ -327,11 +340,18 @@ static enum step take_end(struct http2 *h)
 
 /* ---- a step ---- */
 
+static bool is_draining(const struct connection *c)
+{
+    return atomic_load_explicit(&c->worker->server->draining, memory_order_relaxed);
+}
+
+/* While the server drains an idle connection is closed soon: none is whose client still has to take
+ * a part of its replies. */
 static void set_phase(struct http2 *h)
 {
     struct connection *c = h->connection;
-    const enum connection_phase phase =
-        h->n_streams || h->rest.length ? CONNECTION_STREAMS : CONNECTION_IDLE;
+    const bool is_busy = h->n_streams || h->rest.length || (is_draining(c) && has_unsent(c));
+    const enum connection_phase phase = is_busy ? CONNECTION_STREAMS : CONNECTION_IDLE;
     if (c->phase != phase)
         connection_enter(c, phase);
 }
@@ -366,7 +386,7 @@ static enum step read_more(struct http2 *h)
 static enum step step(struct connection *c)
 {
     struct http2 *h = http2_of(c);
-    if (c->phase == CONNECTION_LINGERING)
+    if (h->is_over)
         return linger(h);
     if (h->is_cut || (h->has_end && c->peer_gone) ||
         (c->input.length > 0 && take_input(h) == STEP_CLOSE))
@@ -461,8 +481,7 @@ static void go_away(struct http2 *h, uint64_t now_ms)
 static void look(struct connection *c)
 {
     struct http2 *h = http2_of(c);
-    const struct server *server = c->worker->server;
-    const struct config *config = server->setup.config;
+    const struct config *config = c->worker->server->setup.config;
     const uint64_t now_ms = c->worker->now_ms;
     if (h->blocked_ms && now_ms >= h->blocked_ms + config->body_timeout_s * UINT64_C(1000)) {
         connection_cut(c, METRICS_CUT_REPLY, "its replies were not taken in time");
@@ -473,7 +492,7 @@ static void look(struct connection *c)
         look_at_stream(s, config, now_ms);
         grpc_look(s, h->is_last_told, now_ms);
     }
-    if (atomic_load_explicit(&server->draining, memory_order_relaxed))
+    if (is_draining(c) && !h->is_over)
         go_away(h, now_ms);
     connection_run(c);
 }

@@ -325,7 +325,7 @@ def replies_of(sock, data=b"", pause=0):
         data += piece
         if pause:
             sock.sendall(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", len(piece))))
-            time.sleep(pause)
+            time.sleep(pause if len(data) > 1 << 14 else 25 * pause)  # at first longer than a quiet client has
     sock.close()
     found = frames_of(data)
     bodies = {}
@@ -374,10 +374,23 @@ def test_who_reads_slowly_at_sigterm_has_all_of_its_replies():
         sock.sendall(frame(SETTINGS, 1, 0) + b"".join(post(stream, body) for stream in (1, 3, 5, 7)))
         check(wait_until(lambda: metrics(server)["dcnv2_requests_in_flight"] > 1, 5), "they are not there")
         server.send_signal(signal.SIGTERM)
-        replies = replies_of(sock, seen, pause=0.02)
+        replies = replies_of(sock, seen, pause=0.01)
         check(set(replies) == {1, 3, 5, 7}, f"streams {sorted(replies)} of 1, 3, 5, 7 are answered")
         check(all(len(scores(reply)) == 7000 for reply in replies.values()), "scores")
         check(server.wait(20) == 0, "the end")
+
+
+def test_who_reads_nothing_at_sigterm_is_waited_for_no_longer_than_a_reply():
+    with Server("--workers", "1", "--body_timeout", "1") as server:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(harness.limit(10))
+        sock.connect((server.address, server.port))
+        sock.sendall(PREFACE + WIDE + b"".join(post(stream, v1_body(repeat(MANY, 450))) for stream in (1, 3, 5, 7)))
+        check(wait_until(lambda: metrics(server)["dcnv2_rows_total"] >= 1800, 5), "they are not scored")
+        server.send_signal(signal.SIGTERM)
+        check(server.wait(6) == 0, "the end")
+        sock.close()
 
 
 # ---------------------------------------------------------------- attacks
