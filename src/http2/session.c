@@ -2,6 +2,8 @@
 #include "http2/session.h"
 
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "http2/grpc_stream.h"
 
@@ -14,6 +16,7 @@ enum {
      * that ended well, are an attack (CVE-2023-44487, CVE-2025-8671). */
     RESETS_MOST = 500,
     RESETS_MOST_SHARE = 4,
+    LINGER_BODIES = 2, /* what is dropped behind the last reply, in bodies of the largest size */
     LAST_STREAM_WAIT_MS = 500 /* from the notice that the server drains to the last stream's number:
                                  requests on their way are still taken */
 };
@@ -88,7 +91,9 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *of_se
  * wanted (RFC 9113 section 8.1). */
 static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *of_session)
 {
-    (void)of_session;
+    struct http2 *h = of_session;
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        h->has_failed |= frame->goaway.error_code != NGHTTP2_NO_ERROR;
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     const struct stream *stream = stream_of(ng, frame->hd.stream_id);
@@ -269,14 +274,83 @@ static void shrink_streams(struct http2 *h)
             nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+/* ---- the end ---- */
+
+static void close_streams(struct http2 *h)
+{
+    while (h->streams) {
+        stream_close(h->streams);
+        h->connection->worker->n_streams--;
+    }
+}
+
+/* All is said. What the client still sends, such as a WINDOW_UPDATE for each part of a reply that
+ * it reads, is answered by a closed socket with a reset, which drops what it has not read. */
+static enum step end_session(struct http2 *h)
+{
+    struct connection *c = h->connection;
+    if (h->has_failed || h->has_end)
+        return STEP_CLOSE;
+    close_streams(h);
+    shutdown(c->fd, SHUT_WR);
+    h->is_over = true;
+    h->blocked_ms = c->worker->now_ms;
+    return STEP_AGAIN;
+}
+
+/* Whether the client's machine has not yet taken all that was written. */
+static bool has_unsent(const struct connection *c)
+{
+    int n = 0;
+    return ioctl(c->fd, TIOCOUTQ, &n) == 0 && n > 0;
+}
+
+/* Drops what the client still sends, until it ends too. While it takes its replies it may pause;
+ * then it has the time that is for closing. */
+static enum step linger(struct http2 *h)
+{
+    struct connection *c = h->connection;
+    const struct body_budget *budget = c->worker->server->setup.budget;
+    h->n_lingered += c->input.length;
+    c->input.length = 0;
+    const enum connection_phase phase = has_unsent(c) ? CONNECTION_STREAMS : CONNECTION_LINGERING;
+    if (c->phase != phase && c->phase != CONNECTION_LINGERING)
+        connection_enter(c, phase);
+    return h->n_lingered > LINGER_BODIES * (uint64_t)budget->body_max_bytes ? STEP_CLOSE
+                                                                            : connection_read(c);
+}
+
+/* The client has sent its end. Requests that came whole have their replies, if it is still there:
+ * if it is gone, its machine answers a PING by a reset. The others will never be whole, and a call
+ * that stays open would stay for nobody. */
+static enum step take_end(struct http2 *h)
+{
+    h->has_end = true;
+    for (struct stream *s = h->streams; s; s = s->next) {
+        if ((s->has_body && !s->is_open) || s->is_reset)
+            continue;
+        s->is_reset = true;
+        nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
+    }
+    if (h->streams)
+        nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, NULL);
+    return STEP_AGAIN;
+}
+
 /* ---- a step ---- */
 
+static bool is_draining(const struct connection *c)
+{
+    return atomic_load_explicit(&c->worker->server->draining, memory_order_relaxed);
+}
+
+/* While the server drains an idle connection is closed soon: none is whose client still has to take
+ * a part of its replies. */
 static void set_phase(struct http2 *h)
 {
     struct connection *c = h->connection;
-    const enum connection_phase phase = h->n_streams || h->rest.length     ? CONNECTION_STREAMS
-                                        : nghttp2_session_want_read(h->ng) ? CONNECTION_IDLE
-                                                                           : CONNECTION_LINGERING;
+    const bool is_busy = h->n_streams || h->rest.length || (is_draining(c) && has_unsent(c));
+    const enum connection_phase phase = is_busy ? CONNECTION_STREAMS : CONNECTION_IDLE;
     if (c->phase != phase)
         connection_enter(c, phase);
 }
@@ -297,10 +371,24 @@ static enum step take_input(struct http2 *h)
     return STEP_AGAIN;
 }
 
+/* More of the client's frames, or its end. */
+static enum step read_more(struct http2 *h)
+{
+    struct connection *c = h->connection;
+    if (h->has_end)
+        return h->n_streams || h->rest.length ? STEP_WAIT : STEP_CLOSE;
+    const enum step next = connection_read(c);
+    /* Of a connection that has failed nothing more can be read. */
+    return next == STEP_CLOSE && c->readable && !c->peer_gone ? take_end(h) : next;
+}
+
 static enum step step(struct connection *c)
 {
     struct http2 *h = http2_of(c);
-    if (h->is_cut || (c->input.length > 0 && take_input(h) == STEP_CLOSE))
+    if (h->is_over)
+        return linger(h);
+    if (h->is_cut || (h->has_end && c->peer_gone) ||
+        (c->input.length > 0 && take_input(h) == STEP_CLOSE))
         return STEP_CLOSE;
     const enum step sent = send_frames(h);
     if (sent == STEP_CLOSE)
@@ -309,8 +397,8 @@ static enum step step(struct connection *c)
     set_phase(h);
     if (sent == STEP_AGAIN && !nghttp2_session_want_read(h->ng) &&
         !nghttp2_session_want_write(h->ng))
-        return STEP_CLOSE;
-    return connection_read(c);
+        return end_session(h);
+    return read_more(h);
 }
 
 static void run_heavy(struct task *task)
@@ -392,8 +480,7 @@ static void go_away(struct http2 *h, uint64_t now_ms)
 static void look(struct connection *c)
 {
     struct http2 *h = http2_of(c);
-    const struct server *server = c->worker->server;
-    const struct config *config = server->setup.config;
+    const struct config *config = c->worker->server->setup.config;
     const uint64_t now_ms = c->worker->now_ms;
     if (h->blocked_ms && now_ms >= h->blocked_ms + config->body_timeout_s * UINT64_C(1000)) {
         connection_cut(c, METRICS_CUT_REPLY, "its replies were not taken in time");
@@ -404,7 +491,7 @@ static void look(struct connection *c)
         look_at_stream(s, config, now_ms);
         grpc_look(s, h->is_last_told, now_ms);
     }
-    if (atomic_load_explicit(&server->draining, memory_order_relaxed))
+    if (is_draining(c) && !h->is_over)
         go_away(h, now_ms);
     connection_run(c);
 }
@@ -458,10 +545,7 @@ static void lose_input(struct connection *c)
 static void close_session(struct connection *c)
 {
     struct http2 *h = http2_of(c);
-    while (h->streams) {
-        stream_close(h->streams);
-        c->worker->n_streams--;
-    }
+    close_streams(h);
     nghttp2_session_del(h->ng);
     body_reset(&h->rest, c->worker->server->setup.budget, 0);
     free(h);

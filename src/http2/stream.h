@@ -25,9 +25,13 @@ struct http2 {
     bool goes_away;            /* the client was told that the server drains .. */
     uint64_t told_ms;          /* .. since then .. */
     bool is_last_told;         /* .. and which stream was the last */
-    uint64_t blocked_ms;       /* since when `rest` is there; 0: there is none */
+    uint64_t blocked_ms;       /* since when `rest` is there, or it is over; 0: neither */
     bool is_cut;               /* it ends with the next step */
     bool is_calmed;            /* it was told to go away for its resets */
+    bool has_failed;           /* it was told to go away for an error */
+    bool has_end;              /* the client has sent its end */
+    bool is_over;              /* all is written, and the server's end .. */
+    uint64_t n_lingered;       /* .. and so many bytes came behind that */
     uint64_t n_ended, n_reset; /* streams so far */
 };
 

@@ -314,6 +314,85 @@ def test_requests_on_their_way_at_sigterm_are_answered():
         check(server.wait(20) == 0, "the end")
 
 
+def post(stream, body):
+    pieces = [frame(DATA, 0, stream, body[at:at + (1 << 14)]) for at in range(0, len(body), 1 << 14)]
+    return frame(HEADERS, 4, stream, POST_HEAD) + b"".join(pieces) + frame(DATA, 1, stream)
+
+
+def replies_of(sock, data=b"", pause=0):
+    """{stream: body} of the replies that end, read up to the server's end; with a pause each piece opens the window again."""
+    while piece := sock.recv(1 << 12 if pause else 1 << 16):
+        data += piece
+        if pause:
+            sock.sendall(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", len(piece))))
+            time.sleep(pause if len(data) > 1 << 14 else 25 * pause)  # at first longer than a quiet client has
+    sock.close()
+    found = frames_of(data)
+    bodies = {}
+    for kind, _, stream, payload in found:
+        if kind == DATA:
+            bodies[stream] = bodies.get(stream, b"") + payload
+    return {stream: bodies[stream] for kind, flags, stream, _ in found if kind == DATA and flags & 1}
+
+
+WIDE = frame(SETTINGS, 0, 0, b"\0\4\0\x7f\xff\xff") + frame(WINDOW_UPDATE, 0, 0, b"\0\x7f\xff\xff")
+
+
+def test_requests_before_the_clients_end_are_answered():
+    """As over HTTP/1.1. Those that will never be whole end at once, and so does a connection that nobody reads."""
+    with Server("--workers", "1") as server:
+        for body, expected in ((GOOD_BODY, TWO_SCORES), (v1_body(MANY), MANY_SCORES)):
+            sock = socket.create_connection((server.address, server.port), timeout=harness.limit(10))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # the end comes with the last bytes
+            sock.sendall(PREFACE + WIDE + b"".join(post(stream, body) for stream in (1, 3, 5)) +
+                         frame(HEADERS, 4, 7, POST_HEAD))
+            sock.shutdown(socket.SHUT_WR)
+            replies = replies_of(sock)
+            check(set(replies) == {1, 3, 5}, f"{len(expected)} rows: streams {sorted(replies)} of 1, 3, 5 are answered")
+            for reply in replies.values():
+                check_scores(scores(reply), expected)
+        socks = [raw(server, frame(SETTINGS, 0, 0, b"\0\4\0\0\0\0"), post(1, GOOD_BODY)) for _ in range(20)]
+        check(wait_until(lambda: metrics(server)["dcnv2_requests_in_flight"] > 20, 5), "they are not there")
+        for sock in socks:
+            sock.close()
+        check(wait_until(lambda: metrics(server)["dcnv2_requests_in_flight"] <= 1, 5), "a client that is gone is waited for")
+
+
+def test_who_reads_slowly_at_sigterm_has_all_of_its_replies():
+    body = v1_body(repeat(MANY, 7000))
+    with Server("--workers", "1") as server:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(harness.limit(10))
+        sock.connect((server.address, server.port))
+        sock.sendall(PREFACE + WIDE)
+        seen = b""
+        while not any(kind == SETTINGS and flags == 0 for kind, flags, _, _ in frames_of(seen)):
+            piece = sock.recv(9)
+            check(piece, "the connection ended")
+            seen += piece
+        sock.sendall(frame(SETTINGS, 1, 0) + b"".join(post(stream, body) for stream in (1, 3, 5, 7)))
+        check(wait_until(lambda: metrics(server)["dcnv2_requests_in_flight"] > 1, 5), "they are not there")
+        server.send_signal(signal.SIGTERM)
+        replies = replies_of(sock, seen, pause=0.01)
+        check(set(replies) == {1, 3, 5, 7}, f"streams {sorted(replies)} of 1, 3, 5, 7 are answered")
+        check(all(len(scores(reply)) == 7000 for reply in replies.values()), "scores")
+        check(server.wait(20) == 0, "the end")
+
+
+def test_who_reads_nothing_at_sigterm_is_waited_for_no_longer_than_a_reply():
+    with Server("--workers", "1", "--body_timeout", "1") as server:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(harness.limit(10))
+        sock.connect((server.address, server.port))
+        sock.sendall(PREFACE + WIDE + b"".join(post(stream, v1_body(repeat(MANY, 450))) for stream in (1, 3, 5, 7)))
+        check(wait_until(lambda: metrics(server)["dcnv2_rows_total"] >= 1800, 5), "they are not scored")
+        server.send_signal(signal.SIGTERM)
+        check(server.wait(6) == 0, "the end")
+        sock.close()
+
+
 # ---------------------------------------------------------------- attacks
 
 def test_rapid_reset():
